@@ -1,0 +1,421 @@
+"""Lines are lines, pairs stay aligned, and each bad input is one sentence."""
+
+import builtins
+import gzip
+import io
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from translator.config.schema import DataConfig, Split, TextFiles, TsvFiles
+from translator.data.corpus import Pair, fingerprint, read_lines, read_pairs, read_stream
+from translator.errors import DataError
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+Write = Callable[[str, bytes], str]
+ErrorAbout = Callable[[str], str]
+Damage = Callable[[bytes], bytes]
+
+
+def file_config(folder: Path, train: Split) -> DataConfig:
+    return DataConfig(
+        source_language="en",
+        target_language="de",
+        folder=str(folder),
+        train=train,
+        validation=train,
+    )
+
+
+def set_config(**changes: object) -> DataConfig:
+    values: dict[str, object] = {
+        "source_language": "pt",
+        "target_language": "en",
+        "dataset": "ted_hrlr_translate/pt_to_en",
+        "train": "train",
+        "validation": "validation",
+    }
+    return DataConfig.model_validate(values | changes)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a file into the folder of the corpus."""
+
+    def write_file(name: str, content: bytes) -> str:
+        raw = gzip.compress(content) if name.endswith(".gz") else content
+        (tmp_path / name).write_bytes(raw)
+        return name
+
+    return write_file
+
+
+def pairs_of(folder: Path, train: Split) -> list[Pair]:
+    return list(read_pairs(file_config(folder, train), "train"))
+
+
+def error_of(folder: Path, train: Split) -> str:
+    with pytest.raises(DataError) as caught:
+        pairs_of(folder, train)
+    return str(caught.value)
+
+
+def error_of_set(data: DataConfig) -> str:
+    with pytest.raises(DataError) as caught:
+        list(read_pairs(data, "train"))
+    return str(caught.value)
+
+
+class TestLines:
+    @pytest.mark.parametrize(
+        ("content", "lines"),
+        [
+            (b"", []),
+            (b"\n", [""]),
+            (b"a\nb\n", ["a", "b"]),
+            (b"a\nb", ["a", "b"]),
+            (b"a\n\nb\n\n", ["a", "", "b", ""]),
+            (b"a\r\nb\r\n", ["a", "b"]),
+            (b"a\r\r\n", ["a\r"]),
+            (b"a\rb\n", ["a\rb"]),
+            (BYTE_ORDER_MARK + b"a\n" + BYTE_ORDER_MARK + b"b\n", ["a", "\ufeffb"]),
+            (
+                "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg\n".encode(),
+                ["a\u2028b\u2029c\x85d\x0be\x0cf\x1cg"],
+            ),
+            (b" a\t\n", [" a\t"]),
+        ],
+    )
+    def test_end_at_line_feeds_only(
+        self, tmp_path: Path, write: Write, content: bytes, lines: list[str]
+    ) -> None:
+        assert list(read_lines(tmp_path / write("text", content))) == lines
+        assert list(read_lines(tmp_path / write("text.gz", content))) == lines
+        assert list(read_stream(io.BytesIO(content), "standard input")) == lines
+
+    def test_are_read_one_at_a_time(self) -> None:
+        endless = iter(lambda: b"again\n", None)
+        assert next(read_stream(endless, "standard input")) == "again"
+
+    def test_that_are_not_utf8_name_their_place(self) -> None:
+        with pytest.raises(
+            DataError, match=r"^standard input, line 2: not UTF-8 \(byte 0xe9\); .*iconv"
+        ):
+            list(read_stream(io.BytesIO(b"a\ncaf\xe9\n"), "standard input"))
+
+
+class TestTextFiles:
+    def test_line_i_translates_line_i(self, tmp_path: Path, write: Write) -> None:
+        split = TextFiles(source=write("a.en", b"one\ntwo\n"), target=write("a.de", b"eins\nzwei"))
+        assert pairs_of(tmp_path, split) == [Pair("one", "eins"), Pair("two", "zwei")]
+
+    def test_empty_lines_are_sentences(self, tmp_path: Path, write: Write) -> None:
+        split = TextFiles(source=write("a.en", b"a\n\n\n"), target=write("a.de", b"\nb\n\n"))
+        assert pairs_of(tmp_path, split) == [Pair("a", ""), Pair("", "b"), Pair("", "")]
+
+    def test_several_files_are_read_one_after_the_other(self, tmp_path: Path, write: Write) -> None:
+        split = TextFiles(
+            source=[write("1.en", b"one\n"), write("2.en.gz", BYTE_ORDER_MARK + b"two\n")],
+            target=[write("1.de.gz", b"eins\n"), write("2.de", b"zwei\r\n")],
+        )
+        assert pairs_of(tmp_path, split) == [Pair("one", "eins"), Pair("two", "zwei")]
+
+    def test_absolute_names_stay_as_they_are(self, tmp_path: Path, write: Write) -> None:
+        name = str(tmp_path / write("a", b"a\n"))
+        assert pairs_of(Path("/elsewhere"), TextFiles(source=name, target=name)) == [Pair("a", "a")]
+
+    @pytest.mark.parametrize(("num_source", "num_target"), [(3, 2), (2, 5)])
+    def test_of_different_length_name_both_counts(
+        self, tmp_path: Path, write: Write, num_source: int, num_target: int
+    ) -> None:
+        split = TextFiles(
+            source=write("a.en", b"x\n" * num_source), target=write("a.de", b"x\n" * num_target)
+        )
+        assert error_of(tmp_path, split) == (
+            f"{tmp_path}/a.en has {num_source} lines and {tmp_path}/a.de has {num_target}; "
+            "line i of one must translate line i of the other"
+        )
+
+    def test_must_be_as_many_on_either_side(self, tmp_path: Path, write: Write) -> None:
+        split = TextFiles(source=[write("1", b"a\n"), write("2", b"a\n")], target="1")
+        assert error_of(tmp_path, split).startswith(
+            "data.train names 2 source and 1 target files; "
+        )
+
+    def test_not_named_at_all(self, tmp_path: Path) -> None:
+        assert error_of(tmp_path, TextFiles(source=[], target=[])).startswith(
+            "data.train has no pairs; "
+        )
+
+    @pytest.mark.parametrize("empty", ["source", "target"])
+    def test_without_lines(self, tmp_path: Path, write: Write, empty: str) -> None:
+        content = {"source": b"a\n", "target": b"a\n", empty: b""}
+        split = TextFiles(
+            source=write("source", content["source"]), target=write("target", content["target"])
+        )
+        assert error_of(tmp_path, split) == (
+            f"{tmp_path}/{empty} has no lines; name a file with text"
+        )
+
+    @pytest.mark.parametrize("empty", ["source", "target"])
+    def test_with_one_empty_side(self, tmp_path: Path, write: Write, empty: str) -> None:
+        content = {"source": b"a\nb\n", "target": b"a\nb\n", empty: b"\n  \n"}
+        split = TextFiles(
+            source=write("source", content["source"]), target=write("target", content["target"])
+        )
+        assert error_of(tmp_path, split) == (
+            f"data.train has one empty side: all 2 lines of its {empty} are empty; "
+            "check which files or columns it names"
+        )
+
+    def test_that_are_not_utf8(self, tmp_path: Path, write: Write) -> None:
+        split = TextFiles(source=write("a.en", b"a\nb\n"), target=write("a.de", b"a\n\xfc\n"))
+        assert error_of(tmp_path, split) == (
+            f"{tmp_path}/a.de, line 2: not UTF-8 (byte 0xfc); convert the text, "
+            "for example with: iconv -f LATIN1 -t UTF-8"
+        )
+
+
+class TestUnreadableFiles:
+    """The same sentence whether a file is to be read or only looked at."""
+
+    @pytest.fixture(params=["read", "look"])
+    def error(self, request: pytest.FixtureRequest, tmp_path: Path) -> ErrorAbout:
+        def error_about(name: str) -> str:
+            data = file_config(tmp_path, TextFiles(source=name, target=name))
+            touch = {"read": read_pairs, "look": fingerprint}[request.param]
+            with pytest.raises(DataError) as caught:
+                list(touch(data, "train"))
+            return str(caught.value)
+
+        return error_about
+
+    def test_missing(self, tmp_path: Path, error: ErrorAbout) -> None:
+        assert error("a") == f"{tmp_path}/a does not exist; check its name and folder"
+
+    @pytest.mark.parametrize("name", ["folder", "folder.gz"])
+    def test_folder(self, tmp_path: Path, error: ErrorAbout, name: str) -> None:
+        (tmp_path / name).mkdir()
+        assert error(name) == f"{tmp_path}/{name} is a folder; name the files in it"
+
+    def test_below_a_file(self, tmp_path: Path, write: Write, error: ErrorAbout) -> None:
+        write("file", b"a\n")
+        assert error("file/a") == f"{tmp_path}/file/a cannot be read: Not a directory"
+
+    def test_forbidden(
+        self, tmp_path: Path, write: Write, error: ErrorAbout, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*arguments: object, **keywords: object) -> None:
+            raise PermissionError(13, "Permission denied")  # root, who may run this, may read all
+
+        name = write("a", b"a\n")
+        monkeypatch.setattr(Path, "open", refuse)
+        monkeypatch.setattr(Path, "stat", refuse)
+        assert error(name) == f"{tmp_path}/a may not be read; change its permissions"
+
+
+class TestDamagedGzip:
+    DAMAGED = "is damaged or not a gzip file; fetch it again, or take .gz off its name"
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda packed: b"plain text\n",
+            lambda packed: packed[:-10],
+            lambda packed: packed[:12] + b"\xff" * 8 + packed[20:],
+            lambda packed: packed[:-8] + b"\0" * 8,
+            lambda packed: packed + b"more",
+        ],
+        ids=["not gzip", "cut off", "overwritten", "wrong checksum", "something after it"],
+    )
+    def test_is_said(self, tmp_path: Path, damage: Damage) -> None:
+        text = b"".join(b"%d\n" % number for number in range(100))
+        (tmp_path / "a.gz").write_bytes(damage(gzip.compress(text)))
+        message = error_of(tmp_path, TextFiles(source="a.gz", target="a.gz"))
+        assert message == f"{tmp_path}/a.gz {self.DAMAGED}"
+
+
+class TestTsvFiles:
+    def test_first_column_is_the_source(self, tmp_path: Path, write: Write) -> None:
+        split = TsvFiles(
+            tsv=[write("1.tsv", b"one\teins\n"), write("2.tsv.gz", b"\tzwei\r\nb\t\n")]
+        )
+        assert pairs_of(tmp_path, split) == [Pair("one", "eins"), Pair("", "zwei"), Pair("b", "")]
+
+    @pytest.mark.parametrize(
+        ("line", "found"),
+        [
+            (b"no tab", "no tab, so one column"),
+            (b"", "no tab, so one column"),
+            (b"a\tb\tc", "more than two columns (3)"),
+        ],
+    )
+    def test_has_two_columns(self, tmp_path: Path, write: Write, line: bytes, found: str) -> None:
+        split = TsvFiles(tsv=write("a.tsv", b"a\tb\n" + line + b"\n"))
+        assert error_of(tmp_path, split) == (
+            f"{tmp_path}/a.tsv, line 2: {found}; data.train needs exactly two, the source, a tab, "
+            "and the target"
+        )
+
+    def test_without_lines(self, tmp_path: Path, write: Write) -> None:
+        message = error_of(tmp_path, TsvFiles(tsv=write("a.tsv", b"")))
+        assert message == f"{tmp_path}/a.tsv has no lines; name a file with text"
+
+    def test_with_one_empty_side(self, tmp_path: Path, write: Write) -> None:
+        message = error_of(tmp_path, TsvFiles(tsv=write("a.tsv", b"a\t\nb\t\n")))
+        assert message.startswith("data.train has one empty side: all 2 lines of its target")
+
+
+def test_a_split_that_is_not_set(tmp_path: Path) -> None:
+    data = file_config(tmp_path, TsvFiles(tsv="a.tsv"))
+    for read in (lambda: list(read_pairs(data, "test")), lambda: fingerprint(data, "test")):
+        with pytest.raises(DataError, match=r"^data\.test is not set; "):
+            read()
+
+
+class TestFingerprint:
+    def test_is_json_and_stays_the_same(self, tmp_path: Path, write: Write) -> None:
+        split = TextFiles(source=write("a.en", b"a\n"), target=write("a.de", b"bc\n"))
+        data = file_config(tmp_path, split)
+        facts = fingerprint(data, "train")
+        assert json.loads(json.dumps(facts)) == facts == fingerprint(data, "train")
+        assert f'"path": "{tmp_path}/a.de", "size": 3, "mtime_ns": ' in json.dumps(facts["target"])
+
+    def test_changes_with_size_time_and_side(self, tmp_path: Path, write: Write) -> None:
+        write("a", b"a\tb\n")
+        data = file_config(tmp_path, TsvFiles(tsv="a"))
+        seen = [fingerprint(data, "train")]
+        os.utime(tmp_path / "a", ns=(1, 1))
+        seen.append(fingerprint(data, "train"))
+        write("a", b"a\tbc\n")
+        os.utime(tmp_path / "a", ns=(1, 1))
+        seen.append(fingerprint(data, "train"))
+        write("b", b"a\n")
+        for source, target in (("a", "b"), ("b", "a")):
+            split = TextFiles(source=source, target=target)
+            seen.append(fingerprint(file_config(tmp_path, split), "train"))
+        assert all(one not in seen[:i] for i, one in enumerate(seen))
+
+    def test_does_not_read(
+        self, tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        data = file_config(tmp_path, TsvFiles(tsv=write("a.tsv", b"\xff")))
+        monkeypatch.setattr(builtins, "open", None)
+        monkeypatch.setattr(Path, "open", None)
+        assert fingerprint(data, "train")
+
+    def test_of_a_set_names_version_split_languages_and_folder(self, tmp_path: Path) -> None:
+        data = set_config(dataset_folder=str(tmp_path), train="train[:90%]")
+        assert fingerprint(data, "train") == {
+            "dataset": "ted_hrlr_translate/pt_to_en/1.0.0",
+            "split": "train[:90%]",
+            "languages": ["pt", "en"],
+            "folder": str(tmp_path / "ted_hrlr_translate/pt_to_en/1.0.0"),
+        }
+
+
+class TestDatasets:
+    @pytest.mark.parametrize("split", ["train", "train[:90%]"])
+    def test_languages_choose_the_sides(self, split: str) -> None:
+        with tfds.testing.mock_data(num_examples=3):
+            there = list(read_pairs(set_config(train=split), "train"))
+            back = set_config(train=split, source_language="en", target_language="pt")
+            assert [Pair(*reversed(pair)) for pair in read_pairs(back, "train")] == there
+        assert len(there) == 3
+        assert all(pair.source != pair.target for pair in there)
+
+    def test_other_features_than_translation(self) -> None:
+        features = tfds.features.FeaturesDict(
+            {
+                "id": tfds.features.Scalar(np.int64),
+                "pt": tfds.features.Text(),
+                "en": tfds.features.Text(),
+            }
+        )
+        ted = tfds.builder_cls("ted_hrlr_translate")
+        info = mock.patch.object(
+            ted, "_info", lambda self: tfds.core.DatasetInfo(builder=self, features=features)
+        )
+        with info, tfds.testing.mock_data(num_examples=2):
+            assert len(list(read_pairs(set_config(), "train"))) == 2
+
+    def test_without_the_language(self) -> None:
+        message = error_of_set(set_config(target_language="de"))
+        assert message == (
+            "data.dataset: ted_hrlr_translate/pt_to_en/1.0.0 has no 'de', only en, pt; "
+            "change data.source_language and data.target_language, or the set"
+        )
+
+    def test_without_languages(self) -> None:
+        message = error_of_set(set_config(dataset="mnist"))
+        assert message.startswith("data.dataset: mnist/3.0.1 has no 'pt', only image, label; ")
+
+    @pytest.mark.parametrize(
+        ("name", "sentence"),
+        [
+            (
+                "ted_hrlr_translat/pt_to_en",
+                "data.dataset: TensorFlow Datasets has no set 'ted_hrlr_translat/pt_to_en'; "
+                "did you mean ted_hrlr_translate?",
+            ),
+            (
+                "home_asistant",
+                "data.dataset: TensorFlow Datasets has no set 'home_asistant'; "
+                "did you mean home_assistant?",
+            ),
+            (
+                "qqqqqqqqq",
+                "data.dataset: TensorFlow Datasets has no set 'qqqqqqqqq', "
+                "nor one with a similar name",
+            ),
+            ("not a name", "data.dataset: there is no 'not a name'; write set/configuration, "),
+            (
+                "ted_hrlr_translate/en_to_pt",
+                "data.dataset: there is no 'ted_hrlr_translate/en_to_pt'; write set/configuration, "
+                "without a version; the configurations are az_to_en, aztr_to_en, ",
+            ),
+            ("ted_hrlr_translate/pt_to_en:9.9.9", "data.dataset: there is no 'ted_hrlr_translate/"),
+        ],
+    )
+    def test_unknown(self, tmp_path: Path, name: str, sentence: str) -> None:
+        data = set_config(dataset=name, dataset_folder=str(tmp_path))
+        assert error_of_set(data).startswith(sentence)
+
+    def test_that_cannot_be_fetched_says_so_and_nothing_else(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        def fail(builder: tfds.core.DatasetBuilder) -> None:
+            print("Downloading and preparing dataset…")
+            print("0%", file=sys.stderr)
+            logging.warning("Retrying…")
+            raise ConnectionError("HTTPConnectionPool(host=…): Max retries exceeded")
+
+        ted = tfds.builder_cls("ted_hrlr_translate")
+        with mock.patch.object(ted, "download_and_prepare", fail):
+            message = error_of_set(set_config(dataset_folder=str(tmp_path)))
+        assert message == (
+            "data.dataset: ted_hrlr_translate/pt_to_en/1.0.0 could not be fetched and prepared "
+            "(ConnectionError); prepare it on a machine with network and copy it to "
+            f"{tmp_path}/ted_hrlr_translate/pt_to_en/1.0.0, or name the folder that holds prepared "
+            "sets in data.dataset_folder"
+        )
+        assert capfd.readouterr() == ("", "")
+
+    def test_that_need_another_package(self, tmp_path: Path) -> None:
+        missing = ModuleNotFoundError("No module named 'apache_beam'", name="apache_beam")
+        ted = tfds.builder_cls("ted_hrlr_translate")
+        with mock.patch.object(ted, "download_and_prepare", side_effect=missing):
+            message = error_of_set(set_config(dataset_folder=str(tmp_path)))
+        assert message.startswith(
+            "data.dataset: ted_hrlr_translate/pt_to_en/1.0.0 needs the Python package "
+            "'apache_beam'; install it, "
+        )

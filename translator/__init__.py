@@ -1,0 +1,48 @@
+"""translator: train a translator on parallel text, use it, and know how good it is.
+
+    from translator import Translator
+    Translator.load("runs/quickstart").translate(["Turn on the lights."])
+
+`train`, `translate` and `evaluate` do what the commands of the same names do. Importing this package
+imports neither TensorFlow nor Keras; using it sets Keras to the TensorFlow backend.
+"""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from translator.cli.evaluate import evaluate
+    from translator.cli.train import train
+    from translator.cli.translate import translate
+    from translator.decoding.translator import Translator
+
+__version__ = "0.1.0"
+__all__ = ["Translator", "evaluate", "train", "translate"]
+
+if "keras" in sys.modules and sys.modules["keras"].backend.backend() != "tensorflow":
+    raise ImportError(
+        "translator needs Keras on TensorFlow, but Keras has been imported with the backend "
+        f"{sys.modules['keras'].backend.backend()}; import translator first."
+    )
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Translator":
+        from translator.decoding.translator import Translator
+
+        return Translator
+    if name == "train":
+        from translator.cli.train import train
+
+        return train
+    if name == "translate":
+        from translator.cli.translate import translate
+
+        return translate
+    if name == "evaluate":
+        from translator.cli.evaluate import evaluate
+
+        return evaluate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,3 @@
+from translator.cli.app import main
+
+main()

@@ -1,0 +1,118 @@
+"""The command line: what is typed becomes a call, and what goes wrong becomes a sentence.
+
+Nothing here imports TensorFlow; a command imports its module when it runs, so that help comes at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from translator.errors import Stopped, UserError
+
+app = typer.Typer(
+    help="Train a translator on parallel text, use it, and know how good it is.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Run = Annotated[Path, typer.Argument(help="Directory of the run.", metavar="RUN")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. model.num_layers=4."),
+]
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML configuration.", metavar="CONFIG")],
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", help="Directory of the run.", show_default="runs/NAME of the config"),
+    ] = None,
+    settings: Settings = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="RUN", help="Begin with weights and tokenizer of a run."),
+    ] = None,
+) -> None:
+    """Train a model, or continue a run that stopped."""
+    from translator.cli.chatter import hush
+    from translator.cli.train import train
+
+    hush()
+    train(config, run, settings or [], start_from)
+
+
+@app.command()
+def translate(
+    run: Run,
+    source: Annotated[
+        Path | None, typer.Option("--input", "-i", help="Text to translate, a sentence a line.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where translations go, a line a line.")
+    ] = None,
+    n_best: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Give N translations a line, as: line number, tab, score, tab, text."
+        ),
+    ] = None,
+    settings: Settings = None,
+) -> None:
+    """Translate text, from standard input to standard output unless told otherwise."""
+    from translator.cli.chatter import hush
+    from translator.cli.translate import translate
+
+    hush()
+    translate(run, source, output, n_best, settings or [])
+
+
+@app.command(name="eval")
+def evaluate(
+    run: Run,
+    split: Annotated[
+        str | None, typer.Option(help="Split of the run's data.", show_default="test")
+    ] = None,
+    source: Annotated[Path | None, typer.Option(help="File to translate.")] = None,
+    target: Annotated[Path | None, typer.Option(help="File of its reference translations.")] = None,
+    hypotheses: Annotated[
+        Path | None, typer.Option(help="Score these translations instead of making them.")
+    ] = None,
+    settings: Settings = None,
+) -> None:
+    """Score translations with BLEU, chrF and TER."""
+    from translator.cli.chatter import hush
+    from translator.cli.evaluate import evaluate
+
+    hush()
+    evaluate(run, split, source, target, hypotheses, settings or [])
+
+
+def main() -> None:
+    """Run the command; the one place where an error becomes a sentence and an exit code."""
+    try:
+        app()
+    except UserError as error:
+        _fail(str(error))
+    except Stopped as stopped:
+        sys.exit(128 + stopped.signal_number)
+    except BrokenPipeError:
+        # Whoever read our output has left. Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + 13)
+    except OSError as error:
+        if error.errno == errno.EPIPE or error.strerror is None:
+            raise
+        _fail(f"{error.filename or 'The output'}: {error.strerror}.")
+
+
+def _fail(message: str) -> None:
+    print(f"Error: {message}", file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,69 @@
+"""Keeps the start-up chatter of native libraries from the user, but not a crash's last words.
+
+TensorFlow, oneDNN and CUDA log to file descriptor 2, some of it before any log level is read. From here on
+that descriptor is a pipe to a small child process, which passes on what is not known chatter. The
+child outlives a crash of ours, so it loses nothing. Python's own sys.stderr goes straight to where
+it went before, terminal or file.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import signal
+import sys
+
+CHATTER = re.compile(
+    rb"^[IWE]\d{4} \d\d:\d\d:\d\d"  # glog, e.g. I0401 12:00:00
+    rb"|^[IWE]0000 00:00:\d"  # absl before its initialization
+    rb"|^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWE] "  # TensorFlow's own
+    rb"|^WARNING: All log messages before absl::InitializeLog"
+    rb"|^To enable the following instructions:"
+)
+
+
+def hush() -> None:
+    """Filter file descriptor 2 until the process ends. Does nothing the second time."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if isinstance(getattr(sys.stderr, "hushed", None), bool):
+        return
+    sys.stderr.flush()
+    original = os.dup(2)
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        for unused in (0, 1, write_end):
+            os.close(unused)
+        _pass_on(read_end, original)
+        os._exit(0)
+    os.close(read_end)
+    os.dup2(write_end, 2)
+    os.close(write_end)
+    sys.stderr = os.fdopen(original, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    sys.stderr.hushed = True  # type: ignore[attr-defined]
+    atexit.register(_finish, child)
+
+
+def _pass_on(source: int, destination: int) -> None:
+    """Copy lines that are no chatter until the last writer is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    os.setpgid(0, 0)
+    with os.fdopen(source, "rb") as lines:
+        for line in lines:
+            if not CHATTER.match(line):
+                try:
+                    os.write(destination, line)
+                except OSError:
+                    return
+
+
+def _finish(child: int) -> None:
+    """Let the child say all it has before we go."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
+    try:
+        os.waitpid(child, 0)
+    except ChildProcessError:
+        pass

@@ -1,0 +1,78 @@
+"""`translator translate`: lines in, lines out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from translator.data.corpus import read_lines, read_stream
+
+if TYPE_CHECKING:
+    from translator.decoding.translator import Translation, Translator
+
+
+def translate(
+    run_path: Path,
+    source: Path | None = None,
+    output: Path | None = None,
+    n_best: int | None = None,
+    overrides: Sequence[str] = (),
+) -> None:
+    """Translate a file (or standard input) to a file (or standard output), a line a line.
+
+    With n_best, each line gives up to so many rows of line number, score and text, tab-separated. At a
+    terminal it asks for sentences. Raises UserError.
+    """
+    interactive = source is None and sys.stdin.isatty()
+    lines = read_lines(source) if source else read_stream(sys.stdin.buffer, "standard input")
+    from translator.decoding.translator import Translator
+
+    translator = Translator.load(run_path, overrides)
+    with _output(output) as file:
+        if interactive:
+            _converse(translator, file, n_best)
+            return
+        for number, found in enumerate(translator.stream(lines, n_best or 1), start=1):
+            _write(file, number, found, n_best)
+
+
+def _converse(translator: Translator, file: TextIO, n_best: int | None) -> None:
+    """Ask, translate, until the end of input."""
+    print("Type a sentence and press Enter; end with Ctrl-D.", file=sys.stderr)
+    for number in range(1, sys.maxsize):
+        try:
+            sentence = input("> ")
+        except (EOFError, KeyboardInterrupt):
+            print(file=sys.stderr)
+            return
+        [found] = translator.hypotheses([sentence], n_best or 1)
+        _write(file, number, found, n_best)
+        file.flush()
+
+
+def _write(file: TextIO, number: int, found: list[Translation], n_best: int | None) -> None:
+    if found[0].num_unread:
+        print(
+            f"Warning: line {number} is too long; its last {found[0].num_unread} pieces (beyond "
+            "data.max_length) were not read.",
+            file=sys.stderr,
+        )
+    if n_best is None:
+        print(found[0].text, file=file)
+    else:
+        for translation in found:
+            print(number, f"{translation.score:.6f}", translation.text, sep="\t", file=file)
+
+
+@contextmanager
+def _output(path: Path | None) -> Iterator[TextIO]:
+    if path is None:
+        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+        yield sys.stdout
+        sys.stdout.flush()
+    else:
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            yield file

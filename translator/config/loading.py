@@ -1,0 +1,225 @@
+"""A configuration from YAML and back, with errors that name the file, the line and the key.
+
+YAML is read by the rules of YAML 1.2: `5e-3` is a number and `no` a string. A key that stands twice is
+refused, and so are tags and aliases: a configuration is data.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from translator.config.schema import Config
+from translator.errors import ConfigError
+
+Key = tuple[str | int, ...]
+
+PATH_KEYS = ("folder", "dataset_folder", "wheel")
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader with YAML 1.2's idea of numbers and truth, and without aliases."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed", mark)
+        return super().compose_node(parent, index)
+
+
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan",
+        list("-+0123456789."),
+    ),
+):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first
+    )
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
+
+
+def parse_yaml(text: str, name: str) -> tuple[Any, dict[Key, int]]:
+    """The value of a YAML text, and the line on which each key stands.
+
+    `name` is what errors call the text. Raises ConfigError.
+    """
+    lines: dict[Key, int] = {}
+
+    def build(node: yaml.Node, key: Key) -> Any:
+        lines[key] = node.start_mark.line + 1
+        if isinstance(node, yaml.SequenceNode):
+            return [build(item, (*key, i)) for i, item in enumerate(node.value)]
+        if not isinstance(node, yaml.MappingNode):
+            return loader.construct_object(node)
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            child, line = str(key_node.value), key_node.start_mark.line + 1
+            if child in mapping:
+                first = lines[(*key, child)]
+                raise ConfigError(
+                    f"{name}, line {line}: {_dotted((*key, child))} stands here for the second "
+                    f"time (first on line {first}); keep one of them."
+                )
+            mapping[child] = build(value_node, (*key, child))
+            lines[(*key, child)] = line
+        return mapping
+
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        return (None if node is None else build(node, ())), lines
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{name}{line}: this is not valid YAML: {error.problem}.") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}: this is not valid YAML: {error}.") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: the YAML is nested too deeply.") from None
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """The configuration of a YAML file, with `section.key=value` overrides applied.
+
+    Folders in the file are relative to the file, in an override to the working directory; both are
+    absolute in the result. Raises ConfigError.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: this is not UTF-8 text, so it is no configuration.") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}.") from None
+    values, lines = parse_yaml(text, str(path))
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: a configuration starts with sections, such as 'data:'.")
+    if isinstance(values.get("data"), dict):
+        _make_absolute(values["data"], path.absolute().parent)
+        values["data"].setdefault("folder", str(path.absolute().parent))
+    apply_overrides(values, overrides)
+    return validate(values, str(path), lines, {override.split("=")[0] for override in overrides})
+
+
+def override(config: Config, overrides: Sequence[str]) -> Config:
+    """The configuration with `section.key=value` overrides applied. Raises ConfigError."""
+    values = config.model_dump()
+    apply_overrides(values, overrides)
+    return validate(values, "--set", {}, set())
+
+
+def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Put each `section.key=value` into nested values, read by the rules of the file."""
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {text}: write it as section.key=value.")
+        *parents, last = key.split(".")
+        section = values
+        for parent in parents:
+            section = section.setdefault(parent, {})
+            if not isinstance(section, dict):
+                raise ConfigError(f"--set {text}: {parent} holds a value, not keys.")
+        section[last], _ = parse_yaml(value, f"--set {text}")
+        if parents == ["data"]:
+            _make_absolute(section, Path.cwd(), only=last)
+
+
+def _make_absolute(data: dict[str, Any], base: Path, only: str | None = None) -> None:
+    for key in PATH_KEYS if only is None else {only} & set(PATH_KEYS):
+        if isinstance(data.get(key), str):
+            data[key] = str((base / Path(data[key]).expanduser()).resolve())
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write every key, defaults included, as YAML."""
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def differences(old: Config, new: Config) -> Iterator[tuple[str, Any, Any]]:
+    """The dotted keys in which two configurations differ, with both values."""
+
+    def walk(key: Key, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
+        if isinstance(one, dict) and isinstance(other, dict):
+            for name in one | other:
+                yield from walk((*key, name), one.get(name), other.get(name))
+        elif one != other:
+            yield _dotted(key), one, other
+
+    yield from walk((), old.model_dump(), new.model_dump())
+
+
+def validate(values: Any, name: str, lines: dict[Key, int], overridden: set[str]) -> Config:
+    """A Config of plain values; the first thing wrong with them becomes one sentence."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        first = errors[0]
+    key = tuple(part for part in first["loc"] if part not in _BRANCHES)
+    dotted = _dotted(key)
+    if dotted in overridden:
+        place = f"--set {dotted}"
+    else:
+        line = next((lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in lines), None)
+        place = f"{name}, line {line}" if line else name
+    raise ConfigError(f"{place}: {_sentence(first, key, errors)}")
+
+
+_BRANCHES = {"str", "TextFiles", "TsvFiles", "list[str]", "literal['auto']", "constrained-int"}
+_BRANCHES |= {"int", "float", "bool"}
+
+
+def _sentence(error: Any, key: Key, errors: list[Any]) -> str:
+    dotted, kind = _dotted(key), error["type"]
+    if kind == "extra_forbidden":
+        return f"there is no key {dotted}{_nearest(key)}"
+    if kind == "missing":
+        return f"the key {dotted} is missing."
+    if kind == "value_error":
+        return f"{error['ctx']['error']}."
+    alternatives = [e for e in errors if tuple(p for p in e["loc"] if p not in _BRANCHES) == key]
+    expected = " or ".join(
+        dict.fromkeys(e["msg"].removeprefix("Input should be ") for e in alternatives)
+    )
+    return f"{dotted} should be {expected}, not {error['input']!r}."
+
+
+def _nearest(key: Key) -> str:
+    *parents, last = [part for part in key if isinstance(part, str)]
+    known = {name: parent for parent, name in _all_keys(Config, ())}
+    siblings = [name for parent, name in _all_keys(Config, ()) if parent == tuple(parents)]
+    if last in known:
+        return f"; did you mean {_dotted((*known[last], last))}?"
+    close = difflib.get_close_matches(last, siblings, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {_dotted((*parents, close[0]))}?"
+    close = difflib.get_close_matches(last, list(known), n=1, cutoff=0.75)
+    if close:
+        return f"; did you mean {_dotted((*known[close[0]], close[0]))}?"
+    return f"; {_dotted(tuple(parents)) or 'the file'} may hold {', '.join(siblings)}."
+
+
+def _all_keys(section: type[BaseModel], parents: tuple[str, ...]) -> Iterator[tuple[Key, str]]:
+    for name, field in section.model_fields.items():
+        yield parents, name
+        for kind in (field.annotation, *get_args(field.annotation)):
+            for inner in (kind, *get_args(kind)):
+                if isinstance(inner, type) and issubclass(inner, BaseModel):
+                    yield from _all_keys(inner, (*parents, name))
+
+
+def _dotted(key: Key) -> str:
+    return ".".join(str(part) for part in key)

@@ -1,0 +1,55 @@
+"""Everything `auto` becomes a value here, once; the run keeps the result and a resume reuses it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from translator.config.schema import Config
+
+
+class CorpusStatistics(NamedTuple):
+    """What the rules know of the training text."""
+
+    num_pairs: int
+
+
+class Machine(NamedTuple):
+    """What the rules know of the machine."""
+
+    bfloat16_speedup: float
+    """How many times faster a training step's typical work is in bfloat16 than in float32."""
+
+
+def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> Config:
+    """The configuration with every `auto` replaced. A pure function."""
+    precision = config.training.precision
+    if precision == "auto":
+        precision = "bfloat16" if machine.bfloat16_speedup > 1.05 else "float32"
+    decoding = config.decoding.precision
+    vocabulary_size = config.tokenizer.vocabulary_size
+    if vocabulary_size == "auto":
+        vocabulary_size = auto_vocabulary_size(statistics.num_pairs)
+    return config.model_copy(
+        update={
+            "tokenizer": config.tokenizer.model_copy(update={"vocabulary_size": vocabulary_size}),
+            "model": config.model.model_copy(
+                update={
+                    "num_decoder_layers": config.model.num_decoder_layers or config.model.num_layers
+                }
+            ),
+            "training": config.training.model_copy(update={"precision": precision}),
+            "decoding": config.decoding.model_copy(
+                update={"precision": precision if decoding == "auto" else decoding}
+            ),
+        }
+    )
+
+
+def auto_vocabulary_size(num_pairs: int) -> int:
+    """Forty times the root of the number of pairs, between 1,000 and 32,000, in whole hundreds.
+
+    Small corpora learn better from few pieces, each seen often (Sennrich & Zhang 2019; Gowda & May
+    2020). 10,000 pairs get 4,000 pieces, 640,000 and more 32,000.
+    """
+    return min(32_000, max(1_000, round(40 * math.sqrt(num_pairs) / 100) * 100))

@@ -1,0 +1,291 @@
+"""Every key a configuration may have, with its type, default and meaning.
+
+The descriptions are the ones an editor shows (they go into the JSON Schema). `auto` stands for a value
+that `resolve` computes once, from the corpus and the machine, and that the run then keeps.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
+Count = Annotated[int, Field(ge=1)]
+Paths = str | list[str]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+class Section(BaseModel):
+    """Frozen, and strict: an unknown key is an error, and "3" is not a number."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
+
+
+class TextFiles(Section):
+    """Two parallel text files: line i of one translates line i of the other."""
+
+    source: Paths
+    """File (or files) in the source language, plain or .gz, one sentence a line."""
+    target: Paths
+    """File (or files) in the target language, as many and as long as the source's."""
+
+
+class TsvFiles(Section):
+    """Tab-separated text: a line holds the source sentence, a tab, and the target sentence."""
+
+    tsv: Paths
+    """File (or files), plain or .gz."""
+
+
+def _kind_of_split(value: Any) -> str:
+    if isinstance(value, (str, TextFiles, TsvFiles)):
+        return type(value).__name__
+    return "TsvFiles" if isinstance(value, dict) and "tsv" in value else "TextFiles"
+
+
+Split = Annotated[
+    Annotated[str, Tag("str")]
+    | Annotated[TextFiles, Tag("TextFiles")]
+    | Annotated[TsvFiles, Tag("TsvFiles")],
+    Discriminator(_kind_of_split),
+]
+
+
+class DataConfig(Section):
+    """Where the parallel text is."""
+
+    source_language: str
+    """Language code of the source, such as en."""
+    target_language: str
+    """Language code of the target, such as de; evaluation picks its tokenizer by it."""
+    dataset: str | None = None
+    """Name of a TensorFlow Datasets translation set, such as ted_hrlr_translate/pt_to_en; the splits
+    are then split expressions, such as train[:90%]."""
+    dataset_folder: str | None = None
+    """Where TensorFlow Datasets keeps prepared sets; its own default if not given."""
+    wheel: str | None = None
+    """A copy of the Home Assistant wheel on disk, for the home_assistant set without network."""
+    folder: str = "."
+    """Folder that file names below are relative to; itself relative to the configuration file."""
+    train: Split
+    """The pairs to learn from."""
+    validation: Split
+    """The pairs that choose the best checkpoint; a few hundred to a few thousand."""
+    test: Split | None = None
+    """The pairs for the final score; never looked at during training."""
+    max_length: Count = 128
+    """Pieces: training leaves out pairs with a longer side (and counts them); translation reads so
+    many of a longer sentence (and says so)."""
+
+    @model_validator(mode="after")
+    def _splits_match_kind(self) -> DataConfig:
+        for name in ("train", "validation", "test"):
+            split = getattr(self, name)
+            if split is None:
+                continue
+            if self.dataset is not None and not isinstance(split, str):
+                raise ValueError(
+                    f"data.{name} must be a split of data.dataset, such as '{name}', not files"
+                )
+            if self.dataset is None and isinstance(split, str):
+                raise ValueError(
+                    f"data.{name} must name files ({{source: …, target: …}} or {{tsv: …}}), "
+                    "unless data.dataset names a TensorFlow Datasets set"
+                )
+        return self
+
+
+class TokenizerConfig(Section):
+    """How sentences become pieces (SentencePiece)."""
+
+    kind: Literal["unigram", "bpe"] = "unigram"
+    """Segmentation model."""
+    vocabulary_size: Literal["auto"] | Annotated[int, Field(ge=16)] = "auto"
+    """Pieces, on each side if not joint; made smaller when the corpus does not hold as many."""
+    joint: bool = True
+    """One vocabulary for both languages, or one each."""
+    byte_fallback: bool = True
+    """Spell unknown characters in bytes, so that nothing is unknown (takes 256 pieces)."""
+    character_coverage: Annotated[float, Field(ge=0.9, le=1.0)] = 1.0
+    """Share of the corpus's characters that get a piece; 0.9995 for Chinese or Japanese."""
+    normalization: Literal["nmt_nfkc", "nfkc", "identity"] = "nmt_nfkc"
+    """SentencePiece's rule for the text it reads; identity keeps every character."""
+    sampling_alpha: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """Subword sampling while training: smoothing of unigram sampling (0.1 to 0.5), or the share of
+    merges that BPE-dropout leaves out (0.1). Kudo 2018; Provilkov et al. 2020."""
+
+
+class ModelConfig(Section):
+    """The Transformer encoder-decoder (Vaswani et al. 2017)."""
+
+    kind: Literal["transformer"] = "transformer"
+    """Architecture."""
+    num_layers: Count = 6
+    """Layers of the encoder, and of the decoder unless num_decoder_layers says otherwise."""
+    num_decoder_layers: Count | None = None
+    """Layers of the decoder, if not as many as the encoder's."""
+    model_dim: Count = 512
+    """Width of embeddings and layers."""
+    num_heads: Count = 8
+    """Attention heads; must divide model_dim."""
+    feed_forward_dim: Count = 2048
+    """Inner width of the feed-forward blocks."""
+    activation: Literal["relu", "gelu", "silu"] = "relu"
+    """Between the two products of a feed-forward block."""
+    normalization: Literal["pre", "post"] = "pre"
+    """Layer normalization before each block (trains easily) or after its residual sum."""
+    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
+    """How positions are told apart; learned ones end at data.max_length."""
+    share_embeddings: Literal["all", "target", "none"] = "all"
+    """One table for source, target and output; for target and output; or three tables."""
+    dropout_rate: Rate = 0.1
+    """On each block's output, before the residual sum."""
+    attention_dropout_rate: Rate = 0.0
+    """On the attention weights."""
+    activation_dropout_rate: Rate = 0.0
+    """Inside the feed-forward blocks."""
+    embedding_dropout_rate: Rate = 0.1
+    """On the sum of embedding and position."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> ModelConfig:
+        if self.model_dim % self.num_heads:
+            raise ValueError(
+                f"model.num_heads ({self.num_heads}) must divide model.model_dim ({self.model_dim})"
+            )
+        if self.model_dim % 2:
+            raise ValueError(f"model.model_dim ({self.model_dim}) must be even")
+        return self
+
+
+class OptimizerConfig(Section):
+    """Adam (Kingma & Ba 2015), with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
+    """Highest learning rate, reached at the end of the warm-up."""
+    schedule: Literal["inverse_sqrt", "cosine", "constant"] = "inverse_sqrt"
+    """How it falls after the warm-up: with 1/√step, or along half a cosine to zero at max_steps."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 4000
+    """Steps over which it rises linearly from zero."""
+    beta_1: Rate = 0.9
+    """Decay of the mean of the gradients."""
+    beta_2: Rate = 0.98
+    """Decay of the mean of their squares."""
+    epsilon: Annotated[float, Field(gt=0.0)] = 1e-9
+    """Added to the denominator."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    """Share of a weight (not of biases and norms) taken off a step, times the learning rate."""
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
+    """Longest gradient (global norm) that is not scaled down; null: no clipping."""
+
+
+class AveragingConfig(Section):
+    """Which weights are validated and shipped."""
+
+    kind: Literal["none", "last", "best", "ema"] = "ema"
+    """none: the current ones. last: the mean of the last `count` validated ones. best: when training
+    ends, the mean of the `count` best validated ones, if it is better still. ema: their
+    exponential moving average."""
+    count: Count = 5
+    """For last and best."""
+    decay: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.999
+    """For ema; early on it is smaller, (1 + step) / (10 + step)."""
+
+
+class TrainingConfig(Section):
+    """How long and how the model learns."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    """Of weights, data order, dropout and subword sampling."""
+    max_steps: Count | None = None
+    """Stop after so many steps (optimizer updates)."""
+    max_epochs: Count | None = None
+    """Stop after so many passes over the training text."""
+    max_minutes: Annotated[float, Field(gt=0.0)] | None = None
+    """Stop after so many minutes of training, earlier sittings of the run included."""
+    tokens_per_step: Count = 4096
+    """Size of a batch: sentences times the longest side of them, in pieces."""
+    accumulation_steps: Count = 1
+    """Shards into which a batch is cut and computed one after the other, to save memory."""
+    label_smoothing: Rate = 0.1
+    """Share of the probability that is spread over the whole vocabulary."""
+    precision: Precision = "auto"
+    """Of the computation; weights, softmax and sums stay float32. auto: the faster one, measured."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    averaging: AveragingConfig = AveragingConfig()
+    validate_every: Count = 1000
+    """Steps between validations."""
+    save_every: Count = 500
+    """Steps between checkpoints."""
+    patience: Count | None = None
+    """Stop after so many validations without a better score."""
+    best_by: Literal["bleu", "loss"] = "bleu"
+    """What makes a validation better: higher BLEU or lower loss."""
+    keep_text: bool = True
+    """Write sample and validation translations, and the batch at which a loss became NaN, into the
+    run. They hold your text; false leaves them out."""
+
+    @model_validator(mode="after")
+    def _cosine_needs_an_end(self) -> TrainingConfig:
+        steps_are_limited = self.max_steps is not None or self.max_epochs is not None
+        if self.optimizer.schedule == "cosine" and not steps_are_limited:
+            raise ValueError(
+                "training.optimizer.schedule: cosine needs training.max_steps or max_epochs"
+            )
+        if self.max_steps is None and self.max_epochs is None and self.max_minutes is None:
+            if self.patience is None:
+                raise ValueError(
+                    "training needs an end: set max_steps, max_epochs, max_minutes or patience"
+                )
+        return self
+
+
+class DecodingConfig(Section):
+    """How a translation is searched for."""
+
+    beam_size: Count = 5
+    """Hypotheses kept; 1 is greedy search."""
+    length_penalty: Annotated[float, Field(ge=0.0)] = 0.6
+    """Exponent α of GNMT's length penalty ((5 + length) / 6)^α; 0 compares plain log-probabilities,
+    more favours longer translations (Wu et al. 2016)."""
+    max_length_ratio: Annotated[float, Field(gt=0.0)] = 2.0
+    """A translation ends at the latest after this times the source's pieces, plus…"""
+    max_length_extra: Annotated[int, Field(ge=0)] = 10
+    """…so many pieces."""
+    tokens_per_batch: Count = 2048
+    """Source pieces, padding included, translated at once; results do not depend on it."""
+    precision: Precision = "float32"
+    """Of the computation; auto: as measured for training."""
+
+
+class EvaluationConfig(Section):
+    """How translations are scored (sacreBLEU)."""
+
+    tokenize: Literal["auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none"] = "auto"
+    """BLEU's tokenizer; auto: zh, ja-mecab, ko-mecab for those languages, else 13a. none is for
+    text that is tokenized already."""
+    lowercase: bool = False
+    """Score without regard to case."""
+
+
+class Config(Section):
+    """A whole configuration."""
+
+    data: DataConfig
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig
+    decoding: DecodingConfig = DecodingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _sharing_needs_one_vocabulary(self) -> Config:
+        if self.model.share_embeddings == "all" and not self.tokenizer.joint:
+            raise ValueError(
+                "model.share_embeddings: all needs tokenizer.joint: true "
+                "(or share_embeddings: target)"
+            )
+        return self

@@ -1,0 +1,1 @@
+"""How a translation is found: a search over what a model finds likely."""

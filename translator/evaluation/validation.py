@@ -1,0 +1,81 @@
+"""Validation while training: the search and the scorer of `eval`, on the validation pairs.
+
+It has a model of its own, so that averaged weights can be tried without touching those that learn.
+"""
+
+from __future__ import annotations
+
+import time
+
+import tensorflow as tf
+
+from translator.config.schema import Config
+from translator.data.batches import Batch, pad
+from translator.data.store import Store
+from translator.data.tokenizer import PAD_ID, Tokenizer
+from translator.decoding.translator import Translator
+from translator.evaluation.score import bleu
+from translator.models.build import build_model
+from translator.models.weights import Arrays, set_model_weights
+from translator.training.loop import Validation
+from translator.training.loss import cross_entropy
+
+_IDS = tf.TensorSpec([None, None], tf.int32)
+
+
+class Validator:
+    """Scores weights on the validation split."""
+
+    def __init__(self, config: Config, store: Store, tokenizer: Tokenizer) -> None:
+        self._config = config
+        self.pairs = list(store.pairs())
+        self._batches = list(_batches(store, config))
+        self._translator = Translator(
+            build_model(
+                config, len(tokenizer.source), len(tokenizer.target), config.decoding.precision
+            ),
+            tokenizer,
+            config.decoding,
+            config.data.max_length,
+        )
+
+    def __call__(self, weights: Arrays) -> Validation:
+        started = time.monotonic()
+        set_model_weights(self._translator.model, weights, "the weights in training")
+        translations = self._translator.translate([pair.source for pair in self.pairs])
+        score = bleu(
+            translations,
+            [pair.target for pair in self.pairs],
+            self._config.evaluation,
+            self._config.data.target_language,
+        )
+        total = sum(float(self._loss(batch)) for batch in self._batches)
+        loss = total / sum(batch.num_target_tokens for batch in self._batches)
+        seconds = time.monotonic() - started
+        return Validation(score.value, score.signature, loss, seconds, translations)
+
+    @tf.function(input_signature=[Batch(_IDS, _IDS, _IDS)])
+    def _loss(self, batch: Batch) -> tf.Tensor:
+        model = self._translator.model
+        states = model(batch.source, batch.target)
+        real = tf.not_equal(batch.labels, PAD_ID)
+        return cross_entropy(
+            tf.boolean_mask(states, real),
+            tf.convert_to_tensor(model.output_table.value),
+            tf.boolean_mask(batch.labels, real),
+            label_smoothing=0.0,
+        )
+
+
+def _batches(store: Store, config: Config) -> list[Batch]:
+    """The pairs by length, cut where longer ones would be in training."""
+    limit = config.data.max_length
+    rows = sorted(range(len(store)), key=lambda i: len(store.target.ids(i)))
+    size = max(1, config.decoding.tokens_per_batch // 64)
+    return [
+        pad(
+            [store.source.ids(i)[:limit] for i in rows[start : start + size]],
+            [store.target.ids(i)[:limit] for i in rows[start : start + size]],
+        )
+        for start in range(0, len(rows), size)
+    ]

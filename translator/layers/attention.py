@@ -1,0 +1,141 @@
+"""Attention: softmax(Q Kᵀ / √d) V, the one operation that every model here is made of.
+
+A query looks at a row of keys; how well it fits each of them becomes a weight; the answer is the mean of
+the values under these weights. Recurrent, convolutional and self-attentive models differ only in
+where queries, keys and values come from:
+
+- encoder self-attention: all three from the source sentence;
+- decoder self-attention: all three from the target so far (a causal mask while training, a cache of
+  earlier keys and values while decoding);
+- cross-attention: queries from the decoder, keys and values from the encoder's memory.
+
+Three readings that are easily got wrong. The softmax is multiplied by V, the projected values, and not
+by the matrix W^V that projects them. The weights are the softmax of the scores alone; elements come in
+only when the values are summed. And the formula ends with that sum: adding the query back is the
+residual connection of the block around it (layers/residual.py), not part of attention.
+
+B batch, N heads, T queries, S keys, H head width, D = N·H model width.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from translator.layers.dropout import dropout
+
+
+class KeyValue(NamedTuple):
+    """Keys and values of a memory, projected once; also what a decoder caches. Each [B, N, S, H]."""
+
+    key: tf.Tensor
+    value: tf.Tensor
+
+
+def attention_weights(query: tf.Tensor, key: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
+    """softmax(Q Kᵀ / √H) over the keys: [..., T, H], [..., S, H] → [..., T, S] float32.
+
+    `mask` (boolean, broadcast to the result) is True where a query may look. A query that may look
+    nowhere gets weights of zero, and its gradients are zero too.
+    """
+    head_dim = query.shape[-1]
+    scores = tf.matmul(
+        query * tf.cast(1.0 / math.sqrt(head_dim), query.dtype), key, transpose_b=True
+    )
+    scores = tf.cast(scores, tf.float32)
+    if mask is None:
+        return tf.nn.softmax(scores)
+    weights = tf.nn.softmax(tf.where(mask, scores, scores.dtype.min))
+    return tf.where(mask, weights, 0.0)
+
+
+def dot_product_attention(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    mask: tf.Tensor | None = None,
+    dropout_rate: float = 0.0,
+    seed: tf.Tensor | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """softmax(Q Kᵀ / √H) V (Vaswani et al. 2017, equation 1).
+
+    Shapes: query [..., T, H], key [..., S, H], value [..., S, H']. Returns the output
+    [..., T, H'], in the values' dtype, and the weights [..., T, S] in float32, before dropout.
+    """
+    weights = attention_weights(query, key, mask)
+    kept = dropout(tf.cast(weights, value.dtype), dropout_rate, seed)
+    return tf.matmul(kept, value), weights
+
+
+class MultiHeadAttention(keras.layers.Layer):
+    """N attentions side by side, each on its own projection of width H = model_dim / num_heads.
+
+    `call(query, memory, mask)` is `attend(query, keys_values(memory), mask)`; a decoder that looks at
+    the same memory again and again keeps `keys_values(memory)`.
+    """
+
+    def __init__(
+        self, model_dim: int, num_heads: int, dropout_rate: float = 0.0, **kwargs: object
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model_dim = model_dim
+        self.num_heads = num_heads
+        self.dropout_rate = dropout_rate
+        self.query_projection = self._projection(model_dim, "query")
+        self.key_value_projection = self._projection(2 * model_dim, "key_value")
+        self.output_projection = self._projection(model_dim, "output")
+
+    def build(self, query_shape: tuple[int | None, ...]) -> None:
+        for projection in (
+            self.query_projection,
+            self.key_value_projection,
+            self.output_projection,
+        ):
+            projection.build((None, None, self.model_dim))
+
+    def keys_values(self, memory: tf.Tensor) -> KeyValue:
+        """[B, S, D] → keys and values, each [B, N, S, H]."""
+        key, value = tf.split(self.key_value_projection(memory), 2, axis=-1)
+        return KeyValue(self._split_heads(key), self._split_heads(value))
+
+    def attend(
+        self,
+        query: tf.Tensor,
+        key_value: KeyValue,
+        mask: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """[B, T, D] queries look once at keys and values: → [B, T, D]."""
+        heads, _ = dot_product_attention(
+            self._split_heads(self.query_projection(query)),
+            *key_value,
+            mask=mask,
+            dropout_rate=self.dropout_rate,
+            seed=seed,
+        )
+        return self.output_projection(self._join_heads(heads))
+
+    def call(
+        self,
+        query: tf.Tensor,
+        memory: tf.Tensor,
+        mask: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        return self.attend(query, self.keys_values(memory), mask, seed)
+
+    def _projection(self, width: int, name: str) -> keras.layers.Dense:
+        return keras.layers.Dense(width, use_bias=False, dtype=self.dtype_policy, name=name)
+
+    def _split_heads(self, x: tf.Tensor) -> tf.Tensor:
+        batch, length, width = tf.shape(x)[0], tf.shape(x)[1], x.shape[-1]
+        heads = tf.reshape(x, [batch, length, self.num_heads, width // self.num_heads])
+        return tf.transpose(heads, [0, 2, 1, 3])
+
+    def _join_heads(self, x: tf.Tensor) -> tf.Tensor:
+        batch, length = tf.shape(x)[0], tf.shape(x)[2]
+        width = x.shape[1] * x.shape[3]
+        return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, length, width])

@@ -1,0 +1,36 @@
+"""Dropout without a random state: the seed is an argument, and decides everything.
+
+A seed is an int64 tensor of two numbers. `place(seed, i)` is the seed of the i-th place below it, so
+that a step's one seed serves every dropout of the model with a number of its own.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+_MULTIPLIER = 6364136223846793005  # Knuth's MMIX generator: a full-period map of 64-bit numbers
+
+
+def place(seed: tf.Tensor | None, index: int) -> tf.Tensor | None:
+    """The seed of the place `index` below this one; None (no dropout) stays None."""
+    if seed is None:
+        return None
+    return tf.stack([seed[0], seed[1] * _MULTIPLIER + (2 * index + 1)])
+
+
+def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
+    """Zero a share `rate` of x and scale up the rest, so that the mean stays (Srivastava et al. 2014).
+
+    One random byte decides each element: the rate is rounded to a 256th, and the scale fits the
+    rounded rate. The same seed gives the same zeros, whatever else has been computed.
+    """
+    threshold = round(rate * 256)
+    if seed is None or threshold == 0:
+        return x
+    size = tf.size(x)
+    words = tf.random.stateless_uniform(
+        [(size + 3) // 4], seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox"
+    )
+    random_bytes = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size]
+    kept = tf.reshape(random_bytes >= threshold, tf.shape(x))
+    return x * (tf.cast(kept, x.dtype) * tf.cast(256 / (256 - threshold), x.dtype))

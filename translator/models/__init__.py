@@ -1,0 +1,1 @@
+"""Encoder-decoders: what training and search know of a model, and the models themselves."""

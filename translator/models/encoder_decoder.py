@@ -1,0 +1,65 @@
+"""What training and search know of a model, whatever it is made of.
+
+B batch, R rows of the search (B sentences times K hypotheses), S source length, T target length,
+D model width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+Fixed = Any
+"""Per sentence, leading axis B: what every hypothesis of it looks at. Never reordered or repeated."""
+Growing = Any
+"""Per hypothesis, leading axis R: what grows with every step. The search reorders it."""
+StepFunction = Callable[[tf.Tensor, tf.Tensor, Fixed, Growing], tuple[tf.Tensor, Growing]]
+"""(last ids [R], their positions [R], fixed, growing) → (logits [R, V] float32, growing)."""
+
+
+class Memory(NamedTuple):
+    """What the encoder hands over."""
+
+    states: tf.Tensor
+    """[B, S, D]"""
+    mask: tf.Tensor
+    """[B, 1, 1, S] boolean, True = may be attended to."""
+
+
+class EncoderDecoder(keras.Model):
+    """A model that reads a source and writes a target.
+
+    Rows of source ids end with the end id, rows of target input begin with the begin id, both are
+    padded with the pad id. `seed` (layers/dropout.py) turns dropout on; None is inference.
+    """
+
+    output_table: keras.Variable
+    """[V, D]: the logits of a decoder state are its products with these rows."""
+
+    def encode(self, source: tf.Tensor, seed: tf.Tensor | None = None) -> Memory:
+        """[B, S] source ids → memory."""
+        raise NotImplementedError
+
+    def decode(self, target: tf.Tensor, memory: Memory, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """[B, T] target input ids → decoder states [B, T, D], all positions at once (training)."""
+        raise NotImplementedError
+
+    def start(self, memory: Memory, num_hypotheses: int) -> tuple[StepFunction, Fixed, Growing]:
+        """The step function of a search with K hypotheses a sentence, and what it starts from."""
+        raise NotImplementedError
+
+    def logits(self, states: tf.Tensor) -> tf.Tensor:
+        """[..., D] decoder states → [..., V] float32."""
+        table = tf.cast(self.output_table.value, states.dtype)
+        flat = tf.matmul(tf.reshape(states, [-1, table.shape[1]]), table, transpose_b=True)
+        shape = tf.concat([tf.shape(states)[:-1], [table.shape[0]]], axis=0)
+        return tf.cast(tf.reshape(flat, shape), tf.float32)
+
+    def call(
+        self, source: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """[B, S], [B, T] → decoder states [B, T, D]."""
+        return self.decode(target, self.encode(source, seed), seed)

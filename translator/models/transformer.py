@@ -1,0 +1,234 @@
+"""The Transformer (Vaswani et al. 2017): attention and feed-forward blocks, stacked.
+
+B batch, K hypotheses, R = B·K rows, S source length, T target length, N heads, H head width,
+D model width.
+"""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from translator.config.schema import ModelConfig
+from translator.layers.attention import KeyValue, MultiHeadAttention
+from translator.layers.dropout import dropout, place
+from translator.layers.embedding import Embedding, PositionEmbedding
+from translator.layers.feed_forward import FeedForward
+from translator.layers.masks import causal_mask, padding_mask
+from translator.layers.normalization import LayerNormalization
+from translator.layers.residual import Residual
+from translator.models.encoder_decoder import EncoderDecoder, Fixed, Growing, Memory, StepFunction
+
+
+class EncoderLayer(keras.layers.Layer):
+    """Self-attention, then feed-forward."""
+
+    def __init__(self, config: ModelConfig, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.attention = _attention(config, self.dtype_policy, "attention")
+        self.attention_residual = _residual(config, self.dtype_policy, "attention_residual")
+        self.feed_forward = _feed_forward(config, self.dtype_policy)
+        self.feed_forward_residual = _residual(config, self.dtype_policy, "feed_forward_residual")
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        for layer in self._flatten_layers(include_self=False, recursive=False):
+            layer.build(shape)
+
+    def call(self, x: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
+        """[B, S, D] → [B, S, D]"""
+        x = self.attention_residual(
+            x, block=lambda q: self.attention(q, q, mask, place(seed, 0)), seed=place(seed, 1)
+        )
+        return self.feed_forward_residual(
+            x, block=lambda q: self.feed_forward(q, place(seed, 2)), seed=place(seed, 3)
+        )
+
+
+class DecoderLayer(keras.layers.Layer):
+    """Self-attention over the target so far, cross-attention to the memory, feed-forward."""
+
+    def __init__(self, config: ModelConfig, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.attention = _attention(config, self.dtype_policy, "attention")
+        self.attention_residual = _residual(config, self.dtype_policy, "attention_residual")
+        self.cross_attention = _attention(config, self.dtype_policy, "cross_attention")
+        self.cross_attention_residual = _residual(
+            config, self.dtype_policy, "cross_attention_residual"
+        )
+        self.feed_forward = _feed_forward(config, self.dtype_policy)
+        self.feed_forward_residual = _residual(config, self.dtype_policy, "feed_forward_residual")
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        for layer in self._flatten_layers(include_self=False, recursive=False):
+            layer.build(shape)
+
+    def call(
+        self, x: tf.Tensor, mask: tf.Tensor, memory: Memory, seed: tf.Tensor | None
+    ) -> tf.Tensor:
+        """[B, T, D] → [B, T, D], all positions at once."""
+        x = self.attention_residual(
+            x, block=lambda q: self.attention(q, q, mask, place(seed, 0)), seed=place(seed, 1)
+        )
+        key_value = self.cross_attention.keys_values(memory.states)
+        return self._look_and_think(x, key_value, memory.mask, seed)
+
+    def step(
+        self, x: tf.Tensor, cache: KeyValue, memory_key_value: KeyValue, memory_mask: tf.Tensor
+    ) -> tuple[tf.Tensor, KeyValue]:
+        """One position, [B, K, D] → [B, K, D]; `cache` holds earlier positions [R, N, T, H].
+
+        To cross-attention the K hypotheses of a sentence are K queries to its one memory.
+        """
+        batch, num_hypotheses, model_dim = tf.shape(x)[0], tf.shape(x)[1], x.shape[2]
+
+        def attend_to_cache(q: tf.Tensor) -> tf.Tensor:
+            nonlocal cache
+            q = tf.reshape(q, [batch * num_hypotheses, 1, model_dim])
+            new = self.attention.keys_values(q)
+            cache = KeyValue(
+                tf.concat([cache.key, new.key], axis=2), tf.concat([cache.value, new.value], axis=2)
+            )
+            return tf.reshape(self.attention.attend(q, cache), [batch, num_hypotheses, model_dim])
+
+        x = self.attention_residual(x, block=attend_to_cache)
+        return self._look_and_think(x, memory_key_value, memory_mask, None), cache
+
+    def _look_and_think(
+        self, x: tf.Tensor, key_value: KeyValue, mask: tf.Tensor, seed: tf.Tensor | None
+    ) -> tf.Tensor:
+        x = self.cross_attention_residual(
+            x,
+            block=lambda q: self.cross_attention.attend(q, key_value, mask, place(seed, 2)),
+            seed=place(seed, 3),
+        )
+        return self.feed_forward_residual(
+            x, block=lambda q: self.feed_forward(q, place(seed, 4)), seed=place(seed, 5)
+        )
+
+
+class Transformer(EncoderDecoder):
+    """Embeddings, a stack of encoder layers, a stack of decoder layers."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        source_vocabulary_size: int,
+        target_vocabulary_size: int,
+        max_length: int,
+        dtype: str = "float32",
+    ) -> None:
+        policy = keras.DTypePolicy("mixed_bfloat16" if dtype == "bfloat16" else dtype)
+        super().__init__(name="transformer", dtype=policy)
+        self.config = config
+        self.head_dim = config.model_dim // config.num_heads
+
+        def embedding(vocabulary_size: int, name: str) -> Embedding:
+            return Embedding(vocabulary_size, config.model_dim, dtype=policy, name=name)
+
+        def positions(name: str) -> PositionEmbedding:
+            return PositionEmbedding(
+                config.positions, config.model_dim, max_length + 1, dtype=policy, name=name
+            )
+
+        self.target_embedding = embedding(target_vocabulary_size, "target_embedding")
+        self.source_embedding = (
+            self.target_embedding
+            if config.share_embeddings == "all"
+            else embedding(source_vocabulary_size, "source_embedding")
+        )
+        self.output_embedding = (
+            embedding(target_vocabulary_size, "output_embedding")
+            if config.share_embeddings == "none"
+            else self.target_embedding
+        )
+        self.source_positions = positions("source_positions")
+        self.target_positions = positions("target_positions")
+        self.encoder_layers = [
+            EncoderLayer(config, dtype=policy, name=f"encoder_{i}")
+            for i in range(config.num_layers)
+        ]
+        self.decoder_layers = [
+            DecoderLayer(config, dtype=policy, name=f"decoder_{i}")
+            for i in range(config.num_decoder_layers or config.num_layers)
+        ]
+        self.encoder_norm = self.decoder_norm = None
+        if config.normalization == "pre":
+            self.encoder_norm = LayerNormalization(dtype=policy, name="encoder_norm")
+            self.decoder_norm = LayerNormalization(dtype=policy, name="decoder_norm")
+        self.build()
+
+    def build(self, shape: tuple[int | None, ...] | None = None) -> None:
+        for layer in self._flatten_layers(include_self=False, recursive=False):
+            if not layer.built:
+                layer.build((None, None, self.config.model_dim))
+
+    @property
+    def output_table(self) -> keras.Variable:
+        return self.output_embedding.table
+
+    def encode(self, source: tf.Tensor, seed: tf.Tensor | None = None) -> Memory:
+        seed = place(seed, 0)
+        mask = padding_mask(source)
+        x = self.source_embedding(source) + self.source_positions(tf.range(tf.shape(source)[1]))
+        x = dropout(x, self.config.embedding_dropout_rate, place(seed, 0))
+        for i, layer in enumerate(self.encoder_layers):
+            x = layer(x, mask, place(seed, i + 1))
+        return Memory(x if self.encoder_norm is None else self.encoder_norm(x), mask)
+
+    def decode(self, target: tf.Tensor, memory: Memory, seed: tf.Tensor | None = None) -> tf.Tensor:
+        seed = place(seed, 1)
+        length = tf.shape(target)[1]
+        x = self.target_embedding(target) + self.target_positions(tf.range(length))
+        x = dropout(x, self.config.embedding_dropout_rate, place(seed, 0))
+        # Padding follows every real position, so the causal mask alone hides it from all of them.
+        mask = causal_mask(length)
+        for i, layer in enumerate(self.decoder_layers):
+            x = layer(x, mask, memory, place(seed, i + 1))
+        return x if self.decoder_norm is None else self.decoder_norm(x)
+
+    def start(self, memory: Memory, num_hypotheses: int) -> tuple[StepFunction, Fixed, Growing]:
+        keys_values = [
+            layer.cross_attention.keys_values(memory.states) for layer in self.decoder_layers
+        ]
+        rows = tf.shape(memory.states)[0] * num_hypotheses
+        empty = tf.zeros([rows, self.config.num_heads, 0, self.head_dim], memory.states.dtype)
+        growing = [KeyValue(empty, empty) for _ in self.decoder_layers]
+        return self._step, (keys_values, memory.mask), growing
+
+    def _step(
+        self, ids: tf.Tensor, positions: tf.Tensor, fixed: Fixed, growing: Growing
+    ) -> tuple[tf.Tensor, Growing]:
+        memory_keys_values, memory_mask = fixed
+        batch, rows = tf.shape(memory_mask)[0], tf.shape(ids)[0]
+        x = self.target_embedding(ids) + self.target_positions(positions)
+        x = tf.reshape(x, [batch, rows // batch, self.config.model_dim])
+        caches = []
+        for layer, key_value, cache in zip(
+            self.decoder_layers, memory_keys_values, growing, strict=True
+        ):
+            x, cache = layer.step(x, cache, key_value, memory_mask)
+            caches.append(cache)
+        if self.decoder_norm is not None:
+            x = self.decoder_norm(x)
+        return self.logits(tf.reshape(x, [rows, self.config.model_dim])), caches
+
+
+def _attention(config: ModelConfig, dtype: keras.DTypePolicy, name: str) -> MultiHeadAttention:
+    return MultiHeadAttention(
+        config.model_dim, config.num_heads, config.attention_dropout_rate, dtype=dtype, name=name
+    )
+
+
+def _feed_forward(config: ModelConfig, dtype: keras.DTypePolicy) -> FeedForward:
+    return FeedForward(
+        config.model_dim,
+        config.feed_forward_dim,
+        config.activation,
+        config.activation_dropout_rate,
+        dtype=dtype,
+        name="feed_forward",
+    )
+
+
+def _residual(config: ModelConfig, dtype: keras.DTypePolicy, name: str) -> Residual:
+    return Residual(config.normalization, config.dropout_rate, dtype=dtype, name=name)

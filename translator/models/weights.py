@@ -1,0 +1,136 @@
+"""Named arrays on disk, and in and out of a model.
+
+A file is safetensors: a JSON header and raw numbers, never code. It carries a format version and a
+SHA-256 of all it holds, and appears under its name only when it is whole and on the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from translator.errors import RunError
+
+FORMAT = "translator-1"
+
+Arrays = dict[str, np.ndarray]
+
+
+def model_weights(model: keras.Model) -> Arrays:
+    """The weights of a model by name, such as decoder_0/attention/query/kernel."""
+    return {_name(variable): np.asarray(variable) for variable in model.trainable_variables}
+
+
+def set_model_weights(model: keras.Model, weights: Mapping[str, np.ndarray], origin: str) -> None:
+    """Give a model the weights that `model_weights` took. Raises RunError if they do not fit."""
+    variables = {_name(variable): variable for variable in model.trainable_variables}
+    check_fit(weights, {name: tuple(v.shape) for name, v in variables.items()}, origin)
+    for name, variable in variables.items():
+        variable.assign(weights[name])
+
+
+def check_fit(
+    arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], origin: str
+) -> None:
+    """Raise RunError unless arrays have exactly the names and shapes expected."""
+    for name in sorted(arrays.keys() | shapes.keys()):
+        have = tuple(arrays[name].shape) if name in arrays else None
+        want = shapes.get(name)
+        if have != want:
+            raise RunError(
+                f"{origin}: it does not fit this model: {name} is "
+                f"{_shape(have)} there and {_shape(want)} here."
+            )
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], **facts: Any) -> None:
+    """Write arrays and JSON-able facts; a crash at any moment leaves the old file or the new one.
+
+    Raises RunError when the disk is full or may not be written.
+    """
+    header = {"format": FORMAT, "facts": json.dumps(facts), "sha256": _digest(arrays, facts)}
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(safetensors.numpy.save(dict(arrays), header))
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise RunError(
+            f"{path}: cannot be written: {error.strerror}. What was saved before is untouched; "
+            "mend this and type the same command again."
+        ) from None
+
+
+def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    """Read what `save_arrays` wrote. Raises RunError if it is missing, damaged or of another format."""
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            if header.get("format") != FORMAT:
+                raise RunError(
+                    f"{path}: its format is {header.get('format', 'unknown')}; "
+                    f"this version reads {FORMAT}."
+                )
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}.") from None
+    except safetensors.SafetensorError:
+        raise RunError(_damaged(path)) from None
+    try:
+        facts = json.loads(header["facts"])
+    except (KeyError, ValueError):
+        raise RunError(_damaged(path)) from None
+    if header.get("sha256") != _digest(arrays, facts):
+        raise RunError(_damaged(path))
+    return arrays, facts
+
+
+def load_facts(path: Path) -> dict[str, Any]:
+    """Only the facts that `save_arrays` wrote, unchecked. Raises RunError."""
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            facts: dict[str, Any] = json.loads((file.metadata() or {})["facts"])
+            return facts
+    except (OSError, safetensors.SafetensorError, KeyError, ValueError):
+        raise RunError(_damaged(path)) from None
+
+
+def _damaged(path: Path) -> str:
+    return (
+        f"{path}: this file is damaged (its checksum does not match its contents). Delete it to go "
+        "on from the one before."
+    )
+
+
+def _digest(arrays: Mapping[str, np.ndarray], facts: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.data)
+    return digest.hexdigest()
+
+
+def _name(variable: keras.Variable) -> str:
+    return str(variable.path).partition("/")[2]
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "absent" if shape is None else "×".join(map(str, shape)) or "a number"

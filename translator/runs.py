@@ -1,0 +1,114 @@
+"""A run: the directory in which everything about one trained model is, and the names of its files."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from translator.errors import RunError
+
+
+class RunDirectory:
+    """The one place that knows the names of files inside a run.
+
+    config.yaml              the configuration, every default and `auto` written out
+    environment.json         packages, processor and threads that the run began with
+    text.json                checksums of the text that it began with
+    tokenizer.model          SentencePiece (or source.model and target.model)
+    checkpoints/             all that a resume needs, of the last steps; validated weights to average
+    best.safetensors         the weights that translate and eval use
+    metrics.jsonl            a line for each report and validation; tensorboard/ shows the same
+    validation/              translations of the validation sentences, step by step
+    results/                 translations and scores of `translator eval`
+    stopped_at_nan.json      the batch at which the loss was no number, if that happened
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.environment = path / "environment.json"
+        self.text = path / "text.json"
+        self.best = path / "best.safetensors"
+        self.metrics = path / "metrics.jsonl"
+        self.nan_report = path / "stopped_at_nan.json"
+        self._checkpoints = path / "checkpoints"
+
+    @classmethod
+    def existing(cls, path: Path) -> RunDirectory:
+        """The run at `path`. Raises RunError if there is none."""
+        run = cls(path)
+        if not path.exists():
+            raise RunError(f"{path}: there is no such run; `translator train` makes one.")
+        if not run.config.is_file():
+            raise RunError(f"{path}: this is not a run: it holds no config.yaml.")
+        return run
+
+    @property
+    def exists(self) -> bool:
+        return self.config.is_file()
+
+    def create(self) -> None:
+        """Make the directory. Raises RunError if it is in the way or may not be made."""
+        try:
+            self._checkpoints.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot make a run here: {error.strerror}.") from None
+
+    def tokenizer(self, joint: bool) -> list[Path]:
+        names = ["tokenizer.model"] if joint else ["source.model", "target.model"]
+        return [self.path / name for name in names]
+
+    def checkpoint(self, step: int) -> Path:
+        return self._checkpoints / f"step-{step:08d}.safetensors"
+
+    def checkpoints(self) -> list[Path]:
+        """Those there are, oldest first."""
+        return _by_step(self._checkpoints, "step")
+
+    def snapshot(self, step: int) -> Path:
+        return self._checkpoints / f"weights-{step:08d}.safetensors"
+
+    def snapshots(self) -> list[Path]:
+        """Weights kept for averaging, oldest first."""
+        return _by_step(self._checkpoints, "weights")
+
+    def event_file(self, seconds: float) -> Path:
+        """Where a sitting that begins at this time (since 1970) writes for TensorBoard."""
+        return self._folder("tensorboard") / f"events.out.tfevents.{seconds:.6f}.translator"
+
+    def validation(self, step: int) -> Path:
+        return self._folder("validation") / f"step-{step:08d}.txt"
+
+    def validations(self) -> list[Path]:
+        return sorted((self.path / "validation").glob("step-*.txt"), key=step_of)
+
+    def result(self, name: str, suffix: str) -> Path:
+        return self._folder("results") / f"{name}.{suffix}"
+
+    def _folder(self, name: str) -> Path:
+        folder = self.path / name
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for one training process. Raises RunError if another has it."""
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise RunError(f"{self.path}: another process is training this run.") from None
+            yield
+
+
+def step_of(path: Path) -> int:
+    """The step in the name of a checkpoint or snapshot."""
+    return int(path.stem.rpartition("-")[2])
+
+
+def _by_step(folder: Path, kind: str) -> list[Path]:
+    pattern = re.compile(rf"{kind}-\d{{8,}}\.safetensors")
+    return sorted((p for p in folder.glob("*") if pattern.fullmatch(p.name)), key=step_of)

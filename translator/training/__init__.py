@@ -1,0 +1,1 @@
+"""How a model learns: loss, optimizer, step, checkpoints, and the loop around them."""

@@ -1,0 +1,78 @@
+"""Where a training run stands: what a resume reads, and the weights that it ships.
+
+All files are written whole or not at all (models/weights.py), and every one of them is a function of the
+steps before it. So whenever a run is killed, the newest checkpoint and the same steps again give the
+same files again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from translator.errors import RunError
+from translator.models.weights import Arrays, load_arrays, load_facts, save_arrays
+from translator.runs import RunDirectory, step_of
+
+KEPT_CHECKPOINTS = 2
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run stands after `step` updates."""
+
+    step: int = 0
+    seconds: float = 0.0
+    """Spent training, validations included, over all sittings."""
+    target_tokens: int = 0
+    validated_step: int = 0
+    best_step: int = 0
+    best_score: float | None = None
+    """By training.best_by; higher is better (a loss is stored negated)."""
+    stale_validations: int = 0
+    """Validations since the best."""
+    averaged_step: int = 0
+    """When the mean of the best weights was last tried (averaging.kind best)."""
+    kept: tuple[tuple[int, float], ...] = ()
+    """Steps whose weights are kept for averaging, with their scores."""
+
+
+def save_checkpoint(run: RunDirectory, position: Position, state: Arrays) -> None:
+    """Write a checkpoint, then forget what no resume can need any more."""
+    save_arrays(run.checkpoint(position.step), state, **asdict(position))
+    for path in run.checkpoints()[:-KEPT_CHECKPOINTS]:
+        path.unlink()
+    needed = set()
+    for path in run.checkpoints():
+        needed |= {step for step, _ in _position(path, load_facts(path)).kept}
+    for path in run.snapshots():
+        if step_of(path) not in needed:
+            path.unlink()
+
+
+def load_checkpoint(run: RunDirectory) -> tuple[Position, Arrays] | None:
+    """The newest checkpoint, if there is one. Raises RunError if it is damaged."""
+    checkpoints = run.checkpoints()
+    if not checkpoints:
+        return None
+    state, facts = load_arrays(checkpoints[-1])
+    return _position(checkpoints[-1], facts), state
+
+
+def mean_weights(parts: Sequence[Mapping[str, np.ndarray]]) -> Arrays:
+    """The mean of several models' weights, summed in order in float64."""
+    return {
+        name: (sum(part[name].astype(np.float64) for part in parts) / len(parts)).astype(np.float32)
+        for name in parts[0]
+    }
+
+
+def _position(path: Path, facts: dict[str, object]) -> Position:
+    try:
+        kept = facts.pop("kept")
+        return Position(kept=tuple((step, score) for step, score in kept), **facts)  # type: ignore
+    except (KeyError, TypeError, ValueError):
+        raise RunError(f"{path}: this is not a checkpoint of a training run.") from None

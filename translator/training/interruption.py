@@ -1,0 +1,64 @@
+"""SIGINT and SIGTERM, taken politely."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from translator.errors import Stopped
+
+
+class Interruption:
+    """While entered, both signals raise Stopped: at once, or inside `deferred` only when asked.
+
+    A second signal inside `deferred` is taken at once.
+    """
+
+    def __init__(self) -> None:
+        self._received: int | None = None
+        self._at_once = True
+        self._previous: dict[int, object] = {}
+
+    def __enter__(self) -> Interruption:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def check(self) -> None:
+        """Raise Stopped if a signal has come."""
+        if self._received is not None:
+            raise Stopped(self._received)
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Inside, a signal waits for `check`."""
+        with self._mode(at_once=False):
+            yield
+
+    @contextmanager
+    def immediate(self) -> Iterator[None]:
+        """Inside, a signal raises Stopped at once: for work that can be thrown away."""
+        with self._mode(at_once=True):
+            self.check()
+            yield
+
+    @contextmanager
+    def _mode(self, at_once: bool) -> Iterator[None]:
+        outer, self._at_once = self._at_once, at_once
+        try:
+            yield
+        finally:
+            self._at_once = outer
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        again, self._received = self._received is not None, number
+        if self._at_once or again:
+            raise Stopped(number)

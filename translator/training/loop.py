@@ -1,0 +1,212 @@
+"""The training loop: a generator that yields after every step, prints nothing and draws nothing.
+
+Step n is the n-th update, counted from 1. What it does depends on the configuration, the seed and n,
+and on the state that a checkpoint holds; so a run that was killed goes on as if it never had been.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from translator.config.schema import TrainingConfig
+from translator.data.batches import Batch
+from translator.models.weights import Arrays, load_arrays, save_arrays
+from translator.runs import RunDirectory
+from translator.training.checkpoint import Position, mean_weights, save_checkpoint
+from translator.training.interruption import Interruption
+from translator.training.learner import Learner
+from translator.training.optimizer import learning_rate
+from translator.errors import Stopped
+
+
+class Validation(NamedTuple):
+    """How good some weights are on the validation pairs."""
+
+    bleu: float
+    signature: str
+    loss: float
+    """Nats a target piece, without smoothing."""
+    seconds: float
+    translations: list[str]
+
+
+class Progress(NamedTuple):
+    """What the loop tells after a step or a validation."""
+
+    position: Position
+    loss: float
+    """Smoothed cross-entropy a target piece of this step's batch."""
+    gradient_norm: float
+    learning_rate: float
+    tokens_per_second: float
+    """Target pieces of this step's batch, over the time it took."""
+    validation: Validation | None = None
+    is_best: bool = False
+
+
+class LossNotFinite(Exception):
+    """The loss or its gradient became infinite or no number."""
+
+    def __init__(self, step: int, loss: float, gradient_norm: float, shards: list[Batch]) -> None:
+        super().__init__(f"the loss at step {step} is {loss}")
+        self.step, self.loss, self.gradient_norm, self.shards = step, loss, gradient_norm, shards
+
+
+def train(
+    config: TrainingConfig,
+    run: RunDirectory,
+    learner: Learner,
+    position: Position,
+    batches: Callable[[int], list[Batch]],
+    batches_per_epoch: int,
+    evaluate: Callable[[Arrays], Validation],
+    interruption: Interruption,
+) -> Iterator[Progress]:
+    """Train from `position` until a limit is reached or patience is over.
+
+    batches(i) gives the shards of the i-th batch, from 0. Raises Stopped, after saving, when a signal
+    came; LossNotFinite; RunError when a checkpoint cannot be written.
+    """
+    last_step = total_steps(config, batches_per_epoch)
+    clock = _Clock(position.seconds)
+    saved_step = position.step
+    progress = Progress(position, 0.0, 0.0, 0.0, 0.0)
+
+    def save() -> None:
+        nonlocal saved_step
+        save_checkpoint(run, position, learner.state())
+        saved_step = position.step
+
+    with interruption.deferred():
+        try:
+            while True:
+                interruption.check()
+                ended = _ended(config, position, last_step)
+                due = position.step % config.validate_every == 0
+                if position.step > position.validated_step and (due or ended):
+                    with interruption.immediate():
+                        validation, position, is_best = _validate(
+                            config, run, learner.shipped_weights(), position, evaluate
+                        )
+                    position = replace(position, seconds=clock.read())
+                    save()
+                    yield progress._replace(
+                        position=position, validation=validation, is_best=is_best
+                    )
+                    ended = _ended(config, position, last_step)
+                if ended:
+                    break
+                started = time.monotonic()
+                step = position.step + 1
+                rate = learning_rate(config.optimizer, step, last_step)
+                shards = batches(position.step)
+                update = learner.update(shards, step, rate)
+                if not (math.isfinite(update.loss) and math.isfinite(update.gradient_norm)):
+                    raise LossNotFinite(step, *update, shards)
+                num_tokens = sum(shard.num_target_tokens for shard in shards)
+                position = replace(
+                    position,
+                    step=step,
+                    seconds=clock.read(),
+                    target_tokens=position.target_tokens + num_tokens,
+                )
+                speed = num_tokens / (time.monotonic() - started)
+                progress = Progress(position, *update, rate, speed)
+                yield progress
+                if step % config.save_every == 0 and step % config.validate_every:
+                    save()
+            if config.averaging.kind == "best" and position.averaged_step < position.step:
+                with interruption.immediate():
+                    validation, position, is_best = _try_mean_of_best(
+                        config, run, position, evaluate
+                    )
+                save()
+                yield progress._replace(position=position, validation=validation, is_best=is_best)
+        except Stopped:
+            if position.step > saved_step:
+                save()
+            raise
+
+
+def total_steps(config: TrainingConfig, batches_per_epoch: int) -> int | None:
+    """The step that max_steps or max_epochs ends at, whichever comes first; None without either."""
+    limits = [config.max_steps, config.max_epochs and config.max_epochs * batches_per_epoch]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _ended(config: TrainingConfig, position: Position, last_step: int | None) -> bool:
+    return (
+        (last_step is not None and position.step >= last_step)
+        or (config.max_minutes is not None and position.seconds >= 60 * config.max_minutes)
+        or (config.patience is not None and position.stale_validations >= config.patience)
+    )
+
+
+def _validate(
+    config: TrainingConfig,
+    run: RunDirectory,
+    weights: Arrays,
+    position: Position,
+    evaluate: Callable[[Arrays], Validation],
+) -> tuple[Validation, Position, bool]:
+    averaging, step, kept = config.averaging, position.step, position.kept
+    if averaging.kind in ("last", "best"):
+        save_arrays(run.snapshot(step), weights, step=step)
+    if averaging.kind == "last":
+        kept = (*kept, (step, 0.0))[-averaging.count :]
+        weights = _mean_of(run, kept)
+    validation = evaluate(weights)
+    score = _score(config, validation)
+    if averaging.kind == "best":
+        kept = (*kept, (step, score))
+        kept = tuple(sorted(kept, key=lambda k: (-k[1], k[0]))[: averaging.count])
+    position = replace(position, validated_step=step, kept=kept)
+    position, is_best = _compare(run, weights, position, score, validation)
+    return validation, position, is_best
+
+
+def _try_mean_of_best(
+    config: TrainingConfig,
+    run: RunDirectory,
+    position: Position,
+    evaluate: Callable[[Arrays], Validation],
+) -> tuple[Validation, Position, bool]:
+    weights = _mean_of(run, position.kept)
+    validation = evaluate(weights)
+    position = replace(position, averaged_step=position.step)
+    position, is_best = _compare(run, weights, position, _score(config, validation), validation)
+    return validation, position, is_best
+
+
+def _score(config: TrainingConfig, validation: Validation) -> float:
+    return validation.bleu if config.best_by == "bleu" else -validation.loss
+
+
+def _compare(
+    run: RunDirectory, weights: Arrays, position: Position, score: float, validation: Validation
+) -> tuple[Position, bool]:
+    """Ship these weights if they are the best so far."""
+    if position.best_score is not None and score <= position.best_score:
+        return replace(position, stale_validations=position.stale_validations + 1), False
+    facts = {"bleu": validation.bleu, "signature": validation.signature, "loss": validation.loss}
+    save_arrays(run.best, weights, step=position.step, **facts)
+    position = replace(position, best_step=position.step, best_score=score, stale_validations=0)
+    return position, True
+
+
+def _mean_of(run: RunDirectory, kept: tuple[tuple[int, float], ...]) -> Arrays:
+    return mean_weights([load_arrays(run.snapshot(step))[0] for step, _ in kept])
+
+
+class _Clock:
+    """Seconds of training over all sittings."""
+
+    def __init__(self, before: float) -> None:
+        self._start = time.monotonic() - before
+
+    def read(self) -> float:
+        return time.monotonic() - self._start

@@ -1,0 +1,126 @@
+"""What a run writes down of its training: metrics.jsonl, TensorBoard, validation translations."""
+
+from __future__ import annotations
+
+import json
+import time
+from types import TracebackType
+from typing import Any
+
+import tensorflow as tf
+
+from translator.runs import RunDirectory, step_of
+from translator.training.loop import Progress, Validation
+
+EVERY = 50
+"""Steps that one record of the training loss sums up."""
+
+
+class Records:
+    """Writes each Progress into the run. What was recorded after `step` is forgotten first."""
+
+    def __init__(self, run: RunDirectory, step: int, keep_text: bool) -> None:
+        self._run = run
+        self._keep_text = keep_text
+        self._losses: list[float] = []
+        self._speeds: list[float] = []
+        _forget_after(run, step)
+        self._metrics = run.metrics.open("a", encoding="utf-8")
+        self._tensorboard = _EventFile(run, step)
+
+    def __enter__(self) -> Records:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._metrics.close()
+        self._tensorboard.close()
+
+    def add(self, progress: Progress) -> None:
+        if progress.validation is not None:
+            self._add_validation(progress, progress.validation)
+            return
+        self._losses.append(progress.loss)
+        self._speeds.append(progress.tokens_per_second)
+        if progress.position.step % EVERY == 0:
+            self._write(
+                "train",
+                progress,
+                loss=sum(self._losses) / len(self._losses),
+                gradient_norm=progress.gradient_norm,
+                learning_rate=progress.learning_rate,
+                tokens_per_second=sum(self._speeds) / len(self._speeds),
+            )
+            self._losses.clear()
+            self._speeds.clear()
+
+    def _add_validation(self, progress: Progress, validation: Validation) -> None:
+        self._write(
+            "validation",
+            progress,
+            bleu=validation.bleu,
+            signature=validation.signature,
+            loss=validation.loss,
+            best=progress.is_best,
+            validation_seconds=validation.seconds,
+        )
+        if self._keep_text:
+            text = "".join(f"{line}\n" for line in validation.translations)
+            self._run.validation(progress.position.step).write_text(text, encoding="utf-8")
+
+    def _write(self, kind: str, progress: Progress, **values: Any) -> None:
+        position = progress.position
+        row = {
+            "kind": kind,
+            "step": position.step,
+            "seconds": round(position.seconds, 3),
+            "target_tokens": position.target_tokens,
+            **values,
+        }
+        self._metrics.write(json.dumps(row) + "\n")
+        self._metrics.flush()
+        scalars = {f"{kind}/{k}": v for k, v in values.items() if isinstance(v, float)}
+        self._tensorboard.write(position.step, scalars)
+
+
+class _EventFile:
+    """What TensorBoard reads: TFRecords of Event messages. TensorFlow's own writer for them lives in
+    the tensorboard package; writing them needs no more than this."""
+
+    def __init__(self, run: RunDirectory, step: int) -> None:
+        now = time.time()
+        self._writer = tf.io.TFRecordWriter(str(run.event_file(now)))
+        self._add(wall_time=now, file_version="brain.Event:2")
+        # Tells TensorBoard to drop what an earlier sitting wrote after this step.
+        start = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
+        self._add(wall_time=now, step=step + 1, session_log=start)
+
+    def write(self, step: int, scalars: dict[str, float]) -> None:
+        value = tf.compat.v1.Summary.Value
+        values = [value(tag=tag, simple_value=number) for tag, number in scalars.items()]
+        self._add(wall_time=time.time(), step=step, summary=tf.compat.v1.Summary(value=values))
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _add(self, **fields: Any) -> None:
+        self._writer.write(tf.compat.v1.Event(**fields).SerializeToString())
+        self._writer.flush()
+
+
+def _forget_after(run: RunDirectory, step: int) -> None:
+    if run.metrics.exists():
+        rows = [json.loads(line) for line in run.metrics.read_text().splitlines() if _whole(line)]
+        kept = "".join(json.dumps(row) + "\n" for row in rows if row["step"] <= step)
+        unfinished = run.metrics.with_suffix(".unfinished")
+        unfinished.write_text(kept)
+        unfinished.replace(run.metrics)
+    for path in run.validations():
+        if step_of(path) > step:
+            path.unlink()
+
+
+def _whole(line: str) -> bool:
+    """A line that a crash did not cut short."""
+    return line.startswith("{") and line.endswith("}")
