@@ -3,8 +3,8 @@
     from translator import Translator
     Translator.load("runs/quickstart").translate(["Turn on the lights."])
 
-`train`, `translate` and `evaluate` do what the commands of the same names do. Importing this package
-imports neither TensorFlow nor Keras; using it sets Keras to the TensorFlow backend.
+`train`, `translate` and `evaluate` do what the commands of the same names do. Importing this
+package imports neither TensorFlow nor Keras; using it sets Keras to the TensorFlow backend.
 """
 
 import os

@@ -1,7 +1,7 @@
 """What a user can cause, said in one sentence.
 
-The command line catches `UserError` once, prints its message and exits with code 2; anything else is
-a defect of ours and keeps its traceback.
+The command line catches `UserError` once, prints its message and exits with code 2; anything else
+is a defect of ours and keeps its traceback.
 """
 
 

@@ -1,4 +1,4 @@
-"""A run: the directory in which everything about one trained model is, and the names of its files."""
+"""A run: the directory that holds all about one trained model, and the names of its files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RunDirectory:
     environment.json         packages, processor and threads that the run began with
     text.json                checksums of the text that it began with
     tokenizer.model          SentencePiece (or source.model and target.model)
-    checkpoints/             all that a resume needs, of the last steps; validated weights to average
+    checkpoints/             all that a resume needs, of two steps; weights to average
     best.safetensors         the weights that translate and eval use
     metrics.jsonl            a line for each report and validation; tensorboard/ shows the same
     validation/              translations of the validation sentences, step by step

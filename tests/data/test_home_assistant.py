@@ -257,6 +257,16 @@ class TestAsCorpus:
             Pair("Limpia", TEST),
         }
 
+    def test_reads_array_records_too(self, tmp_path: Path, wheel: Path) -> None:
+        pytest.importorskip("array_record")
+        data = config(tmp_path, wheel=str(wheel))
+        builder = tfds.builder("home_assistant/en_es", data_dir=data.dataset_folder, wheel=wheel)
+        builder.download_and_prepare(file_format="array_record")
+        assert list(read_pairs(data, "train")) == [Pair(TRAIN, "Pinta")]
+        assert error_of(config(tmp_path, train="dev")).startswith(
+            "data.train: home_assistant/en_es/1.0.0 has nothing under 'dev'; "
+        )
+
     @pytest.mark.parametrize("split", ["dev", "train[:", "train[:0]", "train[90%:80%]", ""])
     def test_without_such_a_split(self, tmp_path: Path, wheel: Path, split: str) -> None:
         assert error_of(config(tmp_path, wheel=str(wheel), train=split)) == (

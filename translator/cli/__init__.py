@@ -1,1 +1,1 @@
-"""The commands. Each parses in `app`, and is a plain function of the same name in its own module."""
+"""The commands: each is parsed in `app`, and is a plain function in a module of its own."""

@@ -1,6 +1,7 @@
 """The command line: what is typed becomes a call, and what goes wrong becomes a sentence.
 
-Nothing here imports TensorFlow; a command imports its module when it runs, so that help comes at once.
+Nothing here imports TensorFlow; a command imports its module when it runs, so that help comes at
+once.
 """
 
 from __future__ import annotations
@@ -114,5 +115,6 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"Error: {message}", file=sys.stderr)
+    end = "" if message.endswith((".", "?")) else "."
+    print(f"Error: {message}{end}", file=sys.stderr)
     sys.exit(2)

@@ -1,14 +1,15 @@
 """Keeps the start-up chatter of native libraries from the user, but not a crash's last words.
 
-TensorFlow, oneDNN and CUDA log to file descriptor 2, some of it before any log level is read. From here on
-that descriptor is a pipe to a small child process, which passes on what is not known chatter. The
-child outlives a crash of ours, so it loses nothing. Python's own sys.stderr goes straight to where
-it went before, terminal or file.
+TensorFlow, oneDNN and CUDA log to file descriptor 2, some of it before any log level is read. From
+here on that descriptor is a pipe to a small child process, which passes on what is not known
+chatter. The child outlives a crash of ours, so it loses nothing. Python's own sys.stderr goes
+straight to where it went before, terminal or file.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import re
 import signal
@@ -63,7 +64,5 @@ def _finish(child: int) -> None:
     """Let the child say all it has before we go."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 2)
-    try:
+    with contextlib.suppress(ChildProcessError):
         os.waitpid(child, 0)
-    except ChildProcessError:
-        pass

@@ -1,4 +1,4 @@
-"""What a person sees while a model trains: a bar with figures, and translations as they get better."""
+"""What a person sees while a model trains: a bar, figures, and translations getting better."""
 
 from __future__ import annotations
 

@@ -43,8 +43,8 @@ def evaluate(
         name = hypotheses.stem
     if len(translations) != len(references):
         raise DataError(
-            f"There are {len(translations):,} translations and {len(references):,} references; each "
-            "translation needs one."
+            f"There are {len(translations):,} translations and {len(references):,} references; "
+            "each translation needs one."
         )
     results = scores(translations, references, config.evaluation, config.data.target_language)
     _keep(run, name, config, translations, results, hypotheses)

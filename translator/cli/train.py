@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,7 +27,8 @@ from translator.runs import RunDirectory
 
 if TYPE_CHECKING:
     from translator.models.weights import Arrays
-    from translator.training.loop import LossNotFinite, Progress
+    from translator.training.interruption import Interruption
+    from translator.training.loop import LossNotFinite
 
 LIMITS = {
     "training.max_steps",
@@ -79,11 +79,12 @@ def train(
                 raise
 
 
-def _train(config: Config, run: RunDirectory, start_from: Path | None, interruption) -> None:  # type: ignore[no-untyped-def]
-    resumed = run.exists
-    prepared = _resume(config, run) if resumed else _begin(config, run, start_from)
+def _train(
+    config: Config, run: RunDirectory, start_from: Path | None, interruption: Interruption
+) -> None:
+    prepared = _resume(config, run) if run.exists else _begin(config, run, start_from)
     from translator.cli.display import Display
-    from translator.data.batches import Plan, batch
+    from translator.data.batches import Batch, Plan, batch
     from translator.evaluation.validation import Validator
     from translator.models.build import build_model
     from translator.training.checkpoint import Position, load_checkpoint
@@ -93,7 +94,7 @@ def _train(config: Config, run: RunDirectory, start_from: Path | None, interrupt
 
     config, tokenizer, store, validation_store, start_weights = prepared
     assert config.training.precision != "auto"
-    plan = Plan(_lengths(store), config.training.tokens_per_step, config.training.seed)
+    plan = Plan(store.lengths, config.training.tokens_per_step, config.training.seed)
     last_step = total_steps(config.training, plan.batches_per_epoch)
     model = build_model(
         config, len(tokenizer.source), len(tokenizer.target), config.training.precision
@@ -109,7 +110,7 @@ def _train(config: Config, run: RunDirectory, start_from: Path | None, interrupt
         learner.start_from(start_weights, str(start_from))
     _describe(config, store, plan.batches_per_epoch, model.count_params(), tokenizer)
 
-    def batches(index: int):  # type: ignore[no-untyped-def]
+    def batches(index: int) -> list[Batch]:
         return batch(
             store,
             tokenizer,
@@ -181,8 +182,8 @@ def _resume(config: Config, run: RunDirectory) -> Prepared:
     config = _continued(recorded, config, run)
     if changes := environment.changes(json.loads(run.environment.read_text())):
         _say(
-            f"Warning: {run.path} was begun with another set-up ({'; '.join(changes)}); the weights "
-            "may differ in their last bits from those of an unbroken run."
+            f"Warning: {run.path} was begun with another set-up ({'; '.join(changes)}); the "
+            "weights may differ in their last bits from those of an unbroken run."
         )
     tokenizer = Tokenizer.load(run.tokenizer(recorded.tokenizer.joint))
     prepared = _open(config, tokenizer)
@@ -199,14 +200,17 @@ def _continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
     """The recorded configuration with the new limits. Raises ConfigError at any other change."""
     changed = {}
     for key, old, new in differences(recorded, wanted):
-        if new == "auto" or key == "model.num_decoder_layers" and new is None:
+        if new == "auto" or (key == "model.num_decoder_layers" and new is None):
             continue
         changed[key] = (old, new)
     allowed = LIMITS | PLACES
     if recorded.training.optimizer.schedule == "cosine":
         allowed = allowed - {"training.max_steps", "training.max_epochs"}
-    refused = [f"{k} is {old!r} there and {new!r} here" for k, (old, new) in changed.items()
-               if k not in allowed]  # fmt: skip
+    refused = [
+        f"{key} is {old!r} there and {new!r} here"
+        for key, (old, new) in changed.items()
+        if key not in allowed
+    ]
     if refused:
         raise ConfigError(
             f"{run.path} was begun with another configuration: {'; '.join(refused)}. Change that "
@@ -235,7 +239,7 @@ def _from_run(config: Config, path: Path) -> tuple[Config, Tokenizer, Arrays]:
 
 
 def _count(config: Config) -> int:
-    """Pairs in the training text; reading it all finds what is wrong with it before the work begins."""
+    """Pairs in the training text; reading it finds what is wrong with it before the work begins."""
     for split in ("validation", "test"):
         if getattr(config.data, split) is not None:
             fingerprint(config.data, split)
@@ -280,12 +284,6 @@ def _text_digests(prepared: Prepared) -> dict[str, str]:
 
 def _record_text(run: RunDirectory, prepared: Prepared) -> None:
     run.text.write_text(json.dumps(_text_digests(prepared), indent=2) + "\n")
-
-
-def _lengths(store: Store):  # type: ignore[no-untyped-def]
-    import numpy as np
-
-    return np.maximum(store.source.lengths, store.target.lengths) + 1
 
 
 def _describe(

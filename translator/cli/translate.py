@@ -23,8 +23,8 @@ def translate(
 ) -> None:
     """Translate a file (or standard input) to a file (or standard output), a line a line.
 
-    With n_best, each line gives up to so many rows of line number, score and text, tab-separated. At a
-    terminal it asks for sentences. Raises UserError.
+    With n_best, each line gives up to so many rows of line number, score and text, tab-separated.
+    At a terminal it asks for sentences. Raises UserError.
     """
     interactive = source is None and sys.stdin.isatty()
     lines = read_lines(source) if source else read_stream(sys.stdin.buffer, "standard input")

@@ -1,7 +1,7 @@
 """A configuration from YAML and back, with errors that name the file, the line and the key.
 
-YAML is read by the rules of YAML 1.2: `5e-3` is a number and `no` a string. A key that stands twice is
-refused, and so are tags and aliases: a configuration is data.
+YAML is read by the rules of YAML 1.2: `5e-3` is a number and `no` a string. A key that stands
+twice is refused, and so are tags and aliases: a configuration is data.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ PATH_KEYS = ("folder", "dataset_folder", "wheel")
 class _Loader(yaml.SafeLoader):
     """A safe loader with YAML 1.2's idea of numbers and truth, and without aliases."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    yaml_implicit_resolvers = {}  # noqa: RUF012
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed", mark)
         return super().compose_node(parent, index)
 

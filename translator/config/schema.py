@@ -1,7 +1,7 @@
 """Every key a configuration may have, with its type, default and meaning.
 
-The descriptions are the ones an editor shows (they go into the JSON Schema). `auto` stands for a value
-that `resolve` computes once, from the corpus and the machine, and that the run then keeps.
+The descriptions are the ones an editor shows (they go into the JSON Schema). `auto` stands for a
+value that `resolve` computes once, from the corpus and the machine, and that the run then keeps.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class DataConfig(Section):
     target_language: str
     """Language code of the target, such as de; evaluation picks its tokenizer by it."""
     dataset: str | None = None
-    """Name of a TensorFlow Datasets translation set, such as ted_hrlr_translate/pt_to_en; the splits
-    are then split expressions, such as train[:90%]."""
+    """Name of a TensorFlow Datasets translation set, such as ted_hrlr_translate/pt_to_en; the
+    splits are then split expressions, such as train[:90%]."""
     dataset_folder: str | None = None
     """Where TensorFlow Datasets keeps prepared sets; its own default if not given."""
     wheel: str | None = None
@@ -186,8 +186,8 @@ class AveragingConfig(Section):
     """Which weights are validated and shipped."""
 
     kind: Literal["none", "last", "best", "ema"] = "ema"
-    """none: the current ones. last: the mean of the last `count` validated ones. best: when training
-    ends, the mean of the `count` best validated ones, if it is better still. ema: their
+    """none: the current ones. last: the mean of the last `count` validated ones. best: when
+    training ends, the mean of the `count` best validated ones, if it is better still. ema: their
     exponential moving average."""
     count: Count = 5
     """For last and best."""
@@ -213,7 +213,7 @@ class TrainingConfig(Section):
     label_smoothing: Rate = 0.1
     """Share of the probability that is spread over the whole vocabulary."""
     precision: Precision = "auto"
-    """Of the computation; weights, softmax and sums stay float32. auto: the faster one, measured."""
+    """Of the products; weights, softmax and sums stay float32. auto: the faster one, measured."""
     optimizer: OptimizerConfig = OptimizerConfig()
     averaging: AveragingConfig = AveragingConfig()
     validate_every: Count = 1000
@@ -229,17 +229,16 @@ class TrainingConfig(Section):
     run. They hold your text; false leaves them out."""
 
     @model_validator(mode="after")
-    def _cosine_needs_an_end(self) -> TrainingConfig:
+    def _has_an_end(self) -> TrainingConfig:
         steps_are_limited = self.max_steps is not None or self.max_epochs is not None
         if self.optimizer.schedule == "cosine" and not steps_are_limited:
             raise ValueError(
                 "training.optimizer.schedule: cosine needs training.max_steps or max_epochs"
             )
-        if self.max_steps is None and self.max_epochs is None and self.max_minutes is None:
-            if self.patience is None:
-                raise ValueError(
-                    "training needs an end: set max_steps, max_epochs, max_minutes or patience"
-                )
+        if not (steps_are_limited or self.max_minutes or self.patience):
+            raise ValueError(
+                "training needs an end: set max_steps, max_epochs, max_minutes or patience"
+            )
         return self
 
 

@@ -1,15 +1,17 @@
 """The batch of any step, as a function of store, seed and step alone.
 
-Pairs of like length share a bucket, fixed for the whole run. Every epoch shuffles the pairs within their
-buckets, cuts each bucket into the same number of batches, and shuffles the batches; so every epoch has
-as many batches as any other, and the batch at step n is found without those before it.
+Pairs of like length share a bucket, fixed for the whole run. Every epoch shuffles the pairs within
+their buckets, cuts each bucket into the same number of batches, and shuffles the batches; so every
+epoch has as many batches as any other, and the batch at step n is found without those before it.
 
 B batch, S source length, T target length.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +21,9 @@ from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, Sampling, Tokeni
 
 BUCKET_GROWTH = 1.1
 """Width of a bucket relative to the one below: more mixes more, less pads less."""
+
+
+Rows = Sequence[Sequence[int] | np.ndarray]
 
 
 class Batch(NamedTuple):
@@ -39,7 +44,7 @@ class Batch(NamedTuple):
 class Plan:
     """Which pairs make up the batch of each step.
 
-    `lengths` are those of the longer side of each pair, end included. A batch holds at most
+    `lengths` are those of the longer side of each pair (`Store.lengths`). A batch holds at most
     tokens_per_step // (longest length in its bucket) pairs, and at least one.
     """
 
@@ -91,23 +96,23 @@ def batch(
     """
     rows = plan.rows(step)
     if sampling_alpha is None:
-        sources = [store.source.ids(row) for row in rows]
-        targets = [store.target.ids(row) for row in rows]
+        sources: Rows = [store.source.ids(row) for row in rows]
+        targets: Rows = [store.target.ids(row) for row in rows]
     else:
         draws = np.random.SeedSequence([seed, step]).generate_state(2)
         sources, targets = (
             vocabulary.encode([side.text(row) for row in rows], Sampling(sampling_alpha, int(draw)))
-            for vocabulary, side, draw in zip(tokenizer, (store.source, store.target), draws)
+            for vocabulary, side, draw in zip(
+                tokenizer, (store.source, store.target), draws, strict=True
+            )
         )
     cuts = [len(rows) * i // num_shards for i in range(num_shards + 1)]
     return [
-        pad(sources[start:end], targets[start:end])
-        for start, end in zip(cuts, cuts[1:])
-        if end > start
+        pad(sources[start:end], targets[start:end]) for start, end in pairwise(cuts) if end > start
     ]
 
 
-def pad(sources: list[np.ndarray], targets: list[np.ndarray]) -> Batch:
+def pad(sources: Rows, targets: Rows) -> Batch:
     """Rows of ids, without begin or end, as one Batch."""
     return Batch(
         pad_rows([[*row, END_ID] for row in sources]),

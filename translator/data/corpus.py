@@ -226,8 +226,10 @@ def _read_dataset(data: DataConfig, split: str, key: str) -> Iterator[Pair]:
 def _builder(data: DataConfig) -> Any:
     """The set's builder: what knows its name, version, languages and folder."""
     import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download import downloader
 
     tfds.disable_progress_bar()
+    downloader.MAX_RETRIES = 4  # its own ten keep a user without network waiting for minutes
     name, arguments = _name_and_arguments(data)
     try:
         with _silence():
@@ -336,9 +338,12 @@ def _examples(
     as_on_disk = tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1)
     languages = itemgetter(data.source_language, data.target_language)
     try:
-        dataset = builder.as_dataset(split=split, read_config=as_on_disk)
-        for sources, targets in tfds.as_numpy(dataset.map(languages).batch(1024)):
-            yield from zip(sources, targets, strict=True)
+        if builder.info.file_format in tfds.core.FileFormat.with_random_access():
+            yield from map(languages, builder.as_data_source(split=split))
+        else:
+            dataset = builder.as_dataset(split=split, read_config=as_on_disk)
+            for sources, targets in tfds.as_numpy(dataset.map(languages).batch(1024)):
+                yield from zip(sources, targets, strict=True)
     except (tf.errors.NotFoundError, tf.errors.DataLossError) as error:
         raise _damaged(builder) from error
     except (ValueError, KeyError, AssertionError, tf.errors.OpError) as error:

@@ -50,7 +50,7 @@ Key = tuple[str, ...]
 Texts = dict[Key, str]
 
 
-class HomeAssistant(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # tfds has no types
+class HomeAssistant(tfds.core.GeneratorBasedBuilder):
     """English to one other language; `wheel` names a copy on disk, otherwise pip fetches it."""
 
     VERSION = tfds.core.Version("1.0.0")

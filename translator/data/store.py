@@ -75,6 +75,11 @@ class Store:
     def __len__(self) -> int:
         return self.facts.num_pairs
 
+    @property
+    def lengths(self) -> np.ndarray:
+        """Pieces of the longer side of each pair, its end included."""
+        return np.maximum(self.source.lengths, self.target.lengths) + 1
+
     def pairs(self) -> Iterator[Pair]:
         """The sentences themselves, if the store was made with them."""
         return (Pair(self.source.text(i), self.target.text(i)) for i in range(len(self)))
@@ -164,7 +169,9 @@ def _write(
                 if max_length is not None and max(len(source_ids), len(target_ids)) > max_length:
                     num_long += 1
                     continue
-                for side, text, ids in zip((source, target), pair, (source_ids, target_ids)):
+                for side, text, ids in zip(
+                    (source, target), pair, (source_ids, target_ids), strict=True
+                ):
                     digest.update(side.add(text, ids))
                 num_pairs += 1
     return Facts(num_pairs, num_empty, num_long, digest.hexdigest())

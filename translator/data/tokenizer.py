@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple

@@ -1,12 +1,13 @@
-"""Beam search: grow every hypothesis by every piece, keep the likeliest alive, set the ended ones aside.
+"""Beam search: grow every hypothesis by every piece, keep the likeliest alive, set the ended ones
+aside.
 
-A hypothesis that ends takes its place in the beam with it, so a search is over when K have ended, and with
-one beam it is greedy search. It is over earlier when no hypothesis that is alive could still come before
-the ones to be returned: log-probabilities only fall, so alive ones never score above what they have
-now divided by the largest length penalty.
+A hypothesis that ends takes its place in the beam with it, so a search is over when K have ended,
+and with one beam it is greedy search. It is over earlier when no hypothesis that is alive could
+still come before the ones to be returned: log-probabilities only fall, so alive ones never score
+above what they have now divided by the largest length penalty.
 
-Each sentence has a length of its own at which only the end is allowed. Nothing of a sentence depends
-on the others in its batch.
+Each sentence has a length of its own at which only the end is allowed. Nothing of a sentence
+depends on the others in its batch.
 
 B sentences, K beams, R = B·K rows, t pieces so far, V vocabulary.
 """

@@ -110,7 +110,7 @@ class Translator:
                 )
                 results[i] = [
                     Translation(_one_line(text), float(score), num_unread)
-                    for text, score in zip(texts, row_scores)
+                    for text, score in zip(texts, row_scores, strict=False)
                     if np.isfinite(score)
                 ]
         return results

@@ -52,7 +52,7 @@ def scores(
 
 
 def _bleu_metric(config: EvaluationConfig, target_language: str) -> BLEU:
-    tokenize = config.tokenize
+    tokenize: str = config.tokenize
     if tokenize == "auto":
         language = target_language.lower().replace("_", "-").partition("-")[0]
         tokenize = TOKENIZERS.get(language, "13a")

@@ -1,18 +1,18 @@
 """Attention: softmax(Q Kᵀ / √d) V, the one operation that every model here is made of.
 
-A query looks at a row of keys; how well it fits each of them becomes a weight; the answer is the mean of
-the values under these weights. Recurrent, convolutional and self-attentive models differ only in
-where queries, keys and values come from:
+A query looks at a row of keys; how well it fits each of them becomes a weight; the answer is the
+mean of the values under these weights. Recurrent, convolutional and self-attentive models differ
+only in where queries, keys and values come from:
 
 - encoder self-attention: all three from the source sentence;
 - decoder self-attention: all three from the target so far (a causal mask while training, a cache of
   earlier keys and values while decoding);
 - cross-attention: queries from the decoder, keys and values from the encoder's memory.
 
-Three readings that are easily got wrong. The softmax is multiplied by V, the projected values, and not
-by the matrix W^V that projects them. The weights are the softmax of the scores alone; elements come in
-only when the values are summed. And the formula ends with that sum: adding the query back is the
-residual connection of the block around it (layers/residual.py), not part of attention.
+Three readings that are easily got wrong. The softmax is multiplied by V, the projected values, and
+not by the matrix W^V that projects them. The weights are the softmax of the scores alone; elements
+come in only when the values are summed. And the formula ends with that sum: adding the query back
+is the residual connection of the block around it (layers/residual.py), not part of attention.
 
 B batch, N heads, T queries, S keys, H head width, D = N·H model width.
 """
@@ -29,7 +29,7 @@ from translator.layers.dropout import dropout
 
 
 class KeyValue(NamedTuple):
-    """Keys and values of a memory, projected once; also what a decoder caches. Each [B, N, S, H]."""
+    """Keys and values of a memory, projected once; also a decoder's cache. Each [B, N, S, H]."""
 
     key: tf.Tensor
     value: tf.Tensor
@@ -73,8 +73,8 @@ def dot_product_attention(
 class MultiHeadAttention(keras.layers.Layer):
     """N attentions side by side, each on its own projection of width H = model_dim / num_heads.
 
-    `call(query, memory, mask)` is `attend(query, keys_values(memory), mask)`; a decoder that looks at
-    the same memory again and again keeps `keys_values(memory)`.
+    `call(query, memory, mask)` is `attend(query, keys_values(memory), mask)`; a decoder that looks
+    at the same memory again and again keeps `keys_values(memory)`.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Dropout without a random state: the seed is an argument, and decides everything.
 
-A seed is an int64 tensor of two numbers. `place(seed, i)` is the seed of the i-th place below it, so
-that a step's one seed serves every dropout of the model with a number of its own.
+A seed is an int64 tensor of two numbers. `place(seed, i)` is the seed of the i-th place below it,
+so that a step's one seed serves every dropout of the model with a number of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ def place(seed: tf.Tensor | None, index: int) -> tf.Tensor | None:
 
 
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
-    """Zero a share `rate` of x and scale up the rest, so that the mean stays (Srivastava et al. 2014).
+    """Zero a share `rate` of x and scale up the rest, so that the mean stays (Srivastava et al.
+    2014).
 
     One random byte decides each element: the rate is rounded to a 256th, and the scale fits the
     rounded rate. The same seed gives the same zeros, whatever else has been computed.

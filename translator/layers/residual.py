@@ -14,8 +14,9 @@ from translator.layers.normalization import LayerNormalization
 class Residual(keras.layers.Layer):
     """Adds what a block makes of x to x itself.
 
-    pre: x + dropout(block(norm(x))). post: norm(x + dropout(block(x))), as in the original paper. Pre
-    trains without much warm-up (Xiong et al. 2020) and needs one more normalization at the top.
+    pre: x + dropout(block(norm(x))). post: norm(x + dropout(block(x))), as in the original paper.
+    Pre trains without much warm-up (Xiong et al. 2020) and needs one more normalization at the
+    top.
     """
 
     def __init__(self, normalization: str, dropout_rate: float, **kwargs: object) -> None:

@@ -32,8 +32,8 @@ def build_model(
 def initialize(model: keras.Model, seed: int) -> None:
     """Set every weight as a function of the seed, its own name and its shape alone.
 
-    Kernels are uniform after Glorot & Bengio (2010), embeddings normal with deviation 1/√D; norms and
-    biases keep their ones and zeros.
+    Kernels are uniform after Glorot & Bengio (2010), embeddings normal with deviation 1/√D; norms
+    and biases keep their ones and zeros.
     """
     for variable in model.trainable_variables:
         random = np.random.default_rng([seed, zlib.crc32(variable.path.encode())])

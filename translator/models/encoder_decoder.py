@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 Fixed = Any
-"""Per sentence, leading axis B: what every hypothesis of it looks at. Never reordered or repeated."""
+"""Per sentence, leading axis B: what all its hypotheses look at. Never reordered or repeated."""
 Growing = Any
 """Per hypothesis, leading axis R: what grows with every step. The search reorders it."""
 StepFunction = Callable[[tf.Tensor, tf.Tensor, Fixed, Growing], tuple[tf.Tensor, Growing]]

@@ -79,7 +79,7 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], **facts: Any) -> N
 
 
 def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    """Read what `save_arrays` wrote. Raises RunError if it is missing, damaged or of another format."""
+    """What `save_arrays` wrote. Raises RunError if it is missing, damaged or of another format."""
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
@@ -88,7 +88,7 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
                     f"{path}: its format is {header.get('format', 'unknown')}; "
                     f"this version reads {FORMAT}."
                 )
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
+            arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}.") from None
     except safetensors.SafetensorError:

@@ -1,8 +1,8 @@
 """Where a training run stands: what a resume reads, and the weights that it ships.
 
-All files are written whole or not at all (models/weights.py), and every one of them is a function of the
-steps before it. So whenever a run is killed, the newest checkpoint and the same steps again give the
-same files again.
+All files are written whole or not at all (models/weights.py), and every one of them is a function
+of the steps before it. So whenever a run is killed, the newest checkpoint and the same steps again
+give the same files again.
 """
 
 from __future__ import annotations
@@ -63,9 +63,11 @@ def load_checkpoint(run: RunDirectory) -> tuple[Position, Arrays] | None:
 
 
 def mean_weights(parts: Sequence[Mapping[str, np.ndarray]]) -> Arrays:
-    """The mean of several models' weights, summed in order in float64."""
+    """The mean of several models' weights, taken in float64."""
     return {
-        name: (sum(part[name].astype(np.float64) for part in parts) / len(parts)).astype(np.float32)
+        name: np.asarray(
+            np.mean([part[name] for part in parts], axis=0, dtype=np.float64), np.float32
+        )
         for name in parts[0]
     }
 

@@ -54,7 +54,10 @@ class Learner:
         """Learn from the shards of one batch; steps count from 1, and decide the dropout."""
         num_tokens = sum(shard.num_target_tokens for shard in shards)
         seeds = [np.array([self._config.seed, step * 2**20 + i]) for i in range(len(shards))]
-        total = sum(float(self._accumulate(shard, seed)) for shard, seed in zip(shards[:-1], seeds))
+        total = sum(
+            float(self._accumulate(shard, seed))
+            for shard, seed in zip(shards, seeds[:-1], strict=False)
+        )
         last, norm = self._update(
             shards[-1],
             seeds[-1],

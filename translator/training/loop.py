@@ -1,7 +1,8 @@
 """The training loop: a generator that yields after every step, prints nothing and draws nothing.
 
-Step n is the n-th update, counted from 1. What it does depends on the configuration, the seed and n,
-and on the state that a checkpoint holds; so a run that was killed goes on as if it never had been.
+Step n is the n-th update, counted from 1. What it does depends on the configuration, the seed and
+n, and on the state that a checkpoint holds; so a run that was killed goes on as if it never had
+been.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import NamedTuple
 
 from translator.config.schema import TrainingConfig
 from translator.data.batches import Batch
+from translator.errors import Stopped
 from translator.models.weights import Arrays, load_arrays, save_arrays
 from translator.runs import RunDirectory
 from translator.training.checkpoint import Position, mean_weights, save_checkpoint
 from translator.training.interruption import Interruption
 from translator.training.learner import Learner
 from translator.training.optimizer import learning_rate
-from translator.errors import Stopped
 
 
 class Validation(NamedTuple):
@@ -68,8 +69,8 @@ def train(
 ) -> Iterator[Progress]:
     """Train from `position` until a limit is reached or patience is over.
 
-    batches(i) gives the shards of the i-th batch, from 0. Raises Stopped, after saving, when a signal
-    came; LossNotFinite; RunError when a checkpoint cannot be written.
+    batches(i) gives the shards of the i-th batch, from 0. Raises Stopped, after saving, when a
+    signal came; LossNotFinite; RunError when a checkpoint cannot be written.
     """
     last_step = total_steps(config, batches_per_epoch)
     clock = _Clock(position.seconds)

@@ -1,7 +1,7 @@
 """Cross-entropy with label smoothing, from decoder states.
 
-The logits of a batch, [M, V], are by far its largest tensor. Here they live a chunk of tokens at a time: as
-soon as a chunk's are known, so is their gradient, and both are gone before the next.
+The logits of a batch, [M, V], are by far its largest tensor. Here they live a chunk of tokens at a
+time: as soon as a chunk's are known, so is their gradient, and both are gone before the next.
 
 M tokens, D model width, V vocabulary.
 """
@@ -35,15 +35,17 @@ def chunked_cross_entropy(
 ) -> tf.Tensor:
     """`cross_entropy`, its gradient computed along with it, chunk by chunk.
 
-    With z = states · tableᵀ, the loss of a token is logsumexp(z) − (1 − ε) z_label − ε mean(z), so the
-    gradient of z is softmax(z) − onehot + ε (onehot − 1/V). One kernel gives the first two terms;
-    the part with ε needs no [M, V] tensor: towards the states it is ε (table[label] − mean(table)),
-    towards the table a segment sum of the states by label, less their mean.
+    With z = states · tableᵀ, the loss of a token is logsumexp(z) − (1 − ε) z_label − ε mean(z), so
+    the gradient of z is softmax(z) − onehot + ε (onehot − 1/V). One kernel gives the first two
+    terms; the part with ε needs no [M, V] tensor: towards the states it is ε (table[label] −
+    mean(table)), towards the table a segment sum of the states by label, less their mean.
     """
     vocabulary_size = tf.shape(table)[0]
 
     @tf.custom_gradient
-    def loss(states: tf.Tensor, table: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+    def loss(
+        states: tf.Tensor, table: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor, tf.Tensor]]]:
         num_tokens = tf.shape(states)[0]
         low_table = tf.cast(table, states.dtype)
         mean_row = tf.cast(tf.reduce_mean(table, axis=0), states.dtype)

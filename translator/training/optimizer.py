@@ -31,9 +31,9 @@ def learning_rate(config: OptimizerConfig, step: int, max_steps: int | None) -> 
 class Adam:
     """One Adam update for all weights of a model, by TensorFlow's fused kernel.
 
-    m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  w ← w − η √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε)
-    (Kingma & Ba 2015, section 2, the efficient order). Before it, weight decay takes η λ w from every
-    kernel and table (Loshchilov & Hutter 2019).
+    m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  w ← w − η √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v +
+    ε) (Kingma & Ba 2015, section 2, the efficient order). Before it, weight decay takes η λ w from
+    every kernel and table (Loshchilov & Hutter 2019).
     """
 
     def __init__(self, config: OptimizerConfig, variables: list[keras.Variable]) -> None:

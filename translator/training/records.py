@@ -85,8 +85,8 @@ class Records:
 
 
 class _EventFile:
-    """What TensorBoard reads: TFRecords of Event messages. TensorFlow's own writer for them lives in
-    the tensorboard package; writing them needs no more than this."""
+    """What TensorBoard reads: TFRecords of Event messages. TensorFlow's own writer for them lives
+    in the tensorboard package; writing them needs no more than this."""
 
     def __init__(self, run: RunDirectory, step: int) -> None:
         now = time.time()

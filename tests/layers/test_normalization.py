@@ -1,0 +1,65 @@
+"""Layer normalization by hand, and its written-out gradient against autodiff's."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from translator.layers.normalization import LayerNormalization, layer_norm
+
+
+def normal(*shape: int, seed: int = 0) -> tf.Tensor:
+    return tf.constant(np.random.default_rng(seed).standard_normal(shape, "float32"))
+
+
+def plain_layer_norm(
+    x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: float
+) -> tf.Tensor:
+    mean = tf.reduce_mean(x, axis=-1, keepdims=True)
+    variance = tf.reduce_mean((x - mean) ** 2, axis=-1, keepdims=True)
+    return scale * (x - mean) / tf.sqrt(variance + epsilon) + offset
+
+
+def test_one_and_three_become_minus_one_and_one() -> None:
+    ones, zeros = tf.ones([2]), tf.zeros([2])
+    np.testing.assert_array_equal(layer_norm([1.0, 3.0], ones, zeros, 0.0), [-1.0, 1.0])
+
+
+def test_the_scale_multiplies_and_the_offset_is_added() -> None:
+    result = layer_norm(tf.constant([1.0, 3.0]), [2.0, 3.0], [10.0, 20.0], 0.0)
+    np.testing.assert_array_equal(result, [8.0, 23.0])
+
+
+def test_epsilon_is_added_to_the_variance() -> None:
+    result = layer_norm(tf.constant([1.0, 3.0]), tf.ones([2]), tf.zeros([2]), 3.0)
+    np.testing.assert_allclose(result, [-0.5, 0.5], rtol=1e-6)  # √(1 + 3) = 2
+
+
+def test_value_and_gradients_equal_those_of_the_plain_formula() -> None:
+    inputs = [3 * normal(2, 3, 5) + 1, normal(5, seed=1), normal(5, seed=2)]
+    upstream = normal(2, 3, 5, seed=3)
+    results = []
+    for function in (layer_norm, plain_layer_norm):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            y = function(*inputs, 0.1)
+        results.append([y, *tape.gradient(y, inputs, output_gradients=upstream)])
+    for ours, plain in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, plain, atol=1e-5)
+
+
+def test_bfloat16_is_normalized_in_float32() -> None:
+    low = tf.cast(300 + 4 * normal(3, 8), tf.bfloat16)  # bfloat16 counts in twos here
+    scale, offset = normal(8, seed=1), normal(8, seed=2)
+    result = layer_norm(low, scale, offset, 1e-6)
+    exact = layer_norm(tf.cast(low, tf.float32), scale, offset, 1e-6)
+    assert result.dtype == tf.bfloat16
+    np.testing.assert_array_equal(
+        tf.cast(result, tf.float32), tf.cast(tf.cast(exact, tf.bfloat16), tf.float32)
+    )
+
+
+def test_a_new_layer_gives_mean_zero_and_variance_one_on_the_last_axis() -> None:
+    y = LayerNormalization()(5 + 2 * normal(2, 3, 64))
+    np.testing.assert_allclose(tf.reduce_mean(y, axis=-1), np.zeros((2, 3)), atol=1e-5)
+    np.testing.assert_allclose(tf.math.reduce_variance(y, axis=-1), np.ones((2, 3)), rtol=1e-5)
