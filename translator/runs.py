@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,6 +103,17 @@ class RunDirectory:
             except OSError:
                 raise RunError(f"{self.path}: another process is training this run.") from None
             yield
+
+
+def read_json(path: Path) -> dict[str, str]:
+    """A JSON object of a run. Raises RunError if it is missing or damaged."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(value, dict):
+            return value
+    except (OSError, ValueError):
+        pass
+    raise RunError(f"{path}: this file of the run is missing or damaged.")
 
 
 def step_of(path: Path) -> int:

@@ -16,7 +16,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 from translator.config.schema import DataConfig, Split, TextFiles, TsvFiles
-from translator.data.corpus import Pair, fingerprint, read_lines, read_pairs, read_stream
+from translator.data.corpus import Pair, fingerprint, read_pairs
+from translator.data.lines import read_lines, read_stream
 from translator.errors import DataError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

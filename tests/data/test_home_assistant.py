@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import zipfile
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import tensorflow_datasets as tfds
@@ -328,3 +329,20 @@ def test_is_a_set_as_any_other(tmp_path: Path, wheel: Path) -> None:
     assert example == {"en": TEST.encode(), "es": b"Limpia"}
     assert sorted(builder.info.features.keys()) == ["en", "es"]
     assert builder.info.redistribution_info.license == "Apache-2.0"
+
+
+class TestByTheStandardOfTensorFlowDatasets(tfds.testing.DatasetBuilderTestCase):
+    """Registration, keys, types, disjoint splits, reading back: what tfds asks of every set."""
+
+    DATASET_CLASS = HomeAssistant
+    BUILDER_CONFIG_NAMES_TO_TEST = ["en_es"]  # noqa: RUF012  (as tfds wants it)
+    SPLITS = {"train": 1, "validation": 1, "test": 1}  # noqa: RUF012
+    EXAMPLE_DIR = Path(__file__).parent
+    SKIP_CHECKSUMS = True
+    MOCK_OUT_FORBIDDEN_OS_FUNCTIONS = False
+
+    def _make_builder(self, config: str | None = None) -> HomeAssistant:
+        wheel = write_wheel(Path(self.tmp_dir))
+        sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        self.enter_context(mock.patch.object(home_assistant, "SHA256", sha256))
+        return HomeAssistant(data_dir=self.tmp_dir, config=config or "en_es", wheel=wheel)

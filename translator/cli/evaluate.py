@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from translator import environment
 from translator.config import Config
-from translator.data.corpus import read_lines, read_pairs
+from translator.data.corpus import read_pairs
+from translator.data.lines import read_lines
 from translator.errors import ConfigError, DataError
 from translator.runs import RunDirectory
 
@@ -95,8 +96,9 @@ def _keep(
 ) -> None:
     from translator.models.weights import load_facts
 
-    text = "".join(f"{line}\n" for line in translations)
-    run.result(name, "txt").write_text(text, encoding="utf-8")
+    if config.training.keep_text:
+        text = "".join(f"{line}\n" for line in translations)
+        run.result(name, "txt").write_text(text, encoding="utf-8")
     report = {
         "scores": [score._asdict() for score in results],
         "weights": load_facts(run.best) if hypotheses is None else None,

@@ -3,55 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from translator import environment
-from translator.config import (
-    Config,
-    CorpusStatistics,
-    Machine,
-    differences,
-    load_config,
-    resolve,
-    save_config,
-)
-from translator.data.corpus import fingerprint, read_pairs
-from translator.data.store import Store, open_store, store_key
-from translator.data.tokenizer import Tokenizer, train_tokenizer
-from translator.errors import ConfigError, RunError, Stopped
+from translator.cli.prepare import begin, resume, say
+from translator.config import Config, load_config
+from translator.data.store import Store
+from translator.data.tokenizer import Tokenizer
+from translator.errors import RunError, Stopped
 from translator.runs import RunDirectory
 
 if TYPE_CHECKING:
-    from translator.models.weights import Arrays
     from translator.training.interruption import Interruption
     from translator.training.loop import LossNotFinite
-
-LIMITS = {
-    "training.max_steps",
-    "training.max_epochs",
-    "training.max_minutes",
-    "training.patience",
-    "training.save_every",
-    "training.keep_text",
-}
-"""Keys that may change when a run is continued."""
-
-PLACES = {"data.folder", "data.dataset_folder", "data.wheel"}
-"""Keys that may change because the text itself is compared."""
-
-
-class Prepared(NamedTuple):
-    """All that is settled before the first step."""
-
-    config: Config
-    tokenizer: Tokenizer
-    training: Store
-    validation: Store
-    start_weights: Arrays | None
 
 
 def train(
@@ -75,14 +40,14 @@ def train(
             try:
                 _train(config, run, start_from, interruption)
             except Stopped:
-                _say(f"Stopped. The same command continues {run.path} where it is.")
+                say(f"Stopped. The same command continues {run.path} where it is.")
                 raise
 
 
 def _train(
     config: Config, run: RunDirectory, start_from: Path | None, interruption: Interruption
 ) -> None:
-    prepared = _resume(config, run) if run.exists else _begin(config, run, start_from)
+    prepared = resume(config, run) if run.exists else begin(config, run, start_from)
     from translator.cli.display import Display
     from translator.data.batches import Batch, Plan, batch
     from translator.evaluation.validation import Validator
@@ -105,7 +70,7 @@ def _train(
     if checkpoint is not None:
         position, state = checkpoint
         learner.restore(state, str(run.checkpoints()[-1]))
-        _say(f"Continuing {run.path} after step {position.step:,}.")
+        say(f"Continuing {run.path} after step {position.step:,}.")
     elif start_weights is not None:
         learner.start_from(start_weights, str(start_from))
     _describe(config, store, plan.batches_per_epoch, model.count_params(), tokenizer)
@@ -143,147 +108,12 @@ def _train(
                 position = progress.position
         except LossNotFinite as error:
             raise RunError(_report_nan(error, run, config, tokenizer)) from None
-    _say(
+    say(
         f"Finished after {position.step:,} steps and {position.seconds / 60:.1f} minutes. "
         f"The best weights are of step {position.best_step:,}; use them with\n"
         f"  translator translate {run.path}\n"
         f"  translator eval {run.path}"
     )
-
-
-def _begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepared:
-    """Settle a new run: tokenizer, precision, and everything `auto`."""
-    statistics = CorpusStatistics(num_pairs=_count(config))
-    speedup = 1.0
-    if config.training.precision == "auto":
-        from translator.training.precision import bfloat16_speedup
-
-        speedup = bfloat16_speedup()
-        _say(f"bfloat16 is {speedup:.2f} times as fast as float32 here.")
-    config = resolve(config, statistics, Machine(speedup))
-    start_weights = None
-    if start_from is None:
-        tokenizer = train_tokenizer(
-            config.tokenizer, lambda: read_pairs(config.data, "train"), config.training.seed, _say
-        )
-    else:
-        config, tokenizer, start_weights = _from_run(config, start_from)
-    tokenizer.save(run.tokenizer(config.tokenizer.joint))
-    prepared = _open(config, tokenizer)._replace(start_weights=start_weights)
-    environment.record(run.environment)
-    _record_text(run, prepared)
-    save_config(config, run.config)
-    return prepared
-
-
-def _resume(config: Config, run: RunDirectory) -> Prepared:
-    """Take up a run: its own configuration, but for new limits."""
-    recorded = load_config(run.config)
-    config = _continued(recorded, config, run)
-    if changes := environment.changes(json.loads(run.environment.read_text())):
-        _say(
-            f"Warning: {run.path} was begun with another set-up ({'; '.join(changes)}); the "
-            "weights may differ in their last bits from those of an unbroken run."
-        )
-    tokenizer = Tokenizer.load(run.tokenizer(recorded.tokenizer.joint))
-    prepared = _open(config, tokenizer)
-    if _text_digests(prepared) != json.loads(run.text.read_text()):
-        raise RunError(
-            f"{run.path}: the training or validation text is not the one that this run began with. "
-            "Bring it back, or begin another run with --run."
-        )
-    save_config(config, run.config)
-    return prepared
-
-
-def _continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
-    """The recorded configuration with the new limits. Raises ConfigError at any other change."""
-    changed = {}
-    for key, old, new in differences(recorded, wanted):
-        if new == "auto" or (key == "model.num_decoder_layers" and new is None):
-            continue
-        changed[key] = (old, new)
-    allowed = LIMITS | PLACES
-    if recorded.training.optimizer.schedule == "cosine":
-        allowed = allowed - {"training.max_steps", "training.max_epochs"}
-    refused = [
-        f"{key} is {old!r} there and {new!r} here"
-        for key, (old, new) in changed.items()
-        if key not in allowed
-    ]
-    if refused:
-        raise ConfigError(
-            f"{run.path} was begun with another configuration: {'; '.join(refused)}. Change that "
-            "back, or begin another run with --run."
-        )
-    training = {k.partition(".")[2]: new for k, (_, new) in changed.items() if k in LIMITS}
-    data = {k.partition(".")[2]: new for k, (_, new) in changed.items() if k in PLACES}
-    return recorded.model_copy(
-        update={
-            "training": recorded.training.model_copy(update=training),
-            "data": recorded.data.model_copy(update=data),
-        }
-    )
-
-
-def _from_run(config: Config, path: Path) -> tuple[Config, Tokenizer, Arrays]:
-    """Tokenizer and weights of another run."""
-    from translator.models.weights import load_arrays
-
-    other = RunDirectory.existing(path)
-    joint = load_config(other.config).tokenizer.joint
-    if joint != config.tokenizer.joint:
-        raise ConfigError(f"tokenizer.joint must be {str(joint).lower()}, as in {path}.")
-    weights, _ = load_arrays(other.best)
-    return config, Tokenizer.load(other.tokenizer(joint)), weights
-
-
-def _count(config: Config) -> int:
-    """Pairs in the training text; reading it finds what is wrong with it before the work begins."""
-    for split in ("validation", "test"):
-        if getattr(config.data, split) is not None:
-            fingerprint(config.data, split)
-    return sum(1 for _ in read_pairs(config.data, "train"))
-
-
-def _open(config: Config, tokenizer: Tokenizer) -> Prepared:
-    def store(split: str, max_length: int | None, keep_text: bool) -> Store:
-        key = store_key(
-            fingerprint(config.data, split), tokenizer, max_length=max_length, text=keep_text
-        )
-        return open_store(
-            cache_folder() / key,
-            lambda: read_pairs(config.data, split),
-            tokenizer,
-            max_length=max_length,
-            keep_text=keep_text,
-        )
-
-    sampled = config.tokenizer.sampling_alpha is not None
-    return Prepared(
-        config,
-        tokenizer,
-        store("train", config.data.max_length, keep_text=sampled),
-        store("validation", None, keep_text=True),
-        None,
-    )
-
-
-def cache_folder() -> Path:
-    """Where prepared text is kept between runs."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "translator"
-
-
-def _text_digests(prepared: Prepared) -> dict[str, str]:
-    return {
-        "train": prepared.training.facts.digest,
-        "validation": prepared.validation.facts.digest,
-    }
-
-
-def _record_text(run: RunDirectory, prepared: Prepared) -> None:
-    run.text.write_text(json.dumps(_text_digests(prepared), indent=2) + "\n")
 
 
 def _describe(
@@ -301,7 +131,7 @@ def _describe(
     pieces = f"{len(tokenizer.source):,}"
     if not tokenizer.joint:
         pieces += f" + {len(tokenizer.target):,}"
-    _say(
+    say(
         f"{facts.num_pairs:,} pairs{f' ({chr(44).join(left_out)} left out)' if left_out else ''}, "
         f"{batches_per_epoch:,} batches an epoch; {pieces} pieces; {num_parameters:,} parameters; "
         f"{config.training.precision}."
@@ -333,7 +163,3 @@ def _report_nan(
         f"{run.nan_report} has the details. The last checkpoint is good: begin another run with a "
         "lower training.optimizer.learning_rate or more warmup_steps."
     )
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

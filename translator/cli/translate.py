@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from translator.data.corpus import read_lines, read_stream
+from translator.data.lines import read_lines, read_stream
 
 if TYPE_CHECKING:
     from translator.decoding.translator import Translation, Translator

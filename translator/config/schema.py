@@ -225,8 +225,8 @@ class TrainingConfig(Section):
     best_by: Literal["bleu", "loss"] = "bleu"
     """What makes a validation better: higher BLEU or lower loss."""
     keep_text: bool = True
-    """Write sample and validation translations, and the batch at which a loss became NaN, into the
-    run. They hold your text; false leaves them out."""
+    """Write translations of validation and test sentences, and the batch whose loss became NaN,
+    into the run. They hold your text; false leaves them out."""
 
     @model_validator(mode="after")
     def _has_an_end(self) -> TrainingConfig:

@@ -68,9 +68,14 @@ class Store:
     """A prepared split."""
 
     def __init__(self, folder: Path) -> None:
-        self.facts = Facts(**json.loads((folder / "facts.json").read_text()))
-        self.source = Side(folder, "source")
-        self.target = Side(folder, "target")
+        try:
+            self.facts = Facts(**json.loads((folder / "facts.json").read_text()))
+            self.source = Side(folder, "source")
+            self.target = Side(folder, "target")
+        except (OSError, ValueError, TypeError):
+            raise DataError(
+                f"{folder}: this prepared text is damaged; delete the folder to have it made again."
+            ) from None
 
     def __len__(self) -> int:
         return self.facts.num_pairs
