@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from translator.config.schema import ModelConfig
-from translator.models.build import initialize
-from translator.models.transformer import Transformer
+
+if TYPE_CHECKING:
+    from translator.models.transformer import Transformer
 
 NO_DROPOUT = dict.fromkeys(
     (
@@ -23,18 +25,7 @@ NO_DROPOUT = dict.fromkeys(
 TINY = ModelConfig(
     num_layers=2, model_dim=8, num_heads=2, feed_forward_dim=16, share_embeddings="target"
 )
-
-
-class MakeModel(Protocol):
-    def __call__(
-        self,
-        source_size: int = 11,
-        target_size: int = 11,
-        max_length: int = 12,
-        dtype: str = "float32",
-        seed: int = 1,
-        **changes: object,
-    ) -> Transformer: ...
+MakeModel = Callable[..., "Transformer"]
 
 
 @pytest.fixture
@@ -43,6 +34,9 @@ def make_model() -> MakeModel:
 
     No weight has a neutral value: norms and biases are random, too.
     """
+    # Not on top: whatever tests need no model start without TensorFlow.
+    from translator.models.build import initialize
+    from translator.models.transformer import Transformer
 
     def make(
         source_size: int = 11,

@@ -1,4 +1,7 @@
-"""Attention by hand, then against Keras's own. B batch, N heads, T queries, S keys, H head width."""
+"""Attention by hand, then against Keras's own.
+
+B batch, N heads, T queries, S keys, H head width.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +98,8 @@ class TestDotProductAttention:
         inputs = [normal(3, 4), normal(5, 4, seed=1), normal(5, 2, seed=2)]
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            output, _ = dot_product_attention(*inputs, mask=tf.zeros([3, 5], tf.bool))
+            query, key, value = inputs
+            output, _ = dot_product_attention(query, key, value, tf.zeros([3, 5], tf.bool))
             total = tf.reduce_sum(output**2 + output)
         for gradient in tape.gradient(total, inputs):
             np.testing.assert_array_equal(gradient, tf.zeros_like(gradient))
@@ -161,9 +165,7 @@ class TestMultiHeadAttention:
         mask = random_mask(2, 1, 1, 7)
         kept = layer.keys_values(memory)
         assert kept.key.shape == kept.value.shape == (2, 2, 7, 4)
-        np.testing.assert_array_equal(
-            layer.attend(query, kept, mask), layer(query, memory, mask)
-        )
+        np.testing.assert_array_equal(layer.attend(query, kept, mask), layer(query, memory, mask))
 
     def test_answers_each_query_alone(self) -> None:
         layer, query, memory = multi_head(), normal(2, 5, 8), normal(2, 7, 8, seed=1)
@@ -172,9 +174,7 @@ class TestMultiHeadAttention:
 
     def test_knows_no_order_of_the_memory(self) -> None:
         layer, query, memory = multi_head(), normal(2, 5, 8), normal(2, 7, 8, seed=1)
-        np.testing.assert_allclose(
-            layer(query, memory[:, ::-1]), layer(query, memory), atol=1e-5
-        )
+        np.testing.assert_allclose(layer(query, memory[:, ::-1]), layer(query, memory), atol=1e-5)
 
     def test_drops_only_when_given_a_seed(self) -> None:
         layer, without = multi_head(rate=0.5), multi_head()

@@ -39,9 +39,11 @@ class TestFeedForward:
         np.testing.assert_array_equal(self.block()(x), [[[12.0, 26.0], [14.0, 20.0]]])
 
     def test_may_have_another_activation(self) -> None:
-        x = tf.constant([[[1.0, -1.0]]])  # inner: [0, 0], and silu(0) = 0; elsewhere below zero
-        np.testing.assert_array_equal(self.block(activation="silu")(x), [[[10.0, 20.0]]])
-        assert self.block(activation="silu")(x - 1.0)[0, 0, 1] < 20.0
+        x = tf.constant([[[-100.0, 100.0]]])  # inner: [-101, 101]; sigmoid of these: 0 and 1
+        np.testing.assert_allclose(self.block(activation="silu")(x), [[[111.0, 323.0]]])
+        x = tf.constant([[[0.0, -1.0]]])  # inner: [-1, 0]
+        below_zero = self.block(activation="silu")(x)
+        np.testing.assert_allclose(below_zero, [[[10 - 2 / (1 + np.e), 20.0]]], rtol=1e-6)
 
     def test_drops_activations_and_never_outputs(self) -> None:
         x = tf.tile(tf.constant([[[3.0, -9.0]]]), [1, 200, 1])  # inner: [2, 0], dropped: 0 or 4
@@ -62,9 +64,12 @@ class TestResidual:
         np.testing.assert_allclose(result, [[[-1.0, 1.0]]], atol=1e-4)
 
     def test_post_gives_the_block_what_is_not_normalized(self) -> None:
-        seen = []
-        Residual("post", 0.0)(self.x, block=lambda q: seen.append(q) or q)
-        np.testing.assert_array_equal(seen[0], self.x)
+        def block(q: tf.Tensor) -> tf.Tensor:
+            np.testing.assert_array_equal(q, self.x)
+            return -0.5 * q  # of [1, 3], leaving [0.5, 1.5]; of [-1, 1] it would leave [1.5, 2.5]
+
+        result = Residual("post", 0.0)(self.x, block=block)
+        np.testing.assert_allclose(result, [[[-1.0, 1.0]]], atol=1e-4)
 
     def test_drops_of_the_block_and_never_of_x(self) -> None:
         x = tf.tile(self.x, [1, 100, 1])

@@ -57,6 +57,7 @@ class TestPositionEmbedding:
     def test_can_be_a_learned_table_that_repeats_its_last_row(self) -> None:
         layer = PositionEmbedding("learned", 2, 3)
         layer.build()
+        assert layer.table is not None
         layer.table.assign([[1, 2], [3, 4], [5, 6]])
         rows = layer(tf.constant([1, 2, 3, 100]))
         np.testing.assert_array_equal(rows, [[3, 4], [5, 6], [5, 6], [5, 6]])

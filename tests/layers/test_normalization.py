@@ -21,8 +21,8 @@ def plain_layer_norm(
 
 
 def test_one_and_three_become_minus_one_and_one() -> None:
-    ones, zeros = tf.ones([2]), tf.zeros([2])
-    np.testing.assert_array_equal(layer_norm([1.0, 3.0], ones, zeros, 0.0), [-1.0, 1.0])
+    result = layer_norm(tf.constant([1.0, 3.0]), tf.ones([2]), tf.zeros([2]), 0.0)
+    np.testing.assert_array_equal(result, [-1.0, 1.0])
 
 
 def test_the_scale_multiplies_and_the_offset_is_added() -> None:
@@ -36,13 +36,13 @@ def test_epsilon_is_added_to_the_variance() -> None:
 
 
 def test_value_and_gradients_equal_those_of_the_plain_formula() -> None:
-    inputs = [3 * normal(2, 3, 5) + 1, normal(5, seed=1), normal(5, seed=2)]
+    inputs = x, scale, offset = 3 * normal(2, 3, 5) + 1, normal(5, seed=1), normal(5, seed=2)
     upstream = normal(2, 3, 5, seed=3)
     results = []
     for function in (layer_norm, plain_layer_norm):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            y = function(*inputs, 0.1)
+            y = function(x, scale, offset, 0.1)
         results.append([y, *tape.gradient(y, inputs, output_gradients=upstream)])
     for ours, plain in zip(*results, strict=True):
         np.testing.assert_allclose(ours, plain, atol=1e-5)

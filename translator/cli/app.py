@@ -14,10 +14,10 @@ from typing import Annotated
 
 import typer
 
+from translator import __version__
 from translator.errors import Stopped, UserError
 
 app = typer.Typer(
-    help="Train a translator on parallel text, use it, and know how good it is.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -27,6 +27,22 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. model.num_layers=4."),
 ]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"translator {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Train a translator on parallel text, use it, and know how good it is."""
 
 
 @app.command()
@@ -111,7 +127,7 @@ def main() -> None:
     except OSError as error:
         if error.errno == errno.EPIPE or error.strerror is None:
             raise
-        _fail(f"{error.filename or 'The output'}: {error.strerror}.")
+        _fail(f"{error.filename or 'Reading or writing failed'}: {error.strerror}.")
 
 
 def _fail(message: str) -> None:

@@ -84,7 +84,7 @@ def parse_yaml(text: str, name: str) -> tuple[Any, dict[Key, int]]:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{name}{line}: this is not valid YAML: {error.problem}.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{name}: this is not valid YAML: {error}.") from None
     except RecursionError:
         raise ConfigError(f"{name}: the YAML is nested too deeply.") from None

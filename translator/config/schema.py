@@ -168,7 +168,7 @@ class OptimizerConfig(Section):
     """Highest learning rate, reached at the end of the warm-up."""
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = "inverse_sqrt"
     """How it falls after the warm-up: with 1/√step, or along half a cosine to zero at max_steps."""
-    warmup_steps: Annotated[int, Field(ge=0)] = 4000
+    warmup_steps: Annotated[int, Field(ge=0)] = 1000
     """Steps over which it rises linearly from zero."""
     beta_1: Rate = 0.9
     """Decay of the mean of the gradients."""
@@ -247,7 +247,7 @@ class DecodingConfig(Section):
 
     beam_size: Count = 5
     """Hypotheses kept; 1 is greedy search."""
-    length_penalty: Annotated[float, Field(ge=0.0)] = 0.6
+    length_penalty: Annotated[float, Field(ge=0.0, le=10.0)] = 0.6
     """Exponent α of GNMT's length penalty ((5 + length) / 6)^α; 0 compares plain log-probabilities,
     more favours longer translations (Wu et al. 2016)."""
     max_length_ratio: Annotated[float, Field(gt=0.0)] = 2.0

@@ -86,12 +86,12 @@ class Translator:
     ) -> list[list[Translation]]:
         """The best num_returned translations of each sentence (or all that there are), best first.
 
-        Raises ConfigError if num_returned is larger than decoding.beam_size.
+        Raises ConfigError if the beam cannot give so many; RunError if the model gives no numbers.
         """
-        if num_returned > self._config.beam_size:
+        if not 1 <= num_returned <= self._config.beam_size:
             raise ConfigError(
-                f"{num_returned} translations of a sentence need decoding.beam_size of at least "
-                f"{num_returned}, not {self._config.beam_size}."
+                f"A beam of decoding.beam_size {self._config.beam_size} gives 1 to "
+                f"{self._config.beam_size} translations of a sentence, not {num_returned}."
             )
         pieces = self.tokenizer.source.encode(sentences)
         results: list[list[Translation]] = [[Translation("", 0.0)] for _ in sentences]
@@ -113,6 +113,11 @@ class Translator:
                     for text, score in zip(texts, row_scores, strict=False)
                     if np.isfinite(score)
                 ]
+                if not results[i]:
+                    raise RunError(
+                        "The model gives no finite scores: its weights are damaged, or too large "
+                        "for the precision."
+                    )
         return results
 
     def _batches(self, read: dict[int, list[int]]) -> Iterator[list[int]]:

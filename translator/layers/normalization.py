@@ -5,7 +5,7 @@ import tensorflow as tf
 
 
 @tf.custom_gradient
-def layer_norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
+def layer_norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: float) -> tf.Tensor:
     """scale · (x − mean) / √(variance + ε) + offset over the last axis; same dtype as x.
 
     The gradient is written out: with n = (x − mean) / √(variance + ε) and g = scale · ∂y, it is

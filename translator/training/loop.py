@@ -94,10 +94,11 @@ def train(
                             config, run, learner.shipped_weights(), position, evaluate
                         )
                     position = replace(position, seconds=clock.read())
-                    save()
+                    # First told, then saved: a resume forgets what was told after its checkpoint.
                     yield progress._replace(
                         position=position, validation=validation, is_best=is_best
                     )
+                    save()
                     ended = _ended(config, position, last_step)
                 if ended:
                     break
@@ -125,8 +126,8 @@ def train(
                     validation, position, is_best = _try_mean_of_best(
                         config, run, position, evaluate
                     )
-                save()
                 yield progress._replace(position=position, validation=validation, is_best=is_best)
+                save()
         except Stopped:
             if position.step > saved_step:
                 save()

@@ -1,0 +1,320 @@
+"""Beam search on languages of a few pieces, against greedy search and against all there is.
+
+A language says how likely each piece is after what stands before it. The step function knows what
+stands before only from what it keeps in `growing`, so a search that mixes up hypotheses is found
+out.
+
+B sentences, K beams, R = B·K rows, t pieces so far, V vocabulary, L longest output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import product
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID
+from translator.decoding.beam import Alive, beam_search, grow, keep_finished
+from translator.decoding.search import Hypotheses, length_penalty
+
+A, B = 4, 5
+PIECES = (UNKNOWN_ID, A, B)
+V = 6
+NEVER = -np.inf
+EVERYTHING = 1 + 3 + 9 + 27
+"""Hypotheses of at most four pieces, end included."""
+
+Language = Callable[[Sequence[int]], np.ndarray]
+"""What stands before, begin included → the probability of each piece, [V]."""
+
+
+def markov(**rows: dict[int, float]) -> Language:
+    """A language in which the last piece decides: after=probabilities, else even ones."""
+    names = {BEGIN_ID: "begin", A: "a", B: "b"}
+
+    def probabilities(before: Sequence[int]) -> np.ndarray:
+        row = rows.get(names.get(before[-1], "another"))
+        return np.array([1 / V if row is None else row.get(piece, 0.0) for piece in range(V)])
+
+    return probabilities
+
+
+def babble(seed: int, sharpness: float = 2.0) -> Language:
+    """A language in which all that stands before decides, and pad and begin are likely, too."""
+
+    def probabilities(before: Sequence[int]) -> np.ndarray:
+        scores = np.random.default_rng([seed, *before]).standard_normal(V)
+        likelihoods = np.exp(sharpness * scores)
+        return np.asarray(likelihoods / likelihoods.sum())
+
+    return probabilities
+
+
+class Speaker:
+    """The step function for one language a sentence; `growing` is all ids fed so far, [R, t]."""
+
+    def __init__(self, languages: Sequence[Language]) -> None:
+        self.languages = languages
+        self.fed: list[np.ndarray] = []
+
+    def __call__(
+        self, ids: tf.Tensor, positions: tf.Tensor, fixed: tf.Tensor, growing: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        growing = tf.concat([growing, ids[:, tf.newaxis]], axis=1)
+        histories = growing.numpy()
+        np.testing.assert_array_equal(fixed, np.arange(len(self.languages)))
+        np.testing.assert_array_equal(positions, np.full(len(ids), histories.shape[1] - 1))
+        self.fed.append(histories)
+        num_beams = len(histories) // len(self.languages)
+        with np.errstate(divide="ignore"):
+            logits = [
+                np.log(self.languages[row // num_beams](history))
+                for row, history in enumerate(histories.tolist())
+            ]
+        return tf.constant(np.array(logits), tf.float32), growing
+
+
+def search(
+    languages: Sequence[Language],
+    beam_size: int,
+    alpha: float = 0.0,
+    max_lengths: Sequence[int] | int = 4,
+    num_returned: int | None = None,
+    speaker: Speaker | None = None,
+) -> list[list[tuple[tuple[int, ...], float]]]:
+    """Of each language its hypotheses, best first: ids without padding, and score."""
+    num_sentences = len(languages)
+    found = beam_search(
+        speaker or Speaker(languages),
+        tf.range(num_sentences),
+        tf.zeros([num_sentences * beam_size, 0], tf.int32),
+        tf.constant(np.broadcast_to(max_lengths, num_sentences), tf.int32),
+        beam_size=beam_size,
+        alpha=alpha,
+        num_returned=num_returned or beam_size,
+    )
+    return [
+        [
+            (tuple(row[row != PAD_ID].tolist()), float(score))
+            for row, score in zip(rows, row_scores, strict=True)
+            if score > NEVER
+        ][:num_returned]
+        for rows, row_scores in zip(found.ids.numpy(), found.scores.numpy(), strict=True)
+    ]
+
+
+def score(language: Language, ids: Sequence[int], alpha: float) -> float:
+    history = [BEGIN_ID, *ids]
+    log_prob = sum(np.log(language(history[:i])[history[i]]) for i in range(1, len(history)))
+    return float(log_prob / ((5 + len(ids)) / 6) ** alpha)
+
+
+def everything(language: Language, alpha: float) -> list[tuple[tuple[int, ...], float]]:
+    """Every hypothesis of at most four pieces with its score, best first."""
+    all_ids = [(*ids, END_ID) for n in range(4) for ids in product(PIECES, repeat=n)]
+    return sorted(
+        ((ids, score(language, ids, alpha)) for ids in all_ids), key=lambda found: -found[1]
+    )
+
+
+def greedy(language: Language, max_length: int) -> tuple[int, ...]:
+    ids = [BEGIN_ID]
+    while ids[-1] != END_ID:
+        probabilities = language(ids)
+        allowed = PIECES if len(ids) < max_length else ()
+        ids.append(max((*allowed, END_ID), key=lambda piece: probabilities[piece]))
+    return tuple(ids[1:])
+
+
+def assert_same(
+    found: list[tuple[tuple[int, ...], float]], expected: list[tuple[tuple[int, ...], float]]
+) -> None:
+    assert [ids for ids, _ in found] == [ids for ids, _ in expected]
+    np.testing.assert_allclose([s for _, s in found], [s for _, s in expected], rtol=1e-5)
+
+
+class TestLengthPenalty:
+    @pytest.mark.parametrize(
+        ("length", "alpha", "expected"),
+        [
+            *[(1, 0.0, 1.0), (9, 0.0, 1.0), (1, 0.6, 1.0), (1, 3.0, 1.0)],  # ((5 + 1) / 6)^α = 1
+            *[(7, 1.0, 2.0), (7, 2.0, 4.0), (19, 0.5, 2.0), (13, 1.0, 3.0)],
+        ],
+    )
+    def test_is_a_power_of_a_sixth_of_five_more(
+        self, length: int, alpha: float, expected: float
+    ) -> None:
+        assert float(length_penalty(tf.constant(length), alpha)) == pytest.approx(expected)
+
+
+class TestGrow:
+    log_probs = tf.constant([[[0.0, -1.0, -5.0], [-0.5, -4.0, -2.0]]])
+    alive = Alive(tf.zeros([1, 2, 0], tf.int32), tf.constant([[-2.0, -1.0]]))
+
+    def test_keeps_the_likeliest_of_all_continuations(self) -> None:
+        # The totals are [-2, -3, -7] and [-1.5, -5, -3].
+        parents, pieces, totals = grow(self.alive, self.log_probs, tf.constant([2]))
+        np.testing.assert_array_equal(parents, [[1, 0]])
+        np.testing.assert_array_equal(pieces, [[0, 0]])
+        np.testing.assert_array_equal(totals, [[-1.5, -2.0]])
+
+    def test_fills_no_more_places_than_are_free(self) -> None:
+        _, _, totals = grow(self.alive, self.log_probs, tf.constant([1]))
+        np.testing.assert_array_equal(totals, [[-1.5, NEVER]])
+
+    def test_may_have_more_beams_than_pieces(self) -> None:
+        alive = Alive(tf.zeros([1, 3, 0], tf.int32), tf.constant([[0.0, NEVER, NEVER]]))
+        log_probs = tf.math.log([[[0.25, 0.75], [0.5, 0.5], [0.5, 0.5]]])
+        parents, pieces, totals = grow(alive, log_probs, tf.constant([3]))
+        np.testing.assert_array_equal(parents[:, :2], [[0, 0]])
+        np.testing.assert_array_equal(pieces[:, :2], [[1, 0]])
+        np.testing.assert_allclose(tf.exp(totals), [[0.75, 0.25, 0.0]])
+
+
+class TestKeepFinished:
+    def test_keeps_the_best_of_old_and_new(self) -> None:
+        old = Hypotheses(tf.constant([[[A, END_ID], [B, END_ID]]]), tf.constant([[-1.0, -3.0]]))
+        new = Hypotheses(
+            tf.constant([[[B, A, END_ID], [B, B, END_ID]]]), tf.constant([[NEVER, -2.0]])
+        )
+        ids, scores = keep_finished(old, new)
+        np.testing.assert_array_equal(ids, [[[A, END_ID, PAD_ID], [B, B, END_ID]]])
+        np.testing.assert_array_equal(scores, [[-1.0, -2.0]])
+
+
+class TestBeamSearch:
+    # A greedy search takes the path over a, 0.6 · 0.4; the best one is over b, 0.4 · 0.9.
+    garden_path = staticmethod(
+        markov(begin={A: 0.6, B: 0.4}, a={A: 0.3, B: 0.3, END_ID: 0.4}, b={A: 0.1, END_ID: 0.9})
+    )
+
+    def test_of_one_beam_takes_the_garden_path(self) -> None:
+        assert_same(search([self.garden_path], 1)[0], [((A, END_ID), np.log(0.24))])
+
+    def test_of_two_beams_finds_the_way_out(self) -> None:
+        found = search([self.garden_path], 2)[0]
+        assert_same(found, [((B, END_ID), np.log(0.36)), ((A, END_ID), np.log(0.24))])
+
+    def test_gives_the_place_of_a_hypothesis_that_ended_to_no_other(self) -> None:
+        language = markov(
+            begin={END_ID: 0.7, A: 0.3}, a={A: 0.5, B: 0.45, END_ID: 0.05}, b={END_ID: 1.0}
+        )
+        # With the end at once kept, one of two places is left: for aa, and not for ab as well.
+        kept, left = search([language], 2)[0]
+        assert_same([kept], [((END_ID,), np.log(0.7))])
+        assert_same([left], [((A, A, A, END_ID), np.log(0.3 * 0.5 * 0.5 * 0.05))])
+
+    def test_with_a_length_penalty_prefers_the_longer(self) -> None:
+        # The end at once with 0.7, or a with 0.3 and then surely six pieces more, end included.
+        # With α = 2 the penalty of seven pieces is 4.
+        def language(before: Sequence[int]) -> np.ndarray:
+            piece = END_ID if len(before) == 7 else A
+            first = np.eye(V)[A] * 0.3 + np.eye(V)[END_ID] * 0.7
+            return np.asarray(first if len(before) == 1 else np.eye(V)[piece])
+
+        short, long = ((END_ID,), np.log(0.7)), ((A,) * 6 + (END_ID,), np.log(0.3))
+        assert_same(search([language], 2, 0.0, 9)[0], [short, long])
+        long = (long[0], long[1] / 4)
+        assert_same(search([language], 2, 2.0, 9, num_returned=1)[0], [long])
+        assert_same(search([language], 2, 2.0, 9)[0], [long, short])
+
+    @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0])
+    def test_of_one_beam_is_greedy_search(self, alpha: float) -> None:
+        languages = [babble(seed) for seed in range(12)]
+        lengths = set()
+        for language, found in zip(languages, search(languages, 1, alpha, 6), strict=True):
+            ids = greedy(language, 6)
+            lengths.add(len(ids))
+            assert_same(found, [(ids, score(language, ids, alpha))])
+        assert len(lengths) > 2
+
+    @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0])
+    def test_that_is_wide_enough_finds_everything(self, alpha: float) -> None:
+        languages = [babble(seed) for seed in range(3)]
+        for language, found in zip(languages, search(languages, EVERYTHING, alpha), strict=True):
+            assert_same(found, everything(language, alpha))
+
+    @pytest.mark.parametrize("num_returned", [1, 3])
+    @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0, 3.0])
+    def test_that_stops_early_finds_what_a_full_one_does(
+        self, alpha: float, num_returned: int
+    ) -> None:
+        languages = [babble(seed) for seed in range(8)]
+        full = search(languages, 4, alpha, 7)
+        for language, found, expected in zip(
+            languages, search(languages, 4, alpha, 7, num_returned), full, strict=True
+        ):
+            assert_same(found, expected[:num_returned])
+            assert_same(search([language], 4, alpha, 7, num_returned)[0], found)
+
+    def test_stops_as_soon_as_no_other_can_come_first(self) -> None:
+        language = markov(begin={END_ID: 0.7, A: 0.3}, a={A: 0.9, END_ID: 0.1}, b={END_ID: 1.0})
+        # 0.3 is below 0.7 at once, and nothing makes up for it unless length is rewarded: with
+        # α = 2 and seven pieces log(0.3 · 0.9 · 0.9) / 4 would be above log(0.7), one 0.9 more not.
+        for alpha, num_returned, num_steps in ((0.0, 1, 1), (2.0, 1, 4), (0.0, 2, 7)):
+            speaker = Speaker([language])
+            search([language], 2, alpha, 7, num_returned, speaker)
+            assert len(speaker.fed) == num_steps
+
+    def test_ends_each_sentence_at_its_own_length(self) -> None:
+        endless = markov(begin={A: 0.9, END_ID: 0.1}, a={A: 0.9, END_ID: 0.1})
+        found = search([endless] * 3, 1, max_lengths=[1, 4, 2])
+        for length, hypotheses in zip((1, 4, 2), found, strict=True):
+            ids = (A,) * (length - 1) + (END_ID,)
+            assert_same(hypotheses, [(ids, (length - 1) * np.log(0.9) + np.log(0.1))])
+
+    @pytest.mark.parametrize("alpha", [0.0, 0.6])
+    def test_of_a_sentence_does_not_depend_on_its_neighbours(self, alpha: float) -> None:
+        languages = [babble(seed) for seed in range(6)]
+        max_lengths = [1, 7, 3, 5, 2, 6]
+        together = search(languages, 3, alpha, max_lengths)
+        for language, max_length, found in zip(languages, max_lengths, together, strict=True):
+            assert_same(found, search([language], 3, alpha, max_length)[0])
+
+    def test_gives_distinct_hypotheses_best_first_with_their_scores(self) -> None:
+        languages = [babble(seed, sharpness=1.0) for seed in range(10)]
+        for language, found in zip(languages, search(languages, 5, 0.6, 6), strict=True):
+            assert len(found) == 5
+            assert_same(found, sorted(set(found), key=lambda hypothesis: -hypothesis[1]))
+            assert_same(found, [(ids, score(language, ids, 0.6)) for ids, _ in found])
+
+    def test_never_says_pad_or_begin(self) -> None:
+        likely = markov(begin={PAD_ID: 0.5, BEGIN_ID: 0.3, A: 0.2}, a={PAD_ID: 0.9, END_ID: 0.1})
+        assert_same(search([likely], 1)[0], [((A, END_ID), np.log(0.02))])
+
+    def test_reorders_what_grows_with_the_hypotheses(self) -> None:
+        languages = [babble(seed, sharpness=1.0) for seed in range(5)]
+        speaker = Speaker(languages)
+        parents_moved = False
+        for b, found in enumerate(search(languages, 4, 0.6, 6, speaker=speaker)):
+            for ids, _ in found:
+                for t, histories in enumerate(speaker.fed[: len(ids)]):
+                    own = histories[4 * b : 4 * b + 4].tolist()
+                    assert [BEGIN_ID, *ids[:t]] in own
+                    parents_moved |= own[0] != [BEGIN_ID, *ids[:t]]
+        assert parents_moved
+
+    def test_in_a_graph_with_a_beam_of_any_size_is_the_same(self) -> None:
+        table = tf.constant(np.random.default_rng(0).standard_normal((2, V, V)), tf.float32)
+        ids = tf.TensorSpec([], tf.int32)
+
+        def step(
+            ids: tf.Tensor, _: tf.Tensor, fixed: tf.Tensor, growing: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            rows = tf.gather(fixed, tf.reshape(ids, [2, -1]), batch_dims=1)
+            return tf.reshape(rows, [-1, V]), tf.concat([growing, ids[:, tf.newaxis]], axis=1)
+
+        def run(beam_size: tf.Tensor) -> Hypotheses:
+            growing = tf.zeros([2 * beam_size, 0], tf.int32)
+            lengths = tf.constant([4, 6])
+            return beam_search(step, table, growing, lengths, beam_size=beam_size, alpha=0.6)
+
+        in_graph = tf.function(run, input_signature=[ids])
+        for beam_size in (1, 3):
+            for one, other in zip(
+                in_graph(tf.constant(beam_size)), run(tf.constant(beam_size)), strict=True
+            ):
+                np.testing.assert_allclose(one, other, rtol=1e-6)

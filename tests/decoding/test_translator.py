@@ -1,0 +1,239 @@
+"""Sentences in, sentences out: first by a model that repeats, then by one that makes things up.
+
+B sentences, K hypotheses, R = B·K rows, S source length, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import MakeModel
+
+from translator.config.schema import DecodingConfig, TokenizerConfig
+from translator.data.corpus import Pair
+from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, Tokenizer, train_tokenizer
+from translator.decoding import translator as module
+from translator.decoding.beam import beam_search
+from translator.decoding.search import length_penalty
+from translator.decoding.translator import Translation, Translator
+from translator.errors import ConfigError
+from translator.models.encoder_decoder import EncoderDecoder, Fixed, Growing, Memory, StepFunction
+
+SENTENCES = [
+    "turn on the light",
+    "the door of the garage is open",
+    "is the window closed",
+    "",
+    "the light of the garage is on and the door is closed and the window is open",
+    "open",
+    "turn off the light and open the window",
+    " ",
+    "the garage is closed",
+    "light",
+]
+
+
+def trained(config: TokenizerConfig) -> Tokenizer:
+    pairs = [Pair(sentence, sentence) for sentence in SENTENCES]
+    return train_tokenizer(config, lambda: pairs, seed=1, say=lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return trained(TokenizerConfig(vocabulary_size=320, kind="bpe"))
+
+
+@pytest.fixture(scope="module")
+def plain_tokenizer() -> Tokenizer:
+    """Without bytes: other ids are another text."""
+    return trained(TokenizerConfig(vocabulary_size=40, kind="bpe", byte_fallback=False))
+
+
+class Echo(EncoderDecoder):
+    """Says what it reads, or what it is told to, piece by piece, whatever stands before."""
+
+    def __init__(self, vocabulary_size: int, says: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.vocabulary_size = vocabulary_size
+        self.says = tuple(says)
+
+    def encode(self, source: tf.Tensor, seed: tf.Tensor | None = None) -> Memory:
+        if self.says:
+            source = tf.tile(tf.constant([[*self.says, END_ID]]), [tf.shape(source)[0], 1])
+        return Memory(source, tf.ones_like(source, tf.bool))
+
+    def start(self, memory: Memory, num_hypotheses: int) -> tuple[StepFunction, Fixed, Growing]:
+        return self.step, memory.states, []
+
+    def step(
+        self, ids: tf.Tensor, positions: tf.Tensor, source: tf.Tensor, growing: Growing
+    ) -> tuple[tf.Tensor, Growing]:
+        last = tf.shape(source)[1] - 1
+        said = tf.gather(source, tf.minimum(positions[0], last), axis=1)
+        rows = tf.repeat(said, tf.shape(ids)[0] // tf.shape(said)[0])
+        return tf.one_hot(rows, self.vocabulary_size, 20.0, 0.0), growing
+
+
+MakeEcho = Callable[..., Translator]
+
+
+@pytest.fixture
+def make_echo(tokenizer: Tokenizer) -> MakeEcho:
+    def make(says: Sequence[int] = (), max_length: int = 100, **changes: object) -> Translator:
+        model = Echo(len(tokenizer.target), says)
+        return Translator(model, tokenizer, DecodingConfig.model_validate(changes), max_length)
+
+    return make
+
+
+@pytest.fixture
+def make_translator(make_model: MakeModel, plain_tokenizer: Tokenizer) -> Callable[..., Translator]:
+    """A random model of one layer; its translations have up to 5 pieces more than their sources."""
+
+    def make(dtype: str = "float32", **changes: object) -> Translator:
+        tokenizer, size = plain_tokenizer, len(plain_tokenizer.source)
+        model = make_model(size, size, 40, dtype, num_layers=1, share_embeddings="none")
+        model.output_table.assign(2 * model.output_table.value)  # decided opinions, few near-ties
+        lengths = {"max_length_ratio": 1.0, "max_length_extra": 5}
+        return Translator(model, tokenizer, DecodingConfig.model_validate(lengths | changes), 40)
+
+    return make
+
+
+class TestEcho:
+    @pytest.mark.parametrize("tokens_per_batch", [1, 20, 2048])
+    def test_gives_every_sentence_back_in_order(
+        self, make_echo: MakeEcho, tokens_per_batch: int
+    ) -> None:
+        translations = make_echo(tokens_per_batch=tokens_per_batch).translate(SENTENCES)
+        assert translations == [sentence.strip() for sentence in SENTENCES]
+
+    def test_of_no_sentences_is_none(self, make_echo: MakeEcho) -> None:
+        assert make_echo().translate([]) == []
+
+    def test_of_empty_lines_is_empty_with_as_many_lines(self, make_echo: MakeEcho) -> None:
+        hypotheses = make_echo().hypotheses(["", "open", "", " \t ", ""])
+        assert [h[0].text for h in hypotheses] == ["", "open", "", "", ""]
+        assert [hypotheses[i] for i in (0, 2, 3, 4)] == [[Translation("", 0.0)]] * 4
+
+    @pytest.mark.parametrize("at_once", [1, 3, 4, 2048])
+    def test_of_a_stream_has_as_many_lines(
+        self, make_echo: MakeEcho, monkeypatch: pytest.MonkeyPatch, at_once: int
+    ) -> None:
+        monkeypatch.setattr(module, "LINES_AT_ONCE", at_once)
+        lines = [*SENTENCES, "", ""]
+        stream = make_echo().stream(iter(lines))
+        assert [hypotheses[0].text for hypotheses in stream] == [line.strip() for line in lines]
+
+    def test_reads_so_many_pieces_and_tells_how_many_it_did_not(
+        self, make_echo: MakeEcho, tokenizer: Tokenizer
+    ) -> None:
+        sentences = ["open", SENTENCES[4]]
+        pieces = tokenizer.source.encode(sentences)
+        assert len(pieces[0]) <= 5 < len(pieces[1])
+        short, long = (found[0] for found in make_echo(max_length=5).hypotheses(sentences))
+        assert (short.text, short.num_unread) == ("open", 0)
+        assert long.text == tokenizer.target.decode([pieces[1][:5]])[0]
+        assert long.num_unread == len(pieces[1]) - 5
+
+    def test_spells_what_it_does_not_know(self, make_echo: MakeEcho) -> None:
+        assert make_echo().translate(["open the ☃"]) == ["open the ☃"]
+
+    def test_breaks_no_line_by_bytes_that_spell_one(
+        self, make_echo: MakeEcho, tokenizer: Tokenizer
+    ) -> None:
+        piece = tokenizer.target._processor.piece_to_id
+        says = [*tokenizer.target.encode(["open"])[0], piece("<0x0D>"), piece("<0x0A>")]
+        says += tokenizer.target.encode(["light"])[0]
+        assert "\r\n" in tokenizer.target.decode([says])[0]
+        (text,) = make_echo(says).translate(["open"])
+        assert text.split() == ["open", "light"]
+        assert not {"\r", "\n"} & set(text)
+
+    def test_ends_after_its_ratio_and_some_more(
+        self, make_echo: MakeEcho, tokenizer: Tokenizer
+    ) -> None:
+        says = tokenizer.target.encode([SENTENCES[4]])[0]
+        num_read = len(tokenizer.source.encode(["open"])[0]) + 1
+        echo = make_echo(says, beam_size=1, max_length_ratio=2.0, max_length_extra=3)
+        (text,) = echo.translate(["open"])
+        assert text == tokenizer.target.decode([says[: 2 * num_read + 3 - 1]])[0]
+
+    def test_refuses_more_translations_than_beams(self, make_echo: MakeEcho) -> None:
+        with pytest.raises(ConfigError, match=r"decoding\.beam_size of at least 3, not 2"):
+            make_echo(beam_size=2).hypotheses(["open"], num_returned=3)
+
+
+def assert_same(one: list[list[Translation]], other: list[list[Translation]]) -> None:
+    assert [[h.text for h in hypotheses] for hypotheses in one] == [
+        [h.text for h in hypotheses] for hypotheses in other
+    ]
+    for found, expected in zip(one, other, strict=True):
+        np.testing.assert_allclose([h.score for h in found], [h.score for h in expected], atol=1e-5)
+
+
+class TestTranslator:
+    @pytest.mark.parametrize("beam_size", [1, 4])
+    def test_translates_a_batch_as_its_sentences_one_at_a_time(
+        self, make_translator: Callable[..., Translator], beam_size: int
+    ) -> None:
+        translator = make_translator(beam_size=beam_size)
+        alone = [translator.hypotheses([s], beam_size)[0] for s in SENTENCES]
+        assert len({found[0].text for found in alone}) > 6  # so that there is something to mix up
+        assert_same(translator.hypotheses(SENTENCES, beam_size), alone)
+        assert_same(translator.hypotheses(SENTENCES[::-1], beam_size), alone[::-1])
+
+        small = make_translator(beam_size=beam_size, tokens_per_batch=30)
+        assert 1 < len(list(small._batches(dict(enumerate([[4] * 9] * 10))))) < 10
+        assert_same(small.hypotheses(SENTENCES, beam_size), alone)
+
+    def test_scores_each_hypothesis_as_the_model_does_all_at_once(
+        self, make_model: MakeModel
+    ) -> None:
+        model = make_model()
+        source = tf.constant([[4, 5, 6, 7, END_ID], [8, 9, END_ID, PAD_ID, PAD_ID]])
+        step, fixed, growing = model.start(model.encode(source), 4)
+        found = beam_search(
+            step, fixed, growing, tf.constant([6, 5]), beam_size=4, alpha=0.6, num_returned=4
+        )
+        for b in range(2):
+            for row, score in zip(found.ids[b].numpy(), found.scores[b], strict=True):
+                ids = row[row != PAD_ID]
+                states = model(source[b : b + 1], tf.constant([[BEGIN_ID, *ids[:-1]]]))
+                log_probs = tf.nn.log_softmax(model.logits(states)[0])
+                total = tf.reduce_sum(tf.gather(log_probs, ids, batch_dims=1))
+                assert float(score) == pytest.approx(
+                    float(total / length_penalty(len(ids), 0.6)), abs=1e-5
+                )
+
+    def test_returns_n_best_sorted_the_first_of_them_the_translation(
+        self, make_translator: Callable[..., Translator]
+    ) -> None:
+        translator = make_translator(beam_size=4)
+        for sentence, text, found in zip(
+            SENTENCES,
+            translator.translate(SENTENCES),
+            translator.hypotheses(SENTENCES, 3),
+            strict=True,
+        ):
+            assert found[0].text == text
+            assert len(found) == (3 if sentence.strip() else 1)
+            scores = [hypothesis.score for hypothesis in found]
+            assert scores == sorted(scores, reverse=True)
+
+    def test_in_bfloat16_may_waver_only_between_near_ties(
+        self,
+        make_translator: Callable[..., Translator],
+        record_property: Callable[[str, object], None],
+    ) -> None:
+        translator = make_translator("bfloat16", beam_size=4)
+        together = translator.hypotheses(SENTENCES)
+        near_ties = 0
+        for sentence, found in zip(SENTENCES, together, strict=True):
+            alone = translator.hypotheses([sentence])[0]
+            near_ties += alone[0].text != found[0].text
+            assert alone[0].score == pytest.approx(found[0].score, abs=0.1)
+        record_property("near_ties", near_ties)

@@ -1,0 +1,243 @@
+"""What one step of learning changes, and that it is a function of state, batch, seed and step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import MakeModel
+
+from translator.config.schema import TrainingConfig
+from translator.data.batches import Batch, pad
+from translator.errors import RunError
+from translator.models.weights import Arrays, model_weights
+from translator.training.learner import Learner
+from translator.training.loss import cross_entropy
+
+PAIRS = [
+    ([4, 5, 6], [7, 8]),
+    ([9], [10, 4, 5, 6]),
+    ([6, 7], [8]),
+    ([10, 9, 8, 7], [6, 5, 4]),
+    ([5], [5]),
+    ([8, 4], [9, 9, 10]),
+]
+DROPOUT = {"dropout_rate": 0.3, "attention_dropout_rate": 0.3, "embedding_dropout_rate": 0.3}
+NONE = {"kind": "none"}
+EMA = {"kind": "ema", "decay": 0.24}
+
+
+def batch_of(*rows: int) -> Batch:
+    sources, targets = zip(*(PAIRS[row] for row in rows), strict=True)
+    return pad(sources, targets)
+
+
+BATCHES = [batch_of(0, 1, 2), batch_of(3), batch_of(4, 5), batch_of(1, 3)]
+
+
+MakeLearner = Callable[..., Learner]
+
+
+@pytest.fixture(scope="module")
+def traced() -> dict[object, tuple[Learner, Arrays]]:
+    """Tracing takes a second: learners that serve several tests, with their first state."""
+    return {}
+
+
+@pytest.fixture
+def make_learner(
+    make_model: MakeModel, traced: dict[object, tuple[Learner, Arrays]]
+) -> MakeLearner:
+    """A learner of a model with one layer, in its first state; `changes` are keys of training."""
+
+    def make(
+        dtype: str = "float32", model_seed: int = 1, dropout: bool = False, **changes: object
+    ) -> Learner:
+        key = (dtype, model_seed, dropout, str(changes))
+        if key not in traced:
+            fixed = {"max_steps": 10, "optimizer": {"epsilon": 1e-3}, "averaging": NONE}
+            config = TrainingConfig.model_validate(fixed | changes)
+            rates = DROPOUT if dropout else {}
+            learner = Learner(
+                make_model(dtype=dtype, seed=model_seed, num_layers=1, **rates), config
+            )
+            traced[key] = (learner, learner.state())
+        learner, first_state = traced[key]
+        learner.restore(first_state, "the first state")
+        return learner
+
+    return make
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """For a few updates: without tracing."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def learn(learner: Learner, *steps: int) -> Arrays:
+    for step in steps:
+        learner.update([BATCHES[step % 4]], step, 0.01)
+    return learner.state()
+
+
+def assert_same_bits(one: Arrays, other: Arrays) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert one[name].tobytes() == other[name].tobytes(), name
+
+
+class TestUpdate:
+    def test_tells_the_mean_smoothed_loss_of_a_real_token(self, make_learner: MakeLearner) -> None:
+        learner, batch = make_learner(), BATCHES[0]
+        states, real = learner.model(batch.source, batch.target), batch.labels != 0
+        table = learner.model.output_table.value
+        expected = cross_entropy(states[real], table, batch.labels[real], 0.1) / real.sum()
+        assert learner.update([batch], 1, 0.01).loss == pytest.approx(float(expected), rel=1e-5)
+
+    def test_does_not_depend_on_padding(self, make_learner: MakeLearner) -> None:
+        padded = Batch(*(np.pad(ids, [(0, 0), (0, 3)]) for ids in BATCHES[0]))
+        results = []
+        for batch in (BATCHES[0], padded):
+            learner = make_learner()
+            results.append((learner.update([batch], 1, 0.01), learner.state()))
+        (one, state), (other, other_state) = results
+        assert one == pytest.approx(other, rel=1e-5)
+        for name in state:
+            np.testing.assert_allclose(state[name], other_state[name], atol=1e-6)
+
+    def test_learns_a_batch_by_heart(self, make_learner: MakeLearner) -> None:
+        learner = make_learner()
+        losses = [learner.update([BATCHES[0]], step, 0.01).loss for step in range(1, 101)]
+        # The best that can be said of a label is 0.1 / 11 for each piece and the rest for itself.
+        each, itself = 0.1 / 11, 0.9 + 0.1 / 11
+        floor = -itself * np.log(itself) - 10 * each * np.log(each)
+        assert floor < losses[-1] < floor + 0.05 < 2 < losses[0]
+
+    def test_is_traced_once_for_batches_of_any_size(self, make_learner: MakeLearner) -> None:
+        learner = make_learner(accumulation_steps=3)
+        for step, shards in enumerate([BATCHES[:2], BATCHES[2:], BATCHES[3:], BATCHES[:3]], 1):
+            learner.update(shards, step, 0.01 * step)
+        assert learner._update.experimental_get_tracing_count() == 1
+        assert learner._accumulate.experimental_get_tracing_count() == 1
+
+    @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+    def test_repeats_to_the_bit_with_dropout(self, make_learner: MakeLearner, dtype: str) -> None:
+        once, again = (
+            learn(make_learner(dtype, dropout=True, averaging=EMA), 1, 2, 3, 4) for _ in range(2)
+        )
+        assert_same_bits(once, again)
+
+    def test_in_bfloat16_is_near_that_in_float32(self, make_learner: MakeLearner) -> None:
+        low, full = (
+            make_learner(dtype, dropout=True, averaging=EMA).update([BATCHES[0]], 1, 0.01)
+            for dtype in ("bfloat16", "float32")
+        )
+        assert low == pytest.approx(full, rel=0.05)
+        assert low != full
+
+    def test_draws_dropout_anew_at_every_step(self, make_learner: MakeLearner) -> None:
+        losses = {
+            make_learner(dropout=True, averaging=EMA).update([BATCHES[0]], step, 0.01).loss
+            for step in (1, 2, 3)
+        }
+        assert len(losses) == 3
+
+    @pytest.mark.usefixtures("eagerly")
+    def test_draws_dropout_by_the_seed_of_training(self, make_learner: MakeLearner) -> None:
+        one, other = (make_learner(dropout=True, seed=seed) for seed in (1, 2))
+        losses = [learner.update([BATCHES[0]], 1, 0.01).loss for learner in (one, other)]
+        assert losses[0] != pytest.approx(losses[1], rel=1e-3)
+
+    @pytest.mark.usefixtures("eagerly")
+    def test_draws_dropout_anew_in_every_shard(self, make_learner: MakeLearner) -> None:
+        learner = make_learner(dropout=True, accumulation_steps=2)
+        alone = learner.update([BATCHES[0]], 1, 0.0)
+        twice = learner.update([BATCHES[0], BATCHES[0]], 1, 0.0)
+        assert twice.loss != pytest.approx(alone.loss, rel=1e-3)
+
+
+class TestAccumulation:
+    @pytest.mark.parametrize("shards", [[(0,), (1, 2), (3, 4, 5)], [(0, 1, 2, 3, 4), (5,)]])
+    def test_over_shards_equals_one_batch(
+        self, make_learner: MakeLearner, shards: list[tuple[int, ...]]
+    ) -> None:
+        whole, parts = make_learner(), make_learner(accumulation_steps=3)
+        for step in (1, 2, 3):
+            one = whole.update([batch_of(0, 1, 2, 3, 4, 5)], step, 0.01)
+            other = parts.update([batch_of(*rows) for rows in shards], step, 0.01)
+            assert other == pytest.approx(one, rel=1e-5)
+        state = parts.state()
+        for name, array in whole.state().items():
+            np.testing.assert_allclose(state[name], array, atol=1e-6, err_msg=name)
+
+
+class TestAveraging:
+    def test_moves_by_its_decay_which_is_smaller_in_the_beginning(
+        self, make_learner: MakeLearner
+    ) -> None:
+        learner = make_learner(dropout=True, averaging=EMA)
+        average = learner.state()
+        # (1 + step) / (10 + step) is 2/11, then 3/12 and 4/13, which are above 0.24.
+        for step, decay in ((1, 2 / 11), (2, 0.24), (3, 0.24)):
+            state = learn(learner, step)
+            for name in model_weights(learner.model):
+                mean = decay * average[f"averages/{name}"]
+                mean += (1 - decay) * state[f"weights/{name}"]
+                np.testing.assert_allclose(state[f"averages/{name}"], mean, atol=1e-6)
+            average = state
+
+    def test_ships_the_averages(self, make_learner: MakeLearner) -> None:
+        learner = make_learner(dropout=True, averaging=EMA)
+        state = learn(learner, 1, 2)
+        averages = {f"averages/{name}": w for name, w in learner.shipped_weights().items()}
+        assert_same_bits(averages, {name: state[name] for name in averages})
+        assert averages.keys() == {name for name in state if name.startswith("averages/")}
+
+    def test_of_no_kind_ships_the_weights(self, make_learner: MakeLearner) -> None:
+        learner = make_learner()
+        learn(learner, 1, 2)
+        assert_same_bits(learner.shipped_weights(), model_weights(learner.model))
+        assert not any(name.startswith("averages/") for name in learner.state())
+
+
+class TestState:
+    def test_restored_leads_to_the_same_next_updates(self, make_learner: MakeLearner) -> None:
+        one = make_learner(dropout=True, averaging=EMA)
+        other = make_learner(model_seed=9, dropout=True, averaging=EMA)
+        learn(one, 1, 2)
+        other.restore(one.state(), "a checkpoint")
+        assert_same_bits(other.state(), one.state())
+        assert_same_bits(learn(other, 3, 4), learn(one, 3, 4))
+
+    def test_holds_all_that_an_update_changes(self, make_learner: MakeLearner) -> None:
+        learner = make_learner(dropout=True, averaging=EMA)
+        kinds = ("weights", "first_moments", "second_moments", "averages")
+        before, after = learner.state(), learn(learner, 1)
+        names = model_weights(learner.model)
+        assert after.keys() == {f"{kind}/{name}" for kind in kinds for name in names}
+        for kind in kinds:
+            name = f"{kind}/encoder_0/attention/query/kernel"
+            assert before[name].tobytes() != after[name].tobytes()
+
+    def test_of_another_model_is_refused(
+        self, make_learner: MakeLearner, make_model: MakeModel
+    ) -> None:
+        learner = make_learner()
+        deeper = Learner(make_model(num_layers=2), learner._config)
+        with pytest.raises(RunError, match=r"^a checkpoint: it does not fit.*decoder_1.*absent"):
+            deeper.restore(learner.state(), "a checkpoint")
+
+    def test_of_another_run_can_be_started_from(
+        self, make_learner: MakeLearner, make_model: MakeModel
+    ) -> None:
+        weights = model_weights(make_model(seed=8, num_layers=1))
+        learner = make_learner(dropout=True, averaging=EMA)
+        learner.start_from(weights, "a run")
+        assert_same_bits(model_weights(learner.model), weights)
+        assert_same_bits(learner.shipped_weights(), weights)
+        assert not learner.state()["first_moments/decoder_norm/scale"].any()

@@ -1,0 +1,97 @@
+"""Cross-entropy by hand, then the chunked one against the plain one.
+
+M tokens, D model width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from translator.training.loss import CHUNK, chunked_cross_entropy, cross_entropy
+
+Loss = Callable[..., tf.Tensor]
+LOSSES = pytest.mark.parametrize("loss", [cross_entropy, chunked_cross_entropy])
+
+
+def example(num_tokens: int, dtype: tf.DType = tf.float32) -> tuple[tf.Tensor, ...]:
+    """states [M, 4], table [7, 4], labels [M]"""
+    random = np.random.default_rng(num_tokens)
+    return (
+        tf.constant(random.standard_normal((num_tokens, 4), "float32"), dtype),
+        tf.constant(random.standard_normal((7, 4), "float32")),
+        tf.constant(random.integers(7, size=num_tokens), tf.int32),
+    )
+
+
+def value_and_gradients(
+    loss: Loss, inputs: tuple[tf.Tensor, ...], smoothing: float
+) -> list[np.ndarray]:
+    """Of three times the loss, as float32."""
+    states, table, labels = inputs
+    with tf.GradientTape() as tape:
+        tape.watch([states, table])
+        value = 3.0 * loss(states, table, labels, smoothing)
+    results = [value, *tape.gradient(value, [states, table])]
+    return [tf.cast(result, tf.float32).numpy() for result in results]
+
+
+@LOSSES
+class TestByHand:
+    # V = 2, D = 1: the logits of a state of 1 are 0 and log 3, the probabilities ¼ and ¾.
+    table = tf.constant([[0.0], [math.log(3)]])
+
+    def of(self, loss: Loss, labels: list[int], smoothing: float = 0.0) -> list[np.ndarray]:
+        """Value and gradients of the loss of states of 1."""
+        inputs = tf.ones([len(labels), 1]), self.table, tf.constant(labels)
+        return [result / 3 for result in value_and_gradients(loss, inputs, smoothing)]
+
+    def test_it_is_the_negative_logarithm_of_the_label_s_probability(self, loss: Loss) -> None:
+        assert self.of(loss, [0])[0] == pytest.approx(math.log(4))
+        assert self.of(loss, [1])[0] == pytest.approx(math.log(4 / 3))
+
+    def test_smoothing_mixes_in_the_mean_over_the_vocabulary(self, loss: Loss) -> None:
+        # 0.8 of the label's and 0.2 of the mean: 0.9 of the label's and 0.1 of the other's.
+        expected = 0.9 * math.log(4 / 3) + 0.1 * math.log(4)
+        assert self.of(loss, [1], 0.2)[0] == pytest.approx(expected)
+
+    def test_tokens_add_up(self, loss: Loss) -> None:
+        assert self.of(loss, [0, 1, 1])[0] == pytest.approx(math.log(4) + 2 * math.log(4 / 3))
+
+    def test_the_gradient_is_probability_less_target(self, loss: Loss) -> None:
+        _, d_states, d_table = self.of(loss, [0], 0.2)
+        # The target is 0.9 and 0.1, so the gradients of the logits are -0.65 and 0.65.
+        np.testing.assert_allclose(d_table, [[-0.65], [0.65]], rtol=1e-5)
+        np.testing.assert_allclose(d_states, [[0.65 * math.log(3)]], rtol=1e-5)
+
+
+class TestChunked:
+    @pytest.mark.parametrize("smoothing", [0.0, 0.1])
+    @pytest.mark.parametrize("num_tokens", [1, 5, CHUNK, CHUNK + 1, 2 * CHUNK + 3])
+    def test_equals_the_plain_formula(self, num_tokens: int, smoothing: float) -> None:
+        inputs = example(num_tokens)
+        plain = value_and_gradients(cross_entropy, inputs, smoothing)
+        for function in (chunked_cross_entropy, tf.function(chunked_cross_entropy)):
+            chunked = value_and_gradients(function, inputs, smoothing)
+            for ours, theirs, rtol in zip(chunked, plain, (1e-6, 1e-4, 1e-4), strict=True):
+                np.testing.assert_allclose(
+                    ours, theirs, rtol=rtol, atol=1e-6 * np.abs(theirs).max()
+                )
+
+    def test_of_bfloat16_is_near_the_plain_formula(self) -> None:
+        low = example(CHUNK + 1, tf.bfloat16)
+        chunked = value_and_gradients(chunked_cross_entropy, low, 0.1)
+        plain = value_and_gradients(cross_entropy, (tf.cast(low[0], tf.float32), *low[1:]), 0.1)
+        assert chunked[0] == pytest.approx(plain[0], rel=2e-3)
+        for ours, theirs in zip(chunked[1:], plain[1:], strict=True):
+            assert np.abs(ours - theirs).max() < 0.02 * np.abs(theirs).max()
+
+    def test_of_bfloat16_takes_the_softmax_in_float32(self) -> None:
+        states, table = tf.ones([1, 1], tf.bfloat16), tf.constant([[0.0], [1.0], [2.0]])
+        value = chunked_cross_entropy(states, table, tf.constant([2]), 0.0)
+        assert value.dtype == tf.float32
+        assert float(value) == pytest.approx(math.log(1 + math.exp(-1) + math.exp(-2)))
