@@ -10,6 +10,12 @@ from pathlib import Path
 
 PACKAGES = ("tensorflow", "keras", "numpy", "sentencepiece")
 
+SWITCHES = (
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"),
+    *("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA"),
+)
+"""Environment variables that change how numbers are summed."""
+
 
 def num_threads() -> int:
     """Processors that this process may use."""
@@ -24,6 +30,7 @@ def current() -> dict[str, str]:
         "machine": platform.machine(),
         "processor": _processor(),
         "threads": str(num_threads()),
+        **{name: os.environ.get(name, "not set") for name in SWITCHES},
     }
 
 

@@ -21,7 +21,7 @@ class RunError(UserError):
     """A run directory, checkpoint or export that is missing, damaged or does not fit."""
 
 
-class Stopped(Exception):
+class Stopped(BaseException):
     """SIGINT or SIGTERM was received, and everything worth keeping has been saved."""
 
     def __init__(self, signal_number: int) -> None:

@@ -20,6 +20,7 @@ class RunDirectory:
     text.json                checksums of the text that it began with
     tokenizer.model          SentencePiece (or source.model and target.model)
     checkpoints/             all that a resume needs, of two steps; weights to average
+    start.safetensors        the weights that a run with --from began with
     best.safetensors         the weights that translate and eval use
     metrics.jsonl            a line for each report and validation; tensorboard/ shows the same
     validation/              translations of the validation sentences, step by step
@@ -32,6 +33,7 @@ class RunDirectory:
         self.config = path / "config.yaml"
         self.environment = path / "environment.json"
         self.text = path / "text.json"
+        self.start = path / "start.safetensors"
         self.best = path / "best.safetensors"
         self.metrics = path / "metrics.jsonl"
         self.nan_report = path / "stopped_at_nan.json"
@@ -45,6 +47,7 @@ class RunDirectory:
             raise RunError(f"{path}: there is no such run; `translator train` makes one.")
         if not run.config.is_file():
             raise RunError(f"{path}: this is not a run: it holds no config.yaml.")
+        run._refuse_links()
         return run
 
     @property
@@ -57,6 +60,13 @@ class RunDirectory:
             self._checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{self.path}: cannot make a run here: {error.strerror}.") from None
+        self._refuse_links()
+
+    def _refuse_links(self) -> None:
+        """A run from elsewhere must not lead our writing out of its directory."""
+        for entry in self.path.rglob("*"):
+            if entry.is_symlink():
+                raise RunError(f"{entry}: a run holds no links; put the file itself there.")
 
     def tokenizer(self, joint: bool) -> list[Path]:
         names = ["tokenizer.model"] if joint else ["source.model", "target.model"]
@@ -84,7 +94,7 @@ class RunDirectory:
         return self._folder("validation") / f"step-{step:08d}.txt"
 
     def validations(self) -> list[Path]:
-        return sorted((self.path / "validation").glob("step-*.txt"), key=step_of)
+        return _by_step(self.path / "validation", "step", "txt")
 
     def result(self, name: str, suffix: str) -> Path:
         return self._folder("results") / f"{name}.{suffix}"
@@ -121,6 +131,6 @@ def step_of(path: Path) -> int:
     return int(path.stem.rpartition("-")[2])
 
 
-def _by_step(folder: Path, kind: str) -> list[Path]:
-    pattern = re.compile(rf"{kind}-\d{{8,}}\.safetensors")
+def _by_step(folder: Path, kind: str, suffix: str = "safetensors") -> list[Path]:
+    pattern = re.compile(rf"{kind}-[0-9]{{8,}}\.{suffix}")
     return sorted((p for p in folder.glob("*") if pattern.fullmatch(p.name)), key=step_of)

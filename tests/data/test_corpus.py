@@ -289,7 +289,7 @@ class TestFingerprint:
         data = file_config(tmp_path, split)
         facts = fingerprint(data, "train")
         assert json.loads(json.dumps(facts)) == facts == fingerprint(data, "train")
-        assert f'"path": "{tmp_path}/a.de", "size": 3, "mtime_ns": ' in json.dumps(facts["target"])
+        assert f'"path": "{tmp_path}/a.de", "size": 3, "times": ' in json.dumps(facts["target"])
 
     def test_changes_with_size_time_and_side(self, tmp_path: Path, write: Write) -> None:
         write("a", b"a\tb\n")

@@ -20,9 +20,9 @@ from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID
 from translator.decoding.beam import Alive, beam_search, grow, keep_finished
 from translator.decoding.search import Hypotheses, length_penalty
 
-A, B = 4, 5
-PIECES = (UNKNOWN_ID, A, B)
-V = 6
+A, B, C = 4, 5, 6
+PIECES = (A, B, C)
+V = 7
 NEVER = -np.inf
 EVERYTHING = 1 + 3 + 9 + 27
 """Hypotheses of at most four pieces, end included."""
@@ -282,7 +282,10 @@ class TestBeamSearch:
             assert_same(found, [(ids, score(language, ids, 0.6)) for ids, _ in found])
 
     def test_never_says_pad_or_begin(self) -> None:
-        likely = markov(begin={PAD_ID: 0.5, BEGIN_ID: 0.3, A: 0.2}, a={PAD_ID: 0.9, END_ID: 0.1})
+        likely = markov(
+            begin={PAD_ID: 0.4, BEGIN_ID: 0.3, UNKNOWN_ID: 0.1, A: 0.2},
+            a={PAD_ID: 0.9, END_ID: 0.1},
+        )
         assert_same(search([likely], 1)[0], [((A, END_ID), np.log(0.02))])
 
     def test_reorders_what_grows_with_the_hypotheses(self) -> None:

@@ -163,7 +163,7 @@ class TestEcho:
         assert text == tokenizer.target.decode([says[: 2 * num_read + 3 - 1]])[0]
 
     def test_refuses_more_translations_than_beams(self, make_echo: MakeEcho) -> None:
-        with pytest.raises(ConfigError, match=r"decoding\.beam_size of at least 3, not 2"):
+        with pytest.raises(ConfigError, match=r"decoding\.beam_size 2 gives 1 to 2 translations"):
             make_echo(beam_size=2).hypotheses(["open"], num_returned=3)
 
 

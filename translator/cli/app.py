@@ -6,8 +6,6 @@ once.
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -120,12 +118,8 @@ def main() -> None:
         _fail(str(error))
     except Stopped as stopped:
         sys.exit(128 + stopped.signal_number)
-    except BrokenPipeError:
-        # Whoever read our output has left. Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + 13)
     except OSError as error:
-        if error.errno == errno.EPIPE or error.strerror is None:
+        if error.strerror is None:
             raise
         _fail(f"{error.filename or 'Reading or writing failed'}: {error.strerror}.")
 

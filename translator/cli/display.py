@@ -11,9 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from translator.config.schema import TrainingConfig
 from translator.data.corpus import Pair
+from translator.training.loop import RECORD_EVERY, Validation
 from translator.training.loop import Progress as Step
-from translator.training.loop import Validation
-from translator.training.records import EVERY
 
 SAMPLES = 3
 SMOOTHING = 0.95
@@ -68,7 +67,7 @@ class Display:
             f"rate {step.learning_rate:.2e}  {self._speed:,.0f} tokens/s  {self._left(step)}"
         )
         self._bar.update(self._task, completed=position.step, text=text)
-        if not self._console.is_terminal and position.step % (2 * EVERY) == 0:
+        if not self._console.is_terminal and position.step % (2 * RECORD_EVERY) == 0:
             self._console.print(f"step {position.step}  {text}", soft_wrap=True)
 
     def _left(self, step: Step) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from translator import environment
 from translator.config import Config
@@ -16,6 +18,17 @@ from translator.runs import RunDirectory
 
 if TYPE_CHECKING:
     from translator.evaluation.score import Score
+
+
+class Text(NamedTuple):
+    """What is translated and compared."""
+
+    name: str
+    """Of the results in the run."""
+    sources: list[str]
+    references: list[str]
+    origin: dict[str, str]
+    """Where they are from."""
 
 
 def evaluate(
@@ -31,81 +44,97 @@ def evaluate(
     With `hypotheses`, these lines are scored instead of translations made now. Prints the scores,
     keeps translations and scores in the run's results, and returns the scores. Raises UserError.
     """
-    from translator.decoding.translator import Translator, load_run_config
+    from translator.decoding.translator import load_run_config
     from translator.evaluation.score import scores
 
-    run = RunDirectory.existing(run_path)
+    run = RunDirectory.existing(Path(run_path))
     config = load_run_config(run, overrides)
-    name, sources, references = _text(config, split, source, target, hypotheses)
+    text = _text(config, split, source, target, given=hypotheses is not None)
     if hypotheses is None:
-        translations = Translator.load(run_path, overrides).translate(sources)
+        translations = _translations(run, overrides, text.sources)
     else:
         translations = list(read_lines(hypotheses))
-        name = hypotheses.stem
-    if len(translations) != len(references):
+        origin = {**text.origin, "hypotheses": str(hypotheses)}
+        text = text._replace(name=f"hypotheses-{hypotheses.stem}", origin=origin)
+    if len(translations) != len(text.references):
         raise DataError(
-            f"There are {len(translations):,} translations and {len(references):,} references; "
-            "each translation needs one."
+            f"There are {len(translations):,} translations and {len(text.references):,} "
+            "references; each translation needs one."
         )
-    results = scores(translations, references, config.evaluation, config.data.target_language)
-    _keep(run, name, config, translations, results, hypotheses)
+    results = scores(translations, text.references, config.evaluation, config.data.target_language)
+    _keep(run, config, text, translations, results)
     for score in results:
         print(score)
     return results
 
 
 def _text(
-    config: Config,
-    split: str | None,
-    source: Path | None,
-    target: Path | None,
-    hypotheses: Path | None,
-) -> tuple[str, list[str], list[str]]:
-    """A name for the text, its sources and its references."""
-    if split and (source or target):
+    config: Config, split: str | None, source: Path | None, target: Path | None, given: bool
+) -> Text:
+    """The text to score on; `given`: its translations are there, so it needs no sources."""
+    if source is None and target is None:
+        split = split or "test"
+        if split not in ("train", "validation", "test"):
+            raise ConfigError(f"--split {split}: choose train, validation or test.")
+        if getattr(config.data, split) is None:
+            raise ConfigError(f"data.{split} is not set in this run; give --source and --target.")
+        pairs = list(read_pairs(config.data, split))
+        origin = {"split": split, "data": config.data.model_dump_json()}
+        return Text(split, [p.source for p in pairs], [p.target for p in pairs], origin)
+    if split is not None:
         raise ConfigError("Give either --split, or --source and --target.")
-    if target is not None:
-        if source is None and hypotheses is None:
-            raise ConfigError("--target needs --source (or --hypotheses) beside it.")
-        sources = list(read_lines(source)) if source else []
-        references = list(read_lines(target))
-        if source and len(sources) != len(references):
-            raise DataError(
-                f"{source} has {len(sources):,} lines and {target} {len(references):,}; line i of "
-                "one must translate line i of the other."
-            )
-        return target.stem, sources, references
-    if source is not None:
-        raise ConfigError("--source needs --target beside it.")
-    split = split or "test"
-    if split not in ("train", "validation", "test"):
-        raise ConfigError(f"--split {split}: choose train, validation or test.")
-    if getattr(config.data, split) is None:
-        raise ConfigError(f"data.{split} is not set in this run; give --source and --target.")
-    pairs = list(read_pairs(config.data, split))
-    return split, [pair.source for pair in pairs], [pair.target for pair in pairs]
+    if target is None or (source is None and not given):
+        raise ConfigError("Give --source and --target together (with --hypotheses, --target).")
+    references = list(read_lines(target))
+    sources = list(read_lines(source)) if source else []
+    if source and len(sources) != len(references):
+        raise DataError(
+            f"{source} has {len(sources):,} lines and {target} {len(references):,}; line i of "
+            "one must translate line i of the other."
+        )
+    if not references:
+        raise DataError(f"{target} has no lines, so there is nothing to score.")
+    origin = {"source": str(source), "target": str(target)}
+    return Text(f"file-{target.stem}", sources, references, origin)
+
+
+def _translations(run: RunDirectory, overrides: Sequence[str], sources: list[str]) -> list[str]:
+    from translator.decoding.translator import Translator
+
+    found = Translator.load(run.path, overrides).hypotheses(sources)
+    if num_cut := sum(best.num_unread > 0 for best, *_ in found):
+        print(
+            f"Warning: {num_cut:,} sentences are longer than data.max_length; what is beyond it "
+            "was not read.",
+            file=sys.stderr,
+        )
+    return [best.text for best, *_ in found]
 
 
 def _keep(
-    run: RunDirectory,
-    name: str,
-    config: Config,
-    translations: list[str],
-    results: list[Score],
-    hypotheses: Path | None,
+    run: RunDirectory, config: Config, text: Text, translations: list[str], results: list[Score]
 ) -> None:
     from translator.models.weights import load_facts
 
     if config.training.keep_text:
-        text = "".join(f"{line}\n" for line in translations)
-        run.result(name, "txt").write_text(text, encoding="utf-8")
+        lines = "".join(f"{line}\n" for line in translations)
+        run.result(text.name, "txt").write_text(lines, encoding="utf-8")
     report = {
         "scores": [score._asdict() for score in results],
-        "weights": load_facts(run.best) if hypotheses is None else None,
-        "hypotheses": None if hypotheses is None else str(hypotheses),
-        "data": config.data.model_dump(),
+        "text": {
+            **text.origin,
+            "source_sha256": _sha256(text.sources),
+            "reference_sha256": _sha256(text.references),
+            "translation_sha256": _sha256(translations),
+        },
+        "weights": load_facts(run.best),
         "decoding": config.decoding.model_dump(),
         "evaluation": config.evaluation.model_dump(),
         "environment": environment.current(),
     }
-    run.result(name, "json").write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
+    result = json.dumps(report, ensure_ascii=False, indent=2) + "\n"
+    run.result(text.name, "json").write_text(result, encoding="utf-8")
+
+
+def _sha256(lines: list[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

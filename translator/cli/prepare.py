@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from translator import environment
 from translator.config import (
@@ -26,10 +26,9 @@ from translator.data.corpus import fingerprint, read_pairs
 from translator.data.store import Store, open_store, store_key
 from translator.data.tokenizer import Tokenizer, train_tokenizer
 from translator.errors import ConfigError, RunError
+from translator.evaluation.score import check_tokenizer
+from translator.models.weights import Arrays, load_arrays, save_arrays, set_model_weights
 from translator.runs import RunDirectory, read_json
-
-if TYPE_CHECKING:
-    from translator.models.weights import Arrays
 
 LIMITS = {
     "training.max_steps",
@@ -41,8 +40,14 @@ LIMITS = {
 }
 """Keys that may change when a run is continued."""
 
-PLACES = {"data.folder", "data.dataset_folder", "data.wheel"}
-"""Keys that may change because the text itself is compared."""
+PLACES = {"data.folder", "data.dataset_folder", "data.wheel", "data.test"}
+"""Keys that may change because the text itself is compared, or is not used in training."""
+
+RESOLVED = {"training.precision", "decoding.precision", "tokenizer.vocabulary_size"}
+"""Keys whose `auto` the recorded configuration has replaced…"""
+
+DECODER_LAYERS = "model.num_decoder_layers"
+"""…and one whose null it has."""
 
 
 class Prepared(NamedTuple):
@@ -57,6 +62,12 @@ class Prepared(NamedTuple):
 
 def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepared:
     """Settle a new run: tokenizer, precision, and everything `auto`."""
+    if run.checkpoints():
+        raise RunError(
+            f"{run.path}: it holds checkpoints but no config.yaml; bring that back, or begin "
+            "another run with --run."
+        )
+    check_tokenizer(config.evaluation, config.data.target_language)
     statistics = CorpusStatistics(num_pairs=_count(config))
     speedup = 1.0
     if config.training.precision == "auto":
@@ -74,6 +85,12 @@ def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepare
         tokenizer, start_weights = _from_run(config, start_from)
     tokenizer.save(run.tokenizer(config.tokenizer.joint))
     prepared = _open(config, tokenizer)._replace(start_weights=start_weights)
+    if start_weights is not None:
+        from translator.models.build import build_model
+
+        sizes = len(tokenizer.source), len(tokenizer.target)
+        set_model_weights(build_model(config, *sizes, "float32"), start_weights, str(start_from))
+        save_arrays(run.start, start_weights)
     environment.record(run.environment)
     _record_text(run, prepared)
     save_config(config, run.config)
@@ -91,6 +108,8 @@ def resume(config: Config, run: RunDirectory) -> Prepared:
         )
     tokenizer = Tokenizer.load(run.tokenizer(recorded.tokenizer.joint))
     prepared = _open(config, tokenizer)
+    if run.start.exists():
+        prepared = prepared._replace(start_weights=load_arrays(run.start)[0])
     if _text_digests(prepared) != read_json(run.text):
         raise RunError(
             f"{run.path}: the training or validation text is not the one that this run began with. "
@@ -104,7 +123,7 @@ def _continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
     """The recorded configuration with the new limits. Raises ConfigError at any other change."""
     changed = {}
     for key, old, new in differences(recorded, wanted):
-        if new == "auto" or (key == "model.num_decoder_layers" and new is None):
+        if (key in RESOLVED and new == "auto") or (key == DECODER_LAYERS and new is None):
             continue
         changed[key] = (old, new)
     allowed = LIMITS | PLACES
@@ -132,8 +151,6 @@ def _continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
 
 def _from_run(config: Config, path: Path) -> tuple[Tokenizer, Arrays]:
     """Tokenizer and weights of another run."""
-    from translator.models.weights import load_arrays
-
     other = RunDirectory.existing(path)
     joint = load_config(other.config).tokenizer.joint
     if joint != config.tokenizer.joint:
@@ -145,10 +162,9 @@ def _from_run(config: Config, path: Path) -> tuple[Tokenizer, Arrays]:
 def _count(config: Config) -> int:
     """Pairs in the training text; reading it finds what is wrong with it before the work begins."""
     say(f"Reading {config.data.dataset or 'the text'} …")
-    for split in ("validation", "test"):
-        if getattr(config.data, split) is not None:
-            fingerprint(config.data, split)
-    return sum(1 for _ in read_pairs(config.data, "train"))
+    splits = ["validation", "train"] + ["test"] * (config.data.test is not None)
+    counts = {split: sum(1 for _ in read_pairs(config.data, split)) for split in splits}
+    return counts["train"]
 
 
 def _open(config: Config, tokenizer: Tokenizer) -> Prepared:

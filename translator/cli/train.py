@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from translator.cli.prepare import begin, resume, say
 from translator.config import Config, load_config
 from translator.data.store import Store
-from translator.data.tokenizer import Tokenizer
+from translator.data.tokenizer import Sampling, Tokenizer
 from translator.errors import RunError, Stopped
 from translator.runs import RunDirectory
 
@@ -30,8 +31,9 @@ def train(
     The run is runs/NAME after the file's name unless given. Raises UserError; Stopped, with all
     saved, when a signal came.
     """
+    config_path = Path(config_path)
     config = load_config(config_path, overrides)
-    run = RunDirectory(run_path or Path("runs") / config_path.stem)
+    run = RunDirectory(Path(run_path or Path("runs") / config_path.stem))
     run.create()
     with run.locked():
         from translator.training.interruption import Interruption
@@ -69,11 +71,22 @@ def _train(
     position = Position()
     if checkpoint is not None:
         position, state = checkpoint
+        if not run.best.exists():  # deleted by hand: the next validation makes it anew
+            position = replace(position, best_score=None, validated_step=0)
         learner.restore(state, str(run.checkpoints()[-1]))
         say(f"Continuing {run.path} after step {position.step:,}.")
     elif start_weights is not None:
         learner.start_from(start_weights, str(start_from))
     _describe(config, store, plan.batches_per_epoch, model.count_params(), tokenizer)
+
+    sampling = None
+    if config.tokenizer.sampling_alpha is not None:
+        sampling = Sampling(
+            config.tokenizer.kind,
+            config.tokenizer.sampling_alpha,
+            config.training.seed,
+            config.data.max_length,
+        )
 
     def batches(index: int) -> list[Batch]:
         return batch(
@@ -82,8 +95,7 @@ def _train(
             plan,
             index,
             config.training.accumulation_steps,
-            config.tokenizer.sampling_alpha,
-            config.training.seed,
+            sampling,
         )
 
     validator = Validator(config, validation_store, tokenizer)
@@ -98,7 +110,7 @@ def _train(
         interruption,
     )
     with (
-        Records(run, position.step, config.training.keep_text) as records,
+        Records(run, position, config.training.keep_text) as records,
         Display(config.training, last_step, plan.batches_per_epoch, validator.pairs) as display,
     ):
         try:
@@ -157,7 +169,7 @@ def _report_nan(
                 strict=True,
             )
         ]
-    run.nan_report.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+    run.nan_report.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", "utf-8")
     return (
         f"The loss at step {error.step} is {error.loss} (gradient norm {error.gradient_norm}); "
         f"{run.nan_report} has the details. The last checkpoint is good: begin another run with a "

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from translator.data.lines import read_lines, read_stream
+from translator.errors import ConfigError
 
 if TYPE_CHECKING:
     from translator.decoding.translator import Translation, Translator
@@ -30,27 +32,42 @@ def translate(
     lines = read_lines(source) if source else read_stream(sys.stdin.buffer, "standard input")
     from translator.decoding.translator import Translator
 
+    if source and output and output.exists() and output.samefile(source):
+        raise ConfigError(f"{output}: the output would overwrite the input; name another file.")
     translator = Translator.load(run_path, overrides)
-    with _output(output) as file:
-        if interactive:
+    if interactive:
+        with _output(output) as file:
             _converse(translator, file, n_best)
-            return
-        for number, found in enumerate(translator.stream(lines, n_best or 1), start=1):
+        return
+    results = translator.stream(lines, n_best or 1)
+    # What is wrong with the input or the options shows before the output is opened.
+    first = list(islice(results, 1))
+    with _output(output) as file:
+        for number, found in enumerate(chain(first, results), start=1):
             _write(file, number, found, n_best)
 
 
 def _converse(translator: Translator, file: TextIO, n_best: int | None) -> None:
     """Ask, translate, until the end of input."""
     print("Type a sentence and press Enter; end with Ctrl-D.", file=sys.stderr)
-    for number in range(1, sys.maxsize):
-        try:
-            sentence = input("> ")
-        except (EOFError, KeyboardInterrupt):
-            print(file=sys.stderr)
-            return
+    for number, sentence in enumerate(_prompt(), start=1):
         [found] = translator.hypotheses([sentence], n_best or 1)
         _write(file, number, found, n_best)
         file.flush()
+
+
+def _prompt() -> Iterator[str]:
+    """What a person types, line by line; the prompt goes to stderr, beside what is translated."""
+    while True:
+        print("> ", end="", file=sys.stderr, flush=True)
+        try:
+            line = sys.stdin.buffer.readline()
+        except KeyboardInterrupt:
+            line = b""
+        if not line:
+            print(file=sys.stderr)
+            return
+        yield from read_stream([line], "standard input")
 
 
 def _write(file: TextIO, number: int, found: list[Translation], n_best: int | None) -> None:

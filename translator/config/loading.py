@@ -60,6 +60,14 @@ def parse_yaml(text: str, name: str) -> tuple[Any, dict[Key, int]]:
 
     def build(node: yaml.Node, key: Key) -> Any:
         lines[key] = node.start_mark.line + 1
+        is_plain = getattr(node, "style", None) is None
+        implied = loader.resolve(  # type: ignore[no-untyped-call]
+            type(node), node.value, (is_plain, True)
+        )
+        if node.tag != implied:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the tag {node.tag} is not allowed", node.start_mark
+            )
         if isinstance(node, yaml.SequenceNode):
             return [build(item, (*key, i)) for i, item in enumerate(node.value)]
         if not isinstance(node, yaml.MappingNode):
@@ -84,8 +92,11 @@ def parse_yaml(text: str, name: str) -> tuple[Any, dict[Key, int]]:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{name}{line}: this is not valid YAML: {error.problem}.") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{name}: this is not valid YAML: {error}.") from None
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{name}: this is not valid YAML: {reason}.") from None
+    except ValueError:
+        raise ConfigError(f"{name}: a number in it cannot be read.") from None
     except RecursionError:
         raise ConfigError(f"{name}: the YAML is nested too deeply.") from None
 
@@ -139,13 +150,18 @@ def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
 def _make_absolute(data: dict[str, Any], base: Path, only: str | None = None) -> None:
     for key in PATH_KEYS if only is None else {only} & set(PATH_KEYS):
         if isinstance(data.get(key), str):
-            data[key] = str((base / Path(data[key]).expanduser()).resolve())
+            try:
+                data[key] = str((base / Path(data[key]).expanduser()).resolve())
+            except (RuntimeError, ValueError) as error:
+                raise ConfigError(f"data.{key}: this is no path: {error}.") from None
 
 
 def save_config(config: Config, path: Path) -> None:
     """Write every key, defaults included, as YAML."""
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    path.write_text(text, encoding="utf-8")
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
 
 
 def differences(old: Config, new: Config) -> Iterator[tuple[str, Any, Any]]:

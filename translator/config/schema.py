@@ -10,8 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+DropoutRate = Annotated[float, Field(ge=0.0, le=0.95)]
 Count = Annotated[int, Field(ge=1)]
+Width = Annotated[int, Field(ge=1, le=65_536)]
+Depth = Annotated[int, Field(ge=1, le=256)]
 Paths = str | list[str]
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -20,7 +23,11 @@ class Section(BaseModel):
     """Frozen, and strict: an unknown key is an error, and "3" is not a number."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
 
 
@@ -76,7 +83,7 @@ class DataConfig(Section):
     """The pairs that choose the best checkpoint; a few hundred to a few thousand."""
     test: Split | None = None
     """The pairs for the final score; never looked at during training."""
-    max_length: Count = 128
+    max_length: Width = 128
     """Pieces: training leaves out pairs with a longer side (and counts them); translation reads so
     many of a longer sentence (and says so)."""
 
@@ -103,7 +110,7 @@ class TokenizerConfig(Section):
 
     kind: Literal["unigram", "bpe"] = "unigram"
     """Segmentation model."""
-    vocabulary_size: Literal["auto"] | Annotated[int, Field(ge=16)] = "auto"
+    vocabulary_size: Literal["auto"] | Annotated[int, Field(ge=16, le=1_000_000)] = "auto"
     """Pieces, on each side if not joint; made smaller when the corpus does not hold as many."""
     joint: bool = True
     """One vocabulary for both languages, or one each."""
@@ -123,15 +130,15 @@ class ModelConfig(Section):
 
     kind: Literal["transformer"] = "transformer"
     """Architecture."""
-    num_layers: Count = 6
+    num_layers: Depth = 6
     """Layers of the encoder, and of the decoder unless num_decoder_layers says otherwise."""
-    num_decoder_layers: Count | None = None
+    num_decoder_layers: Depth | None = None
     """Layers of the decoder, if not as many as the encoder's."""
-    model_dim: Count = 512
+    model_dim: Width = 512
     """Width of embeddings and layers."""
     num_heads: Count = 8
     """Attention heads; must divide model_dim."""
-    feed_forward_dim: Count = 2048
+    feed_forward_dim: Width = 2048
     """Inner width of the feed-forward blocks."""
     activation: Literal["relu", "gelu", "silu"] = "relu"
     """Between the two products of a feed-forward block."""
@@ -141,13 +148,13 @@ class ModelConfig(Section):
     """How positions are told apart; learned ones end at data.max_length."""
     share_embeddings: Literal["all", "target", "none"] = "all"
     """One table for source, target and output; for target and output; or three tables."""
-    dropout_rate: Rate = 0.1
+    dropout_rate: DropoutRate = 0.1
     """On each block's output, before the residual sum."""
-    attention_dropout_rate: Rate = 0.0
+    attention_dropout_rate: DropoutRate = 0.0
     """On the attention weights."""
-    activation_dropout_rate: Rate = 0.0
+    activation_dropout_rate: DropoutRate = 0.0
     """Inside the feed-forward blocks."""
-    embedding_dropout_rate: Rate = 0.1
+    embedding_dropout_rate: DropoutRate = 0.1
     """On the sum of embedding and position."""
 
     @model_validator(mode="after")
@@ -170,9 +177,9 @@ class OptimizerConfig(Section):
     """How it falls after the warm-up: with 1/√step, or along half a cosine to zero at max_steps."""
     warmup_steps: Annotated[int, Field(ge=0)] = 1000
     """Steps over which it rises linearly from zero."""
-    beta_1: Rate = 0.9
+    beta_1: Share = 0.9
     """Decay of the mean of the gradients."""
-    beta_2: Rate = 0.98
+    beta_2: Share = 0.98
     """Decay of the mean of their squares."""
     epsilon: Annotated[float, Field(gt=0.0)] = 1e-9
     """Added to the denominator."""
@@ -207,10 +214,10 @@ class TrainingConfig(Section):
     max_minutes: Annotated[float, Field(gt=0.0)] | None = None
     """Stop after so many minutes of training, earlier sittings of the run included."""
     tokens_per_step: Count = 4096
-    """Size of a batch: sentences times the longest side of them, in pieces."""
+    """Size of a batch: sentences times their longest side, in pieces (of the best segmentation)."""
     accumulation_steps: Count = 1
     """Shards into which a batch is cut and computed one after the other, to save memory."""
-    label_smoothing: Rate = 0.1
+    label_smoothing: Share = 0.1
     """Share of the probability that is spread over the whole vocabulary."""
     precision: Precision = "auto"
     """Of the products; weights, softmax and sums stay float32. auto: the faster one, measured."""
@@ -245,14 +252,14 @@ class TrainingConfig(Section):
 class DecodingConfig(Section):
     """How a translation is searched for."""
 
-    beam_size: Count = 5
+    beam_size: Annotated[int, Field(ge=1, le=1000)] = 5
     """Hypotheses kept; 1 is greedy search."""
     length_penalty: Annotated[float, Field(ge=0.0, le=10.0)] = 0.6
     """Exponent α of GNMT's length penalty ((5 + length) / 6)^α; 0 compares plain log-probabilities,
     more favours longer translations (Wu et al. 2016)."""
-    max_length_ratio: Annotated[float, Field(gt=0.0)] = 2.0
+    max_length_ratio: Annotated[float, Field(gt=0.0, le=100.0)] = 2.0
     """A translation ends at the latest after this times the source's pieces, plus…"""
-    max_length_extra: Annotated[int, Field(ge=0)] = 10
+    max_length_extra: Annotated[int, Field(ge=0, le=10_000)] = 10
     """…so many pieces."""
     tokens_per_batch: Count = 2048
     """Source pieces, padding included, translated at once; results do not depend on it."""

@@ -87,24 +87,23 @@ def batch(
     plan: Plan,
     step: int,
     num_shards: int = 1,
-    sampling_alpha: float | None = None,
-    seed: int = 0,
+    sampling: Sampling | None = None,
 ) -> list[Batch]:
     """The shards of the batch at `step` (from 0): its pairs in order, cut into parts of like size.
 
-    With `sampling_alpha`, the pairs are segmented anew by (seed, step); the store must hold text.
+    With `sampling`, the pairs are segmented anew by its seed and the step; the store holds text.
     """
     rows = plan.rows(step)
-    if sampling_alpha is None:
-        sources: Rows = [store.source.ids(row) for row in rows]
-        targets: Rows = [store.target.ids(row) for row in rows]
+    sides = store.source, store.target
+    sources: Rows
+    targets: Rows
+    if sampling is None:
+        sources, targets = ([side.ids(row) for row in rows] for side in sides)
     else:
-        draws = np.random.SeedSequence([seed, step]).generate_state(2)
+        draws = np.random.SeedSequence([sampling.seed, step]).generate_state(2)
         sources, targets = (
-            vocabulary.encode([side.text(row) for row in rows], Sampling(sampling_alpha, int(draw)))
-            for vocabulary, side, draw in zip(
-                tokenizer, (store.source, store.target), draws, strict=True
-            )
+            vocabulary.encode([side.text(row) for row in rows], sampling._replace(seed=int(draw)))
+            for vocabulary, side, draw in zip(tokenizer, sides, draws, strict=True)
         )
     cuts = [len(rows) * i // num_shards for i in range(num_shards + 1)]
     return [

@@ -135,4 +135,8 @@ def _file_facts(path: Path) -> dict[str, object]:
         if path.is_dir():
             raise IsADirectoryError
         facts = path.stat()
-    return {"path": str(path.resolve()), "size": facts.st_size, "mtime_ns": facts.st_mtime_ns}
+    return {
+        "path": str(path.resolve()),
+        "size": facts.st_size,
+        "times": [facts.st_mtime_ns, facts.st_ctime_ns],
+    }

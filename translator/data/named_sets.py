@@ -53,6 +53,8 @@ def _builder(data: DataConfig) -> Any:
     tfds.disable_progress_bar()
     downloader.MAX_RETRIES = 4  # its own ten keep a user without network waiting for minutes
     name, arguments = _name_and_arguments(data)
+    if ":" in name:  # a version, or another namespace that would load code from elsewhere
+        raise _no_such_set(name)
     try:
         with _silence():
             return tfds.builder(name, data_dir=data.dataset_folder, **arguments)
@@ -63,15 +65,19 @@ def _builder(data: DataConfig) -> Any:
     except ImportError as error:
         raise _missing_package(name, error) from error
     except (ValueError, AssertionError, OSError) as error:
-        raise DataError(
-            f"data.dataset: there is no '{name}'; "
-            f"write set/configuration, without a version{_configurations(name)}"
-        ) from error
+        raise _no_such_set(name) from error
     except Exception as error:  # from whatever parses what it finds on disk
         raise DataError(
             f"data.dataset: what is on disk of '{name}' is damaged ({type(error).__name__}); "
             "delete its folder in data.dataset_folder to have it prepared again"
         ) from error
+
+
+def _no_such_set(name: str) -> DataError:
+    return DataError(
+        f"data.dataset: there is no '{name}'; "
+        f"write set/configuration, without a version{_configurations(name)}"
+    )
 
 
 def _name_and_arguments(data: DataConfig) -> tuple[str, dict[str, object]]:

@@ -41,14 +41,16 @@ class Facts(NamedTuple):
 class Side:
     """One language of a store: rows of ids and, if kept, their text."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, num_rows: int) -> None:
         self.offsets = _open(folder / f"{name}.offsets", np.int64)
         self._ids = _open(folder / f"{name}.ids", np.int32)
+        if len(self.offsets) != num_rows + 1 or self.offsets[-1] != len(self._ids):
+            raise ValueError
         text = folder / f"{name}.text"
-        self._text = text.open("rb") if text.exists() else None
-        self._text_offsets = (
-            _open(folder / f"{name}.text_offsets", np.int64) if self._text else None
-        )
+        self._text = self._text_offsets = None
+        if text.exists():
+            self._text = _open(text, np.uint8)
+            self._text_offsets = _open(folder / f"{name}.text_offsets", np.int64)
 
     @property
     def lengths(self) -> np.ndarray:
@@ -61,7 +63,7 @@ class Side:
     def text(self, row: int) -> str:
         assert self._text is not None and self._text_offsets is not None
         start, end = self._text_offsets[row], self._text_offsets[row + 1]
-        return os.pread(self._text.fileno(), int(end - start), int(start)).decode()
+        return self._text[start:end].tobytes().decode()
 
 
 class Store:
@@ -70,8 +72,8 @@ class Store:
     def __init__(self, folder: Path) -> None:
         try:
             self.facts = Facts(**json.loads((folder / "facts.json").read_text()))
-            self.source = Side(folder, "source")
-            self.target = Side(folder, "target")
+            self.source = Side(folder, "source", len(self))
+            self.target = Side(folder, "target", len(self))
         except (OSError, ValueError, TypeError):
             raise DataError(
                 f"{folder}: this prepared text is damaged; delete the folder to have it made again."
@@ -136,8 +138,11 @@ def _make(
                 f"{facts.num_long:,} a side of more than data.max_length {max_length} pieces."
             )
         (unfinished / "facts.json").write_text(json.dumps(facts._asdict()))
-        if not folder.exists():
+        try:
             unfinished.rename(folder)
+        except OSError:
+            if not (folder / "facts.json").exists():  # unless another process was faster
+                raise
     except OSError as error:
         raise DataError(
             f"{folder.parent}: cannot write the prepared text: {error.strerror}. Free some space, "
@@ -212,6 +217,8 @@ class _SideWriter:
 
     def __exit__(self, *_: object) -> None:
         for file in self._files.values():
+            file.flush()
+            os.fsync(file.fileno())
             file.close()
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
 import sentencepiece
 
 from translator.config.schema import TokenizerConfig
 from translator.data.corpus import Pair
+from translator.data.sampling import Pieces, sample_bpe, sample_unigram
 from translator.environment import num_threads
 from translator.errors import DataError, RunError
 
@@ -24,10 +27,13 @@ Side = Literal["source", "target"]
 
 
 class Sampling(NamedTuple):
-    """Subword sampling: how much, and the seed that decides every draw."""
+    """Subword sampling (sampling.py): of which kind, how much, and the seed of every draw."""
 
+    kind: Literal["unigram", "bpe"]
     alpha: float
     seed: int
+    max_length: int
+    """A draw of more pieces is not taken; the best segmentation stands in."""
 
 
 class Vocabulary:
@@ -60,20 +66,21 @@ class Vocabulary:
     def digest(self) -> str:
         return hashlib.sha256(self.model).hexdigest()
 
+    @cached_property
+    def _pieces(self) -> Pieces:
+        return Pieces(self._processor)
+
     def encode(self, sentences: Sequence[str], sampling: Sampling | None = None) -> list[list[int]]:
         """Sentences → ids; with sampling, a segmentation drawn by the seed, else the best one."""
         if sampling is None:
             return self._processor.encode(list(sentences), out_type=int, num_threads=num_threads())
-        # SentencePiece draws from one generator a thread: only a single, reseeded one repeats.
-        sentencepiece.set_random_generator_seed(sampling.seed % 2**32)
-        return self._processor.encode(
-            list(sentences),
-            out_type=int,
-            enable_sampling=True,
-            alpha=sampling.alpha,
-            nbest_size=-1,
-            num_threads=1,
-        )
+        random = np.random.Generator(np.random.Philox(sampling.seed))
+        sample = {"unigram": sample_unigram, "bpe": sample_bpe}[sampling.kind]
+        drawn = [sample(self._pieces, text, sampling.alpha, random) for text in sentences]
+        return [
+            ids if len(ids) <= sampling.max_length else self._processor.encode(text, out_type=int)
+            for ids, text in zip(drawn, sentences, strict=True)
+        ]
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Ids → sentences."""
@@ -139,10 +146,20 @@ def _train(
 ) -> Vocabulary:
     sentencepiece.set_random_generator_seed(seed)
     model = io.BytesIO()
+    failures: list[BaseException] = []
+
+    def read() -> Iterator[str]:
+        """SentencePiece hides what its iterator raises."""
+        try:
+            yield from (text for text in sentences if text.strip())
+        except BaseException as error:
+            failures.append(error)
+            raise
+
     assert isinstance(config.vocabulary_size, int)
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=(text for text in sentences if text.strip()),
+            sentence_iterator=read(),
             model_writer=model,
             model_type=config.kind,
             vocab_size=config.vocabulary_size,
@@ -150,6 +167,7 @@ def _train(
             byte_fallback=config.byte_fallback,
             character_coverage=config.character_coverage,
             normalization_rule_name=config.normalization,
+            remove_extra_whitespaces=config.normalization != "identity",
             input_sentence_size=LARGEST_SAMPLE,
             shuffle_input_sentence=True,
             max_sentence_length=2**16,
@@ -161,6 +179,8 @@ def _train(
             minloglevel=2,
         )
     except RuntimeError as error:
+        if failures:
+            raise failures[0] from None
         raise DataError(_explain(str(error), config)) from None
     vocabulary = Vocabulary(model.getvalue())
     if len(vocabulary) < config.vocabulary_size:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID
+from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID
 from translator.decoding.search import Hypotheses, length_penalty
 from translator.models.encoder_decoder import Fixed, Growing, StepFunction
 
@@ -135,7 +135,8 @@ def _next_log_probs(
     log_probs = tf.reshape(tf.nn.log_softmax(logits), [batch, beam_size, -1])
     pieces = tf.range(tf.shape(log_probs)[2])
     at_end = (t + 1 >= max_lengths)[:, tf.newaxis, tf.newaxis]
-    forbidden = at_end & (pieces != END_ID) | (pieces == PAD_ID) | (pieces == BEGIN_ID)
+    never = (pieces == PAD_ID) | (pieces == UNKNOWN_ID) | (pieces == BEGIN_ID)
+    forbidden = never | (at_end & (pieces != END_ID))
     return log_probs + tf.where(forbidden, NEVER, 0.0), growing
 
 

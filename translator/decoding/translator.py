@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from translator.config import Config, load_config
+from translator.config import Config, CorpusStatistics, Machine, load_config, resolve
 from translator.config.loading import override
 from translator.config.schema import DecodingConfig
 from translator.data.batches import pad_rows
@@ -21,13 +21,17 @@ from translator.data.tokenizer import END_ID, PAD_ID, Tokenizer
 from translator.decoding.beam import beam_search
 from translator.decoding.search import Hypotheses
 from translator.errors import ConfigError, RunError
-from translator.models.build import build_model
+from translator.models.build import build_model, check_size
 from translator.models.encoder_decoder import EncoderDecoder
 from translator.models.weights import load_arrays, set_model_weights
 from translator.runs import RunDirectory
 
 LINES_AT_ONCE = 2048
 """Lines of a stream that are sorted by length together."""
+
+
+LARGEST_LOGITS = 2**24
+"""Numbers in the logits of one step of the search: short sentences make no boundless batch."""
 
 
 class Translation(NamedTuple):
@@ -50,6 +54,8 @@ class Translator:
         self.tokenizer = tokenizer
         self._config = config
         self._max_length = max_length
+        size_of_logits = config.beam_size * len(tokenizer.target)
+        self._most_sentences = max(1, LARGEST_LOGITS // size_of_logits)
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Translator:
@@ -65,6 +71,7 @@ class Translator:
                 f"{run.path}: no weights have been validated yet; train on to the first validation."
             )
         weights, _ = load_arrays(run.best)
+        check_size(config.model, weights, str(run.best))
         model = build_model(
             config, len(tokenizer.source), len(tokenizer.target), config.decoding.precision
         )
@@ -124,8 +131,9 @@ class Translator:
         """Sentences of like length together, longest first."""
         batch: list[int] = []
         for i in sorted(read, key=lambda i: -len(read[i])):
-            longest = len(read[batch[0]]) + 1 if batch else 0
-            if batch and (len(batch) + 1) * longest > self._config.tokens_per_batch:
+            longest = len(read[batch[0] if batch else i]) + 1
+            full = (len(batch) + 1) * longest > self._config.tokens_per_batch
+            if batch and (full or len(batch) == self._most_sentences):
                 yield batch
                 batch = []
             batch.append(i)
@@ -157,8 +165,9 @@ class Translator:
 
 
 def load_run_config(run: RunDirectory, overrides: Sequence[str] = ()) -> Config:
-    """The configuration that a run keeps, with overrides applied."""
-    return override(load_config(run.config), overrides)
+    """The configuration that a run keeps, with overrides applied, and its precision for `auto`."""
+    config = override(load_config(run.config), overrides)
+    return resolve(config, CorpusStatistics(num_pairs=0), Machine(bfloat16_speedup=1.0))
 
 
 def _without_end(ids: np.ndarray) -> list[int]:

@@ -26,6 +26,11 @@ class Score(NamedTuple):
         return f"{self.name} {self.value:.2f}  {self.signature}"
 
 
+def check_tokenizer(config: EvaluationConfig, target_language: str) -> None:
+    """Raise ConfigError if BLEU's tokenizer for this language is not installed."""
+    _bleu_metric(config, target_language)
+
+
 def bleu(
     hypotheses: Sequence[str],
     references: Sequence[str],
@@ -46,7 +51,11 @@ def scores(
     metrics: list[Metric] = [
         _bleu_metric(config, target_language),
         CHRF(lowercase=config.lowercase),
-        TER(case_sensitive=not config.lowercase),
+        TER(
+            case_sensitive=not config.lowercase,
+            normalized=(asian := _base(target_language) in TOKENIZERS),
+            asian_support=asian,
+        ),
     ]
     return [_score(metric, hypotheses, references) for metric in metrics]
 
@@ -54,8 +63,7 @@ def scores(
 def _bleu_metric(config: EvaluationConfig, target_language: str) -> BLEU:
     tokenize: str = config.tokenize
     if tokenize == "auto":
-        language = target_language.lower().replace("_", "-").partition("-")[0]
-        tokenize = TOKENIZERS.get(language, "13a")
+        tokenize = TOKENIZERS.get(_base(target_language), "13a")
     try:
         # force: text that is tokenized already is scored as it is, and the signature tells.
         return BLEU(tokenize=tokenize, lowercase=config.lowercase, force=True)
@@ -65,6 +73,11 @@ def _bleu_metric(config: EvaluationConfig, target_language: str) -> BLEU:
             f"BLEU's tokenizer {tokenize} is not installed; install the extra [{extra}] "
             f"(pip install '.[{extra}]' in the checkout), or set evaluation.tokenize."
         ) from None
+
+
+def _base(language: str) -> str:
+    """zh of zh-Hans, pt of pt_BR."""
+    return language.lower().replace("_", "-").partition("-")[0]
 
 
 def _score(metric: Metric, hypotheses: Sequence[str], references: Sequence[str]) -> Score:

@@ -68,10 +68,13 @@ class Validator:
 
 
 def _batches(store: Store, config: Config) -> list[Batch]:
-    """The pairs by length, cut where longer ones would be in training."""
+    """The pairs by length, cut where longer ones would be in training.
+
+    At most about a thousand target pieces together: the logits of all are in memory at once.
+    """
     limit = config.data.max_length
     rows = sorted(range(len(store)), key=lambda i: len(store.target.ids(i)))
-    size = max(1, config.decoding.tokens_per_batch // 64)
+    size = max(1, 1024 // min(limit, int(store.target.lengths.max()) + 1))
     return [
         pad(
             [store.source.ids(i)[:limit] for i in rows[start : start + size]],

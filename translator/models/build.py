@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 
 import keras
 import numpy as np
 
-from translator.config.schema import Config
+from translator.config.schema import Config, ModelConfig
+from translator.errors import RunError
 from translator.models.encoder_decoder import EncoderDecoder
 from translator.models.transformer import Transformer
 
@@ -27,6 +29,18 @@ def build_model(
             )
     initialize(model, config.training.seed)
     return model
+
+
+def check_size(config: ModelConfig, weights: Mapping[str, np.ndarray], origin: str) -> None:
+    """Raise RunError if a configuration asks for a larger model than these weights are.
+
+    Whoever opens a run from elsewhere has not chosen its numbers: no memory is taken before.
+    """
+    layers = {name.partition("/")[0] for name in weights if name.startswith(("enc", "dec"))}
+    num_layers = config.num_layers + (config.num_decoder_layers or config.num_layers)
+    widest = max((size for array in weights.values() for size in array.shape), default=0)
+    if num_layers > len(layers) or max(config.model_dim, config.feed_forward_dim) > widest:
+        raise RunError(f"{origin}: it does not fit this model: config.yaml describes a larger one.")
 
 
 def initialize(model: keras.Model, seed: int) -> None:

@@ -31,7 +31,10 @@ class EncoderLayer(keras.layers.Layer):
         self.feed_forward_residual = _residual(config, self.dtype_policy, "feed_forward_residual")
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        for layer in self._flatten_layers(include_self=False, recursive=False):
+        for layer in (
+            *(self.attention, self.attention_residual),
+            *(self.feed_forward, self.feed_forward_residual),
+        ):
             layer.build(shape)
 
     def call(self, x: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
@@ -59,7 +62,11 @@ class DecoderLayer(keras.layers.Layer):
         self.feed_forward_residual = _residual(config, self.dtype_policy, "feed_forward_residual")
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        for layer in self._flatten_layers(include_self=False, recursive=False):
+        for layer in (
+            *(self.attention, self.attention_residual),
+            *(self.cross_attention, self.cross_attention_residual),
+            *(self.feed_forward, self.feed_forward_residual),
+        ):
             layer.build(shape)
 
     def call(
@@ -158,7 +165,7 @@ class Transformer(EncoderDecoder):
         self.build()
 
     def build(self, shape: tuple[int | None, ...] | None = None) -> None:
-        for layer in self._flatten_layers(include_self=False, recursive=False):
+        for layer in self.layers:
             if not layer.built:
                 layer.build((None, None, self.config.model_dim))
 

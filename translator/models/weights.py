@@ -10,15 +10,18 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import safetensors
 import safetensors.numpy
 
 from translator.errors import RunError
+
+if TYPE_CHECKING:
+    import keras
 
 FORMAT = "translator-1"
 
@@ -71,7 +74,8 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], **facts: Any) -> N
         finally:
             os.close(folder)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
         raise RunError(
             f"{path}: cannot be written: {error.strerror}. What was saved before is untouched; "
             "mend this and type the same command again."
@@ -91,7 +95,7 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
             arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}.") from None
-    except safetensors.SafetensorError:
+    except (safetensors.SafetensorError, TypeError):  # TypeError: numbers that NumPy does not have
         raise RunError(_damaged(path)) from None
     try:
         facts = json.loads(header["facts"])
@@ -124,7 +128,7 @@ def _digest(arrays: Mapping[str, np.ndarray], facts: dict[str, Any]) -> str:
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(array.data)
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

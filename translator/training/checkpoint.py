@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from translator.errors import RunError
 from translator.models.weights import Arrays, load_arrays, load_facts, save_arrays
@@ -36,6 +37,10 @@ class Position:
     """Validations since the best."""
     averaged_step: int = 0
     """When the mean of the best weights was last tried (averaging.kind best)."""
+    loss_sum: float = 0.0
+    """Losses of the steps since the last record of them…"""
+    summed_steps: int = 0
+    """…and how many steps that are."""
     kept: tuple[tuple[int, float], ...] = ()
     """Steps whose weights are kept for averaging, with their scores."""
 
@@ -47,7 +52,10 @@ def save_checkpoint(run: RunDirectory, position: Position, state: Arrays) -> Non
         path.unlink()
     needed = set()
     for path in run.checkpoints():
-        needed |= {step for step, _ in _position(path, load_facts(path)).kept}
+        try:
+            needed |= {step for step, _ in _position(path, load_facts(path)).kept}
+        except RunError:
+            return  # An older checkpoint is damaged; what it needs is not known.
     for path in run.snapshots():
         if step_of(path) not in needed:
             path.unlink()
@@ -74,7 +82,8 @@ def mean_weights(parts: Sequence[Mapping[str, np.ndarray]]) -> Arrays:
 
 def _position(path: Path, facts: dict[str, object]) -> Position:
     try:
-        kept = facts.pop("kept")
-        return Position(kept=tuple((step, score) for step, score in kept), **facts)  # type: ignore
-    except (KeyError, TypeError, ValueError):
+        if not isinstance(facts, dict) or facts.keys() != Position.__dataclass_fields__.keys():
+            raise ValueError
+        return TypeAdapter(Position).validate_python(facts)
+    except ValueError:
         raise RunError(f"{path}: this is not a checkpoint of a training run.") from None

@@ -12,10 +12,7 @@ from translator.errors import Stopped
 
 
 class Interruption:
-    """While entered, both signals raise Stopped: at once, or inside `deferred` only when asked.
-
-    A second signal inside `deferred` is taken at once.
-    """
+    """While entered, both signals raise Stopped: at once, or inside `deferred` only when asked."""
 
     def __init__(self) -> None:
         self._received: int | None = None
@@ -59,6 +56,6 @@ class Interruption:
             self._at_once = outer
 
     def _handle(self, number: int, _: FrameType | None) -> None:
-        again, self._received = self._received is not None, number
-        if self._at_once or again:
+        self._received = number
+        if self._at_once:
             raise Stopped(number)

@@ -23,6 +23,9 @@ from translator.training.interruption import Interruption
 from translator.training.learner import Learner
 from translator.training.optimizer import learning_rate
 
+RECORD_EVERY = 50
+"""Steps whose losses Position sums up for one record."""
+
 
 class Validation(NamedTuple):
     """How good some weights are on the validation pairs."""
@@ -110,9 +113,13 @@ def train(
                 if not (math.isfinite(update.loss) and math.isfinite(update.gradient_norm)):
                     raise LossNotFinite(step, *update, shards)
                 num_tokens = sum(shard.num_target_tokens for shard in shards)
+                if position.step % RECORD_EVERY == 0:
+                    position = replace(position, loss_sum=0.0, summed_steps=0)
                 position = replace(
                     position,
                     step=step,
+                    loss_sum=position.loss_sum + update.loss,
+                    summed_steps=position.summed_steps + 1,
                     seconds=clock.read(),
                     target_tokens=position.target_tokens + num_tokens,
                 )
@@ -192,7 +199,9 @@ def _compare(
     run: RunDirectory, weights: Arrays, position: Position, score: float, validation: Validation
 ) -> tuple[Position, bool]:
     """Ship these weights if they are the best so far."""
-    if position.best_score is not None and score <= position.best_score:
+    if not math.isfinite(score) or (
+        position.best_score is not None and score <= position.best_score
+    ):
         return replace(position, stale_validations=position.stale_validations + 1), False
     facts = {"bleu": validation.bleu, "signature": validation.signature, "loss": validation.loss}
     save_arrays(run.best, weights, step=position.step, **facts)

@@ -9,24 +9,22 @@ from typing import Any
 
 import tensorflow as tf
 
+from translator.errors import RunError
 from translator.runs import RunDirectory, step_of
-from translator.training.loop import Progress, Validation
-
-EVERY = 50
-"""Steps that one record of the training loss sums up."""
+from translator.training.checkpoint import Position
+from translator.training.loop import RECORD_EVERY, Progress, Validation
 
 
 class Records:
-    """Writes each Progress into the run. What was recorded after `step` is forgotten first."""
+    """Writes each Progress into the run. What was recorded after `position` is forgotten first."""
 
-    def __init__(self, run: RunDirectory, step: int, keep_text: bool) -> None:
+    def __init__(self, run: RunDirectory, position: Position, keep_text: bool) -> None:
         self._run = run
         self._keep_text = keep_text
-        self._losses: list[float] = []
         self._speeds: list[float] = []
-        _forget_after(run, step)
+        _forget_after(run, position)
         self._metrics = run.metrics.open("a", encoding="utf-8")
-        self._tensorboard = _EventFile(run, step)
+        self._tensorboard = _EventFile(run, position.step)
 
     def __enter__(self) -> Records:
         return self
@@ -41,18 +39,17 @@ class Records:
         if progress.validation is not None:
             self._add_validation(progress, progress.validation)
             return
-        self._losses.append(progress.loss)
         self._speeds.append(progress.tokens_per_second)
-        if progress.position.step % EVERY == 0:
+        position = progress.position
+        if position.step % RECORD_EVERY == 0:
             self._write(
                 "train",
                 progress,
-                loss=sum(self._losses) / len(self._losses),
+                loss=position.loss_sum / position.summed_steps,
                 gradient_norm=progress.gradient_norm,
                 learning_rate=progress.learning_rate,
                 tokens_per_second=sum(self._speeds) / len(self._speeds),
             )
-            self._losses.clear()
             self._speeds.clear()
 
     def _add_validation(self, progress: Progress, validation: Validation) -> None:
@@ -105,22 +102,31 @@ class _EventFile:
         self._writer.close()
 
     def _add(self, **fields: Any) -> None:
-        self._writer.write(tf.compat.v1.Event(**fields).SerializeToString())
-        self._writer.flush()
+        try:
+            self._writer.write(tf.compat.v1.Event(**fields).SerializeToString())
+            self._writer.flush()
+        except tf.errors.OpError as error:
+            raise RunError(f"TensorBoard's file cannot be written: {error.message}.") from None
 
 
-def _forget_after(run: RunDirectory, step: int) -> None:
+def _forget_after(run: RunDirectory, position: Position) -> None:
+    last = {"train": position.step, "validation": position.validated_step}
     if run.metrics.exists():
-        rows = [json.loads(line) for line in run.metrics.read_text().splitlines() if _whole(line)]
-        kept = "".join(json.dumps(row) + "\n" for row in rows if row["step"] <= step)
+        text = run.metrics.read_text(encoding="utf-8", errors="replace")
+        rows = filter(None, map(_row, text.splitlines()))
+        kept = "".join(json.dumps(row) + "\n" for row in rows if row["step"] <= last[row["kind"]])
         unfinished = run.metrics.with_suffix(".unfinished")
         unfinished.write_text(kept)
         unfinished.replace(run.metrics)
     for path in run.validations():
-        if step_of(path) > step:
+        if step_of(path) > position.validated_step:
             path.unlink()
 
 
-def _whole(line: str) -> bool:
-    """A line that a crash did not cut short."""
-    return line.startswith("{") and line.endswith("}")
+def _row(line: str) -> dict[str, Any] | None:
+    """A row of metrics.jsonl; None if a crash cut it short, or it is none."""
+    try:
+        row = json.loads(line)
+        return row if row["kind"] in ("train", "validation") and int(row["step"]) else None
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,511 @@
+"""Whatever a user can cause is one sentence and exit code 2, never a traceback."""
+
+import os
+import pickle
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+
+from translator.cli import app, chatter, prepare
+from translator.models.weights import load_arrays, save_arrays
+from translator.runs import RunDirectory
+
+from .conftest import CONFIG
+
+Type = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def type_(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Type:
+    """What a user types after `translator`, in this very process: exit code and last words."""
+    monkeypatch.setattr(chatter, "hush", lambda: None)
+
+    def type_in(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["translator", *words])
+        with pytest.raises(SystemExit) as exit:
+            app.main()
+        *progress, last = capsys.readouterr().err.splitlines()
+        assert not any("Error" in line or "Traceback" in line for line in progress)
+        return int(exit.value.code or 0), last
+
+    return type_in
+
+
+def write(name: str, content: str | bytes) -> None:
+    Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def config(**changes: str) -> None:
+    """Writes c.yaml with some of its lines replaced."""
+    text = CONFIG
+    for key, line in changes.items():
+        [old] = [found for found in text.splitlines() if found.lstrip().startswith(f"{key}:")]
+        text = text.replace(old, line)
+    write("c.yaml", text)
+
+
+def two_files(source: str, target: str) -> None:
+    write("a.en", source)
+    write("a.de", target)
+    config(train="  train: {source: a.en, target: a.de}")
+
+
+def folder_for(name: str) -> None:
+    Path(name).unlink()
+    Path(name).mkdir()
+
+
+TRAIN: list[tuple[str, Callable[[], object], str]] = [
+    (
+        "unknown key",
+        lambda: config(max_length="  max_lenght: 60"),
+        "c.yaml, line 7: there is no key data.max_lenght; did you mean data.max_length?",
+    ),
+    (
+        "wrong type",
+        lambda: config(max_steps="  max_steps: many"),
+        "c.yaml, line 11: training.max_steps should be a valid integer, not 'many'.",
+    ),
+    (
+        "no configuration",
+        lambda: Path("c.yaml").unlink(),
+        "c.yaml: cannot read the configuration: No such file or directory.",
+    ),
+    (
+        "folder as configuration",
+        lambda: folder_for("c.yaml"),
+        "c.yaml: cannot read the configuration: Is a directory.",
+    ),
+    (
+        "missing file",
+        lambda: Path("train.tsv").unlink(),
+        "HERE/train.tsv does not exist; check its name and folder.",
+    ),
+    (
+        "missing validation file",
+        lambda: Path("validation.tsv").unlink(),
+        "HERE/validation.tsv does not exist; check its name and folder.",
+    ),
+    (
+        "missing test file",
+        lambda: Path("test.tsv").unlink(),
+        "HERE/test.tsv does not exist; check its name and folder.",
+    ),
+    (
+        "unequal line counts",
+        lambda: two_files("One.\nTwo.\n", "Eins.\n"),
+        "HERE/a.en has 2 lines and HERE/a.de has 1; line i of one must translate line i of the "
+        "other.",
+    ),
+    ("empty corpus", lambda: two_files("", ""), "HERE/a.en has no lines; name a file with text."),
+    (
+        "empty side",
+        lambda: two_files("One.\nTwo.\n", "\n \n"),
+        "data.train has one empty side: all 2 lines of its target are empty; check which files or "
+        "columns it names.",
+    ),
+    (
+        "no tab",
+        lambda: write("train.tsv", "One.\tEins.\nTwo.\n"),
+        "HERE/train.tsv, line 2: no tab, so one column; data.train needs exactly two, the source, "
+        "a tab, and the target.",
+    ),
+    (
+        "invalid UTF-8",
+        lambda: write("train.tsv", "One.\tEins.\nTwo.\tFünf.\n".encode("latin-1")),
+        "HERE/train.tsv, line 2: not UTF-8 (byte 0xfc); convert the text, for example with: iconv "
+        "-f LATIN1 -t UTF-8.",
+    ),
+    (
+        "folder instead of file",
+        lambda: config(train="  train: {tsv: .}"),
+        "HERE is a folder; name the files in it.",
+    ),
+    (
+        "vocabulary too small",
+        lambda: config(tokenizer="tokenizer: {vocabulary_size: 40}"),
+        "tokenizer.vocabulary_size 40 is too small: the corpus's characters and the bytes alone "
+        "take 318 pieces. Raise it, or lower tokenizer.character_coverage.",
+    ),
+    (
+        "every pair too long",
+        lambda: config(max_length="  max_length: 2"),
+        "No pair is left to train on: 0 have an empty side and 60 a side of more than "
+        "data.max_length 2 pieces.",
+    ),
+    (
+        "cache on a file",
+        lambda: write("cache", ""),
+        "HERE/cache/translator: cannot keep prepared text here: Not a directory.",
+    ),
+    (
+        "run on a file",
+        lambda: write("runs", ""),
+        "runs/c: cannot make a run here: Not a directory.",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"), [row[1:] for row in TRAIN], ids=[r[0] for r in TRAIN]
+)
+def test_train_refuses(
+    type_: Type, workplace: Path, spoil: Callable[[], object], sentence: str
+) -> None:
+    spoil()
+    assert type_("train", "c.yaml") == (2, f"Error: {sentence}".replace("HERE", str(workplace)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        (
+            "training.max_step=4",
+            "--set training.max_step: there is no key training.max_step; did you mean "
+            "training.max_steps?",
+        ),
+        ("training.max_steps", "--set training.max_steps: write it as section.key=value."),
+    ],
+)
+def test_train_refuses_a_wrong_setting(type_: Type, setting: str, sentence: str) -> None:
+    assert type_("train", "c.yaml", "--set", setting) == (2, f"Error: {sentence}")
+
+
+def test_without_network_a_named_set_says_how_to_get_it(
+    type_: Type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tensorflow_datasets as tfds
+
+    def unreachable(*_: object, **__: object) -> NoReturn:
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(tfds.builder_cls("ted_hrlr_translate"), "download_and_prepare", unreachable)
+    config(
+        target_language="  target_language: pt\n  dataset_folder: sets",
+        train="  dataset: ted_hrlr_translate/pt_to_en\n  train: train",
+        validation="  validation: validation",
+        test="  test: test",
+    )
+    code, said = type_("train", "c.yaml")
+    assert code == 2
+    assert said.startswith("Error: data.dataset: ted_hrlr_translate/pt_to_en/1.0.0 could not be ")
+    assert "prepare it on a machine with network and copy it to " in said
+
+
+def test_carriage_returns_are_no_error(workplace: Path) -> None:
+    text = Path("train.tsv").read_bytes()
+    _, plain = prepared()
+    write("train.tsv", b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"))
+    assert prepared()[1] == plain
+
+
+def test_a_vocabulary_too_large_is_made_smaller(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config(tokenizer="tokenizer: {vocabulary_size: 50000}")
+    size, _ = prepared()
+    assert 340 < size < 5_000
+    said = capsys.readouterr().err
+    assert f"holds no more than {size:,} pieces" in said
+
+
+def prepared() -> tuple[int, str]:
+    """Size of the vocabulary and digest of the training text that c.yaml comes to."""
+    from translator.config import load_config
+
+    run = RunDirectory(Path("prepared"))
+    run.create()
+    found = prepare.begin(load_config(Path("c.yaml")), run, None)
+    return len(found.tokenizer.source), found.training.facts.digest
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_while_preparing_it_says_how_to_go_on(
+    type_: Type, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    monkeypatch.setattr(prepare, "train_tokenizer", lambda *_: os.kill(os.getpid(), number))
+    assert type_("train", "c.yaml") == (
+        code,
+        "Stopped. The same command continues runs/c where it is.",
+    )
+
+
+def damage(name: str) -> None:
+    path = Path("runs/c", name)
+    raw = path.read_bytes()
+    path.write_bytes(raw[:-9] + bytes([raw[-9] ^ 1]) + raw[-8:])
+
+
+def newest() -> str:
+    return str(RunDirectory(Path("runs/c")).checkpoints()[-1].relative_to("runs/c"))
+
+
+def misfit() -> None:
+    path = Path("runs/c/best.safetensors")
+    arrays, facts = load_arrays(path)
+    name = min(arrays)
+    save_arrays(path, arrays | {name: np.zeros([3, 5], np.float32)}, **facts)
+
+
+def misfit_checkpoint() -> None:
+    path = Path("runs/c", newest())
+    arrays, facts = load_arrays(path)
+    name = min(arrays)
+    save_arrays(path, {key: arrays[key] for key in arrays if key != name}, **facts)
+
+
+DAMAGED = (
+    "this file is damaged (its checksum does not match its contents). Delete it to go on from the "
+    "one before."
+)
+NO_RUN = "{}: there is no such run; `translator train` makes one."
+
+WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
+    ("no run", lambda: None, "translate nowhere", NO_RUN.format("nowhere")),
+    ("no run to eval", lambda: None, "eval nowhere", NO_RUN.format("nowhere")),
+    (
+        "a folder that is no run",
+        lambda: Path("plain").mkdir(),
+        "translate plain",
+        "plain: this is not a run: it holds no config.yaml.",
+    ),
+    (
+        "a file that is no run",
+        lambda: None,
+        "translate c.yaml",
+        "c.yaml: this is not a run: it holds no config.yaml.",
+    ),
+    (
+        "damaged weights",
+        lambda: damage("best.safetensors"),
+        "translate runs/c",
+        f"runs/c/best.safetensors: {DAMAGED}",
+    ),
+    (
+        "weights of pickle",
+        lambda: write("runs/c/best.safetensors", pickle.dumps({"w": 1})),
+        "translate runs/c",
+        f"runs/c/best.safetensors: {DAMAGED}",
+    ),
+    (
+        "weights that do not fit",
+        misfit,
+        "translate runs/c",
+        "runs/c/best.safetensors: it does not fit this model: "
+        "decoder_0/attention/key_value/kernel is 3×5 there and 16×32 here.",
+    ),
+    (
+        "no weights yet",
+        lambda: Path("runs/c/best.safetensors").unlink(),
+        "translate runs/c",
+        "runs/c: no weights have been validated yet; train on to the first validation.",
+    ),
+    (
+        "damaged tokenizer",
+        lambda: write("runs/c/tokenizer.model", b"\x80\x04."),
+        "translate runs/c",
+        "runs/c/tokenizer.model: this is not a SentencePiece model, or it is damaged.",
+    ),
+    (
+        "no tokenizer",
+        lambda: Path("runs/c/tokenizer.model").unlink(),
+        "translate runs/c",
+        "runs/c/tokenizer.model: cannot read the tokenizer: No such file or directory.",
+    ),
+    (
+        "no input",
+        lambda: None,
+        "translate runs/c --input gone",
+        "gone does not exist; check its name and folder.",
+    ),
+    (
+        "input not UTF-8",
+        lambda: write("latin", "Fünf".encode("latin-1")),
+        "translate runs/c --input latin",
+        "latin, line 1: not UTF-8 (byte 0xfc); convert the text, for example with: iconv -f LATIN1 "
+        "-t UTF-8.",
+    ),
+    (
+        "a folder as output",
+        lambda: None,
+        "translate runs/c --input test.en --output runs",
+        "runs: Is a directory.",
+    ),
+    (
+        "an output under a file",
+        lambda: None,
+        "translate runs/c --input test.en --output test.de/x",
+        "test.de/x: Not a directory.",
+    ),
+    (
+        "wrong setting",
+        lambda: None,
+        "translate runs/c --set decoding.beam_size=none",
+        "--set: decoding.beam_size should be a valid integer, not 'none'.",
+    ),
+    (
+        "unknown split",
+        lambda: None,
+        "eval runs/c --split tset",
+        "--split tset: choose train, validation or test.",
+    ),
+    (
+        "split and files",
+        lambda: None,
+        "eval runs/c --split test --source test.en --target test.de",
+        "Give either --split, or --source and --target.",
+    ),
+    (
+        "source alone",
+        lambda: None,
+        "eval runs/c --source test.en",
+        "--source needs --target beside it.",
+    ),
+    (
+        "target alone",
+        lambda: None,
+        "eval runs/c --target test.de",
+        "--target needs --source (or --hypotheses) beside it.",
+    ),
+    (
+        "files of unequal length",
+        lambda: write("test.de", "Eins.\n"),
+        "eval runs/c --source test.en --target test.de",
+        "test.en has 5 lines and test.de 1; line i of one must translate line i of the other.",
+    ),
+    (
+        "too few hypotheses",
+        lambda: write("few", "Eins.\n"),
+        "eval runs/c --hypotheses few",
+        "There are 1 translations and 5 references; each translation needs one.",
+    ),
+    (
+        "damaged checkpoint",
+        lambda: damage(newest()),
+        "train c.yaml",
+        f"runs/c/checkpoints/step-00000020.safetensors: {DAMAGED}",
+    ),
+    (
+        "checkpoint that does not fit",
+        misfit_checkpoint,
+        "train c.yaml",
+        "runs/c/checkpoints/step-00000020.safetensors: it does not fit this model: "
+        "averages/decoder_0/attention/key_value/kernel is absent there and 16×32 here.",
+    ),
+    (
+        "damaged record of the machine",
+        lambda: write("runs/c/environment.json", "{"),
+        "train c.yaml",
+        "runs/c/environment.json: this file of the run is missing or damaged.",
+    ),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spoil", "words", "sentence"), [row[1:] for row in WITH_A_RUN], ids=[r[0] for r in WITH_A_RUN]
+)
+def test_with_a_run(
+    type_: Type, run: Path, spoil: Callable[[], object], words: str, sentence: str
+) -> None:
+    spoil()
+    assert type_(*words.split()) == (2, f"Error: {sentence}")
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_when_a_run_goes_on_does_not_destroy_it(
+    type_: Type, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (run / "config.yaml").read_text()
+
+    def full(path: Path, *_: object, **__: object) -> NoReturn:
+        path.open("w").close()
+        raise OSError(28, os.strerror(28), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        code, said = type_("train", "c.yaml")
+    assert code == 2
+    assert said.startswith("Error: ") and "No space left on device" in said
+    assert (run / "config.yaml").read_text() == before
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_when_a_checkpoint_is_due_leaves_the_one_before(
+    type_: Type, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def full(file: int) -> None:
+        if os.readlink(f"/proc/self/fd/{file}").endswith(".unfinished"):
+            raise OSError(28, os.strerror(28))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", full)
+    code, said = type_("train", "c.yaml", "--set", "training.max_steps=21")
+    assert code == 2
+    assert "cannot be written: No space left on device." in said
+    assert newest() == "checkpoints/step-00000020.safetensors"
+
+
+def outside(workplace: Path) -> set[Path]:
+    """Files that are neither in the run nor prepared text."""
+    inside = {workplace / "runs", workplace / "cache"}
+    return {p for p in workplace.rglob("*") if not inside & {p, *p.parents}}
+
+
+EVIL: list[tuple[str, Callable[[str], str]]] = [
+    ("a tag", lambda text: text + "evil: !!python/object/apply:os.mkdir [outside]\n"),
+    (
+        "a tag on a value",
+        lambda text: text.replace("seed: 1", "seed: !!python/object/apply:os.mkdir [outside]"),
+    ),
+    (
+        "a tag on a section",
+        lambda text: text.replace("model:", "model: !!python/object/new:os.mkdir"),
+    ),
+    ("an alias", lambda text: text.replace("seed: 1", "seed: &a [*a]")),
+    (
+        "a set with a path for a name",
+        lambda text: text.replace("dataset: null", "dataset: ../../x"),
+    ),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("spoil"), [row[1] for row in EVIL], ids=[row[0] for row in EVIL])
+@pytest.mark.parametrize("words", ["translate runs/c -i test.en", "eval runs/c", "train c.yaml"])
+def test_a_hostile_configuration_in_a_run_runs_nothing(
+    type_: Type, run: Path, workplace: Path, spoil: Callable[[str], str], words: str
+) -> None:
+    path = run / "config.yaml"
+    path.write_text(spoil(path.read_text()))
+    before = outside(workplace)
+    code, said = type_(*words.split())
+    assert code == 2
+    assert said.startswith("Error: ")
+    assert outside(workplace) == before
+
+
+@pytest.mark.slow
+def test_a_hostile_checkpoint_writes_nowhere_else(type_: Type, run: Path, workplace: Path) -> None:
+    path = run / newest()
+    arrays, facts = load_arrays(path)
+    evil: dict[str, Any] = {"step": 20, "kept": [["../../../outside", 1.0]], "best_step": "../x"}
+    save_arrays(path, arrays, **(facts | evil))
+    kept = run / "config.yaml"
+    kept.write_text(kept.read_text().replace("kind: ema", "kind: best"))
+    write("c.yaml", CONFIG.replace("training:", "training:\n  averaging: {kind: best}"))
+    before = outside(workplace)
+    code, said = type_("train", "c.yaml")
+    assert code == 2
+    assert said.startswith("Error: ")
+    assert outside(workplace) == before

@@ -1,0 +1,78 @@
+"""Help comes at once, because nothing heavy is imported for it; completion completes."""
+
+import pytest
+
+from .conftest import Command
+
+COMMANDS = [(), ("train",), ("translate",), ("eval",)]
+# Not pydantic: Typer itself imports it to read a command line that names a command.
+HEAVY = {"tensorflow", "keras", "numpy", "yaml", "sentencepiece", "sacrebleu"}
+
+PROBE = """
+import sys
+from translator.cli.app import app
+for arguments in sys.argv[1].split(","):
+    try:
+        app(arguments.split(), prog_name="translator")
+    except SystemExit as exit:
+        assert exit.code in (0, None), (arguments, exit.code)
+print("\\nimported:", *sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_no_help_imports_anything_heavy(command: Command) -> None:
+    calls = ",".join(" ".join((*words, "--help")) for words in COMMANDS)
+    said = command(calls, code=PROBE)
+    assert said.returncode == 0, said.stderr
+    assert HEAVY & set(said.stdout.rpartition("imported:")[2].split()) == set()
+    for promised in ("Train a model", "--from", "--set", "--n-best", "--hypotheses"):
+        assert promised in said.stdout
+
+
+def test_importing_the_package_imports_nothing_heavy(command: Command) -> None:
+    said = command(code="import translator, sys; print(*sys.modules)")
+    assert HEAVY & set(said.stdout.split()) == set()
+
+
+def test_without_a_command_comes_the_help(command: Command) -> None:
+    said = command()
+    assert "Usage:" in said.stdout + said.stderr
+    assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("trian", "c.yaml"), "No such command"),
+        (("train",), "Missing argument"),
+        (("translate", "r", "--beam", "4"), "No such option"),
+        (("translate", "r", "--n-best", "0"), "greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_command_line_is_exit_code_2(
+    command: Command, arguments: tuple[str, ...], problem: str
+) -> None:
+    said = command(*arguments)
+    assert said.returncode == 2
+    assert problem in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+AS_TRANSLATOR = (
+    "import sys; sys.argv[0] = 'translator'; from translator.cli.app import main; main()"
+)
+
+
+def test_the_shell_gets_its_completion_script(command: Command) -> None:
+    said = command(code=AS_TRANSLATOR, _TRANSLATOR_COMPLETE="source_bash")
+    assert "complete -o default -F" in said.stdout
+
+
+def test_the_shell_completes_a_command(command: Command) -> None:
+    said = command(
+        code=AS_TRANSLATOR,
+        _TRANSLATOR_COMPLETE="complete_bash",
+        COMP_WORDS="translator tra",
+        COMP_CWORD="1",
+    )
+    assert said.stdout.split() == ["train", "translate"]

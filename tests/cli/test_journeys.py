@@ -1,0 +1,353 @@
+"""The whole road as a user goes it: train, translate, evaluate, continue, begin from another."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import translator
+from translator.cli.evaluate import evaluate
+from translator.cli.train import train
+from translator.cli.translate import translate
+from translator.errors import ConfigError, RunError, Stopped
+from translator.models.weights import Arrays, load_arrays, save_arrays
+from translator.runs import RunDirectory
+from translator.training.learner import Learner
+
+from .conftest import ROOT, Command
+
+pytestmark = pytest.mark.slow
+
+Said = pytest.CaptureFixture[str]
+
+
+class TestTraining:
+    def test_leaves_a_run_that_explains_itself(self, trained: Path) -> None:
+        names = {path.name for path in (trained / "runs/c").iterdir()}
+        assert names >= {
+            "config.yaml",
+            "environment.json",
+            "text.json",
+            "tokenizer.model",
+            "checkpoints",
+            "best.safetensors",
+            "metrics.jsonl",
+            "validation",
+            "tensorboard",
+        }
+
+    def test_says_what_it_does_and_what_to_type_next(self, run: Path, capsys: Said) -> None:
+        train(Path("c.yaml"))
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert "Continuing runs/c after step 20." in said.err
+        assert "60 pairs, " in said.err and " 340 pieces; 10,880 parameters; float32." in said.err
+        assert "Finished after 20 steps" in said.err
+        assert "translator translate runs/c" in said.err
+
+    def test_when_finished_changes_nothing(self, run: Path) -> None:
+        best, metrics = (run / "best.safetensors").read_bytes(), (run / "metrics.jsonl").read_text()
+        train(Path("c.yaml"))
+        assert (run / "best.safetensors").read_bytes() == best
+        assert (run / "metrics.jsonl").read_text() == metrics
+
+    def test_goes_on_when_a_limit_is_raised(self, run: Path, capsys: Said) -> None:
+        train(Path("c.yaml"), overrides=["training.max_steps=23"])
+        assert "Finished after 23 steps" in capsys.readouterr().err
+        assert "max_steps: 23\n" in (run / "config.yaml").read_text()
+
+    def test_goes_on_where_the_text_has_moved(self, run: Path, workplace: Path) -> None:
+        (workplace / "elsewhere").mkdir()
+        for path in workplace.glob("*.tsv"):
+            path.rename(workplace / "elsewhere" / path.name)
+        train(Path("c.yaml"), overrides=["data.folder=elsewhere"])
+
+    def test_refuses_another_configuration_and_shows_the_difference(self, run: Path) -> None:
+        with pytest.raises(ConfigError) as caught:
+            train(Path("c.yaml"), overrides=["model.model_dim=32", "training.seed=2"])
+        assert str(caught.value) == (
+            "runs/c was begun with another configuration: model.model_dim is 16 there and 32 "
+            "here; training.seed is 1 there and 2 here. Change that back, or begin another run "
+            "with --run."
+        )
+
+    def test_refuses_other_text(self, run: Path, workplace: Path) -> None:
+        path = workplace / "train.tsv"
+        path.write_text("Another.\tAnderes.\n" + path.read_text())
+        with pytest.raises(RunError, match="text is not the one that this run began with"):
+            train(Path("c.yaml"))
+
+    def test_warns_of_another_machine(self, run: Path, capsys: Said) -> None:
+        path = run / "environment.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"threads": "99"}))
+        train(Path("c.yaml"))
+        assert "another set-up (threads 99 → " in capsys.readouterr().err
+
+    def test_is_done_by_one_process_at_a_time(self, run: Path) -> None:
+        with RunDirectory(run).locked(), pytest.raises(RunError) as caught:
+            train(Path("c.yaml"))
+        assert str(caught.value) == "runs/c: another process is training this run."
+
+
+class TestFromAnotherRun:
+    def begin(self, monkeypatch: pytest.MonkeyPatch) -> Arrays:
+        """The weights of runs/d when its first step is about to begin; there it stops."""
+        found: list[Arrays] = []
+
+        def stop(learner: Learner, *_: Any) -> None:
+            found.append(learner.state())
+            raise Stopped(signal.SIGTERM)
+
+        monkeypatch.setattr(Learner, "update", stop)
+        with pytest.raises(Stopped):
+            train(Path("c.yaml"), Path("runs/d"), ["training.seed=7"], Path("runs/c"))
+        return found[0]
+
+    def assert_begins_with(self, state: Arrays, run: Path) -> None:
+        best, _ = load_arrays(run / "best.safetensors")
+        for name, weight in best.items():
+            np.testing.assert_array_equal(state[f"weights/{name}"], weight)
+            np.testing.assert_array_equal(state[f"averages/{name}"], weight)
+            assert not state[f"first_moments/{name}"].any()
+
+    def test_takes_weights_and_tokenizer(self, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.assert_begins_with(self.begin(monkeypatch), run)
+        assert Path("runs/d/tokenizer.model").read_bytes() == (run / "tokenizer.model").read_bytes()
+
+    def test_stopped_before_its_first_checkpoint_begins_with_them_again(
+        self, run: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.begin(monkeypatch)
+        self.assert_begins_with(self.begin(monkeypatch), run)
+
+    def test_refuses_a_model_of_another_shape(self, run: Path) -> None:
+        with pytest.raises(RunError, match=r"runs/c.*: it does not fit this model: .* is .* there"):
+            train(Path("c.yaml"), Path("runs/d"), ["model.model_dim=32"], Path("runs/c"))
+
+    def test_refuses_a_run_that_is_none(self, workplace: Path) -> None:
+        with pytest.raises(RunError, match="there is no such run"):
+            train(Path("c.yaml"), Path("runs/d"), start_from=Path("runs/nothing"))
+
+
+SENTENCES = ["Her grandmother is called Anna.", "", "Where is the station?", "  ", "No."]
+
+
+class TestTranslating:
+    def test_gives_a_line_a_line(self, run: Path) -> None:
+        Path("in.txt").write_text("\n".join(SENTENCES) + "\n")
+        translate(run, Path("in.txt"), Path("out.txt"))
+        lines = Path("out.txt").read_text().split("\n")
+        assert len(lines) == len(SENTENCES) + 1
+        assert lines[1] == lines[3] == lines[5] == ""
+
+    @pytest.mark.parametrize(
+        ("raw", "num_lines"),
+        [
+            (b"", 0),
+            (b"\n", 1),
+            (b"One.", 1),
+            (b"One.\r\nTwo.\r\n", 2),
+            ("\ufeffOne.\nTwo \u2028 three \x85 four.\n".encode(), 2),
+            (b"One.\rStill one.\x0c\x0b\x1c\n", 1),
+        ],
+    )
+    def test_counts_lines_as_unix_does(self, run: Path, raw: bytes, num_lines: int) -> None:
+        Path("in.txt").write_bytes(raw)
+        translate(run, Path("in.txt"), Path("out.txt"))
+        assert Path("out.txt").read_bytes().count(b"\n") == num_lines
+        assert len(Path("out.txt").read_text().splitlines()) == num_lines
+
+    def test_gives_the_n_best_with_scores(self, run: Path) -> None:
+        Path("in.txt").write_text("\n".join(SENTENCES[:3]) + "\n")
+        translate(run, Path("in.txt"), Path("out.txt"), n_best=3)
+        rows = [line.split("\t") for line in Path("out.txt").read_text().splitlines()]
+        assert [number for number, *_ in rows] == ["1"] * 3 + ["2"] + ["3"] * 3
+        scores = [float(score) for _, score, _ in rows]
+        assert scores[:3] == sorted(scores[:3], reverse=True)
+        translate(run, Path("in.txt"), Path("best.txt"))
+        assert Path("best.txt").read_text().splitlines() == [rows[0][2], "", rows[4][2]]
+
+    def test_refuses_more_than_the_beam_holds(self, run: Path) -> None:
+        Path("in.txt").write_text("One.\n")
+        with pytest.raises(ConfigError) as caught:
+            translate(run, Path("in.txt"), Path("out.txt"), n_best=4)
+        assert str(caught.value) == (
+            "A beam of decoding.beam_size 3 gives 1 to 3 translations of a sentence, not 4."
+        )
+
+    def test_warns_of_what_was_not_read(self, run: Path, capsys: Said) -> None:
+        Path("in.txt").write_text("No.\n" + "Yes, please. " * 40 + "\n")
+        translate(run, Path("in.txt"), Path("out.txt"))
+        said = capsys.readouterr().err
+        assert said.startswith("Warning: line 2 is too long; its last ")
+        assert said.count("\n") == 1
+        assert Path("out.txt").read_text().count("\n") == 2
+
+    def test_into_the_file_it_reads_destroys_nothing(self, run: Path) -> None:
+        path = Path("in.txt")
+        path.write_text("One.\nTwo.\n")
+        try:
+            translate(run, path, path)
+        except ConfigError:
+            assert path.read_text() == "One.\nTwo.\n"
+        else:
+            assert path.read_text().count("\n") == 2
+
+    def test_that_cannot_begin_leaves_the_output_as_it_was(self, run: Path) -> None:
+        Path("out.txt").write_text("mine\n")
+        with pytest.raises(translator.errors.UserError):
+            translate(run, Path("gone.txt"), Path("out.txt"))
+        assert Path("out.txt").read_text() == "mine\n"
+
+    def test_talks_with_a_person(
+        self, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+    ) -> None:
+        lines = iter(["Yes.", ""])
+
+        def answer(_: str) -> str:
+            try:
+                return next(lines)
+            except StopIteration:
+                raise EOFError from None
+
+        monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+        monkeypatch.setattr("builtins.input", answer)
+        sys.stdout.reconfigure = lambda **_: None  # type: ignore[union-attr]
+        translate(run)
+        said = capsys.readouterr()
+        assert said.out.count("\n") == 2
+        assert "Type a sentence and press Enter" in said.err
+
+    def test_is_three_lines_of_python(self, run: Path) -> None:
+        found = translator.Translator.load(run).translate(SENTENCES)
+        Path("in.txt").write_text("\n".join(SENTENCES) + "\n")
+        translator.translate(run, Path("in.txt"), Path("out.txt"))
+        assert found == Path("out.txt").read_text().split("\n")[:-1]
+
+
+class TestEvaluating:
+    def test_scores_the_test_split_and_keeps_all_that_made_the_score(
+        self, run: Path, capsys: Said
+    ) -> None:
+        found = evaluate(run)
+        said = capsys.readouterr().out
+        assert [score.name for score in found] == ["BLEU", "chrF2", "TER"]
+        assert said == "".join(f"{score}\n" for score in found)
+        assert all("version:" in line for line in said.splitlines())
+        report = json.loads((run / "results/test.json").read_text())
+        assert [row["value"] for row in report["scores"]] == [score.value for score in found]
+        assert report["weights"]["step"] in (10, 20)
+        assert report["decoding"]["beam_size"] == 3
+        assert (run / "results/test.txt").read_text().count("\n") == 5
+
+    def test_of_files_is_that_of_the_split(self, run: Path) -> None:
+        split = evaluate(run, split="validation")
+        assert evaluate(run, source=Path("validation.en"), target=Path("validation.de")) == split
+
+    def test_of_what_validation_wrote_is_what_validation_said(self, run: Path) -> None:
+        """Validation decodes and scores with the very code of eval."""
+        rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        best = [row for row in rows if row.get("best")][-1]
+        evaluate(run, split="validation")
+        written = (run / f"validation/step-{best['step']:08}.txt").read_text()
+        assert (run / "results/validation.txt").read_text() == written
+
+    def test_of_finished_hypotheses_translates_nothing(self, run: Path) -> None:
+        (run / "best.safetensors").unlink()
+        found = evaluate(run, hypotheses=Path("test.de"))
+        assert found[0].value == 100
+        assert (run / "results/test.txt").read_text() == Path("test.de").read_text()
+
+    def test_of_hypotheses_against_a_file(self, run: Path) -> None:
+        found = evaluate(run, target=Path("validation.de"), hypotheses=Path("test.de"))
+        assert found[0].value < 100
+
+    def test_takes_other_settings(self, run: Path) -> None:
+        evaluate(run, overrides=["decoding.beam_size=1", "evaluation.lowercase=true"])
+        report = json.loads((run / "results/test.json").read_text())
+        assert report["decoding"]["beam_size"] == 1
+        assert "case:lc" in report["scores"][0]["signature"]
+
+
+class TestAsACommand:
+    def test_translate_reads_and_writes_lines_and_says_nothing_else(
+        self, run: Path, command: Command
+    ) -> None:
+        said = command(
+            "translate", str(run), stdin="\n".join(SENTENCES) + "\n", KERAS_BACKEND="jax"
+        )
+        assert said.returncode == 0
+        assert said.stderr == ""
+        assert said.stdout.count("\n") == len(SENTENCES)
+        assert said.stdout.split("\n")[:-1] == translator.Translator.load(run).translate(SENTENCES)
+
+    def test_a_full_device_is_one_sentence(self, run: Path, command: Command) -> None:
+        said = command("translate", str(run), "-o", "/dev/full", stdin="Yes.\n")
+        assert said.returncode == 2
+        assert said.stderr.startswith("Error: ") and said.stderr.count("\n") == 1
+        assert "No space left on device" in said.stderr
+
+    def test_a_full_device_as_standard_output_is_one_sentence(
+        self, run: Path, workplace: Path
+    ) -> None:
+        with open("/dev/full", "w") as full:
+            said = subprocess.run(
+                [sys.executable, "-m", "translator", "translate", str(run)],
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                input="Yes.\n",
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        assert said.stderr.startswith("Error: ")
+        assert said.stderr.endswith("No space left on device.\n")
+        assert said.stderr.count("\n") == 1
+        assert said.returncode == 2
+
+    def test_ctrl_c_while_it_waits_is_no_traceback(self, run: Path, workplace: Path) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "translator", "translate", str(run)],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        time.sleep(8)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "Traceback" not in said
+
+
+def test_a_run_that_is_renamed_still_translates(run: Path) -> None:
+    os.rename("runs", "old")
+    assert len(translator.Translator.load("old/c").translate(["Yes."])) == 1
+
+
+def test_weights_of_another_version_are_refused(run: Path) -> None:
+    arrays, facts = load_arrays(run / "best.safetensors")
+    save_arrays(run / "best.safetensors", dict(list(arrays.items())[1:]), **facts)
+    with pytest.raises(RunError, match=r"does not fit this model: .* is absent there and"):
+        translator.Translator.load(run)
+
+
+def test_standard_input_is_read_as_bytes(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    class Piped(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return False
+
+    monkeypatch.setattr(sys, "stdin", Piped(io.BytesIO("Ja \u2028 ja.\nNo.".encode())))
+    sys.stdout.reconfigure = lambda **_: None  # type: ignore[union-attr]
+    translate(run)
+    assert capsys.readouterr().out.count("\n") == 2

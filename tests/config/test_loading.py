@@ -1,0 +1,333 @@
+"""YAML becomes a Config by the rules of YAML 1.2, and each mistake becomes one sentence."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from translator.config import Config, differences, load_config, override, save_config
+from translator.errors import ConfigError
+
+BASE = """\
+data:
+  source_language: en
+  target_language: no
+  train: {tsv: train.tsv}
+  validation: {tsv: validation.tsv}
+training: {max_steps: 5}
+"""
+
+Load = Callable[..., Config]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Loads BASE with some lines added from line 7 on."""
+
+    def load_with(more: str = "", overrides: tuple[str, ...] = (), base: str = BASE) -> Config:
+        path = tmp_path / "c.yaml"
+        path.write_text(base + more, encoding="utf-8")
+        return load_config(path, overrides)
+
+    return load_with
+
+
+@pytest.fixture
+def refused(load: Load, tmp_path: Path) -> Callable[..., str]:
+    """What is said of BASE with some lines added, without the name of the folder."""
+
+    def message(more: str = "", overrides: tuple[str, ...] = (), base: str = BASE) -> str:
+        with pytest.raises(ConfigError) as caught:
+            load(more, overrides, base)
+        return str(caught.value).replace(f"{tmp_path}/", "")
+
+    return message
+
+
+def test_norwegian_is_a_language_and_not_false(load: Load) -> None:
+    assert load().data.target_language == "no"
+
+
+@pytest.mark.parametrize(
+    ("written", "value"), [("5e-3", 0.005), ("1e1", 10.0), (".5", 0.5), ("2", 2.0), ("1_0", None)]
+)
+def test_numbers_are_those_of_yaml_1_2(load: Load, written: str, value: float | None) -> None:
+    more = f"decoding: {{length_penalty: {written}}}"
+    if value is None:
+        with pytest.raises(ConfigError):
+            load(more)
+    else:
+        assert load(more).decoding.length_penalty == value
+
+
+@pytest.mark.parametrize("written", ["yes", "on", "No", "'true'"])
+def test_only_true_and_false_are_truth(refused: Callable[..., str], written: str) -> None:
+    assert refused(f"tokenizer: {{joint: {written}}}").startswith(
+        "c.yaml, line 7: tokenizer.joint should be a valid boolean, not "
+    )
+
+
+def test_a_leading_zero_does_not_make_a_number_octal(load: Load) -> None:
+    assert load("model: {num_layers: 010}").model.num_layers == 10
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_key(load: Load) -> None:
+    assert load(base="\ufeff" + BASE) == load()
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (
+            "model: {num_layer: 3}",
+            "c.yaml, line 7: there is no key model.num_layer; did you mean model.num_layers?",
+        ),
+        ("modle: {num_layers: 3}", "c.yaml, line 7: there is no key modle; did you mean model?"),
+        (
+            "beam_size: 3",
+            "c.yaml, line 7: there is no key beam_size; did you mean decoding.beam_size?",
+        ),
+        (
+            "evaluation:\n  zzz: 1",
+            "c.yaml, line 8: there is no key evaluation.zzz; evaluation may hold tokenize, "
+            "lowercase.",
+        ),
+        (
+            "model: {num_layers: three}",
+            "c.yaml, line 7: model.num_layers should be a valid integer, not 'three'.",
+        ),
+        (
+            "model:\n  num_layers: 3.0",
+            "c.yaml, line 8: model.num_layers should be a valid integer, not 3.0.",
+        ),
+        (
+            "model: {num_layers: 0}",
+            "c.yaml, line 7: model.num_layers should be greater than or equal to 1, not 0.",
+        ),
+        (
+            "tokenizer: {vocabulary_size: tiny}",
+            "c.yaml, line 7: tokenizer.vocabulary_size should be 'auto' or a valid integer, not "
+            "'tiny'.",
+        ),
+        (
+            "tokenizer: {vocabulary_size: 3}",
+            "c.yaml, line 7: tokenizer.vocabulary_size should be 'auto' or greater than or equal "
+            "to 16, not 3.",
+        ),
+        (
+            "model: {share_embeddings: some}",
+            "c.yaml, line 7: model.share_embeddings should be 'all', 'target' or 'none', not "
+            "'some'.",
+        ),
+        (
+            "model: {num_heads: 7}",
+            "c.yaml, line 7: model.num_heads (7) must divide model.model_dim (512).",
+        ),
+        (
+            "model: {num_layers: 1, num_layers: 2}",
+            "c.yaml, line 7: model.num_layers stands here for the second time (first on line 7); "
+            "keep one of them.",
+        ),
+        (
+            "training: {max_steps: 6}",
+            "c.yaml, line 7: training stands here for the second time (first on line 6); keep one "
+            "of them.",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_line_key_and_way_out(
+    refused: Callable[..., str], more: str, sentence: str
+) -> None:
+    assert refused(more) == sentence
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ("model: !!python/object/apply:os.system [echo]", "tag"),
+        ("model: !mine {num_layers: 2}", "tag"),
+        ("model: {num_layers: !!python/name:os.system }", "tag"),
+        ("model: {num_layers: !!int '3'}", "tag"),
+        ("model: {num_layers: !!int abc}", "tag"),
+        ("model: {dropout_rate: !!float abc}", "tag"),
+        ("tokenizer: {joint: !!bool maybe}", "tag"),
+        ("model: {kind: !!timestamp today}", "tag"),
+        ("model: &a {num_layers: 2}\ndecoding: *a", "aliases are not allowed"),
+        ("<<: {model: {}}", "there is no key <<"),
+        ("model: [", "not valid YAML"),
+        ("--- {}", "another document"),
+        ("x: \x07", "not valid YAML"),
+        ("x: " + "[" * 5000, "nested too deeply"),
+        ("model: {num_layers: " + "1" * 5000 + "}", "number"),
+    ],
+    ids=lambda text: text[:48] if ":" in text else "",
+)
+def test_a_configuration_is_data_and_nothing_else(
+    refused: Callable[..., str], more: str, reason: str
+) -> None:
+    message = refused(more)
+    assert message.startswith("c.yaml") and reason in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "c.yaml: a configuration starts with sections, such as 'data:'."),
+        ("- data", "c.yaml: a configuration starts with sections, such as 'data:'."),
+        ("data: {}", "c.yaml, line 1: the key data.source_language is missing."),
+        (BASE.replace("training: {max_steps: 5}", ""), "c.yaml: the key training is missing."),
+        (
+            BASE.replace("{tsv: train.tsv}", "{source: a}"),
+            "c.yaml, line 4: the key data.train.target is missing.",
+        ),
+        (
+            BASE.replace("{tsv: train.tsv}", "{tsv: 5}"),
+            "c.yaml, line 4: data.train.tsv should be a valid string or a valid list, not 5.",
+        ),
+        (
+            BASE.replace("{tsv: train.tsv}", "train"),
+            "c.yaml, line 1: data.train must name files ({source: …, target: …} or {tsv: …}), "
+            "unless data.dataset names a TensorFlow Datasets set.",
+        ),
+        (
+            BASE.replace("max_steps: 5", "seed: 5"),
+            "c.yaml, line 6: training needs an end: set max_steps, max_epochs, max_minutes or "
+            "patience.",
+        ),
+    ],
+)
+def test_what_is_missing_or_of_the_wrong_kind_is_named(
+    refused: Callable[..., str], text: str, sentence: str
+) -> None:
+    assert refused(base=text) == sentence
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"c\.yaml: .*No such file or directory\.$"):
+        load_config(tmp_path / "c.yaml")
+
+
+def test_bytes_that_are_no_text_are_no_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not UTF-8 text"):
+        load_config(path)
+
+
+class TestOverrides:
+    def test_are_read_like_the_file(self, load: Load) -> None:
+        config = load(
+            overrides=(
+                "training.optimizer.learning_rate=5e-3",
+                "data.source_language=no",
+                "tokenizer.joint=false",
+                "model.share_embeddings=none",
+                "training.patience=null",
+                "data.train={source: [a, b], target: c}",
+                "model.num_layers=4",
+            )
+        )
+        assert config.training.optimizer.learning_rate == 0.005
+        assert config.data.source_language == "no"
+        assert config.tokenizer.joint is False
+        assert config.model.num_layers == 4
+        assert config.model_dump()["data"]["train"] == {"source": ["a", "b"], "target": "c"}
+
+    def test_the_last_one_wins(self, load: Load) -> None:
+        assert load(overrides=("training.seed=4", "training.seed=5")).training.seed == 5
+
+    @pytest.mark.parametrize(
+        ("text", "sentence"),
+        [
+            (
+                "model.num_layer=4",
+                "--set model.num_layer: there is no key model.num_layer; did you mean "
+                "model.num_layers?",
+            ),
+            (
+                "model.num_layers=four",
+                "--set model.num_layers: model.num_layers should be a valid integer, not 'four'.",
+            ),
+            ("model.num_layers", "--set model.num_layers: write it as section.key=value."),
+            ("=4", "--set =4: write it as section.key=value."),
+            ("data.train.tsv.x=4", "--set data.train.tsv.x=4: tsv holds a value, not keys."),
+            (
+                "training.averaging.kind=emma",
+                "--set training.averaging.kind: training.averaging.kind should be 'none', 'last', "
+                "'best' or 'ema', not 'emma'.",
+            ),
+        ],
+    )
+    def test_that_are_wrong_are_named(
+        self, refused: Callable[..., str], text: str, sentence: str
+    ) -> None:
+        assert refused(overrides=(text,)) == sentence
+
+    def test_run_nothing(self, refused: Callable[..., str]) -> None:
+        message = refused(overrides=("model.num_layers=!!python/object/apply:os.getpid []",))
+        assert "tag" in message
+
+    def test_apply_to_a_config_too_and_leave_it_as_it_was(self, load: Load) -> None:
+        config = load()
+        assert override(config, ["decoding.beam_size=1"]).decoding.beam_size == 1
+        assert config.decoding.beam_size == 5
+        with pytest.raises(ConfigError, match=r"^--set: .*beam_size"):
+            override(config, ["decoding.beam_size=0"])
+
+
+class TestFolders:
+    def test_are_relative_to_the_file(self, load: Load, tmp_path: Path) -> None:
+        assert load().data.folder == str(tmp_path)
+        base = BASE.replace("data:", "data:\n  folder: texts\n  dataset_folder: sets")
+        assert load(base=base).data.folder == str(tmp_path / "texts")
+        assert load(base=base).data.dataset_folder == str(tmp_path / "sets")
+
+    def test_in_an_override_are_relative_to_where_one_is(
+        self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "here").mkdir()
+        monkeypatch.chdir(tmp_path / "here")
+        assert load(overrides=("data.folder=texts",)).data.folder == str(tmp_path / "here/texts")
+
+    def test_may_start_at_home(
+        self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        base = BASE.replace("data:", "data:\n  folder: ~/texts")
+        assert load(base=base).data.folder == str(tmp_path / "home/texts")
+
+    def test_do_not_move_with_a_saved_config(self, load: Load, tmp_path: Path) -> None:
+        (tmp_path / "run").mkdir()
+        config = load()
+        save_config(config, tmp_path / "run/config.yaml")
+        assert load_config(tmp_path / "run/config.yaml").data.folder == config.data.folder
+
+
+def test_what_is_saved_is_what_is_loaded(load: Load, tmp_path: Path) -> None:
+    config = load(
+        "tokenizer: {sampling_alpha: 0.1}",
+        ("training.optimizer.epsilon=1e-9", "data.test={source: ä, target: b}"),
+    )
+    save_config(config, tmp_path / "saved.yaml")
+    assert load_config(tmp_path / "saved.yaml") == config
+
+
+def test_what_is_saved_says_every_default(load: Load, tmp_path: Path) -> None:
+    save_config(load(), tmp_path / "saved.yaml")
+    text = (tmp_path / "saved.yaml").read_text()
+    assert "  beta_2: 0.98\n" in text and "  lowercase: false\n" in text
+
+
+def test_differences_are_dotted_keys_with_both_values(load: Load) -> None:
+    one, other = load(), load(overrides=("training.averaging.count=3", "data.test={tsv: t}"))
+    assert list(differences(one, one)) == []
+    assert sorted(differences(one, other)) == [
+        ("data.test", None, {"tsv": "t"}),
+        ("training.averaging.count", 5, 3),
+    ]
+
+
+def test_a_config_cannot_be_changed(load: Load) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load().training.seed = 2

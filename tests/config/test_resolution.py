@@ -1,0 +1,82 @@
+"""`auto` becomes a value, by rules one can check in the head."""
+
+import pytest
+
+from translator.config import Config, CorpusStatistics, Machine, resolve
+from translator.config.resolution import auto_vocabulary_size
+
+
+def config(**sections: object) -> Config:
+    data = {
+        "source_language": "en",
+        "target_language": "de",
+        "train": {"tsv": "a"},
+        "validation": {"tsv": "b"},
+    }
+    return Config.model_validate({"data": data, "training": {"max_steps": 1}} | sections)
+
+
+def resolved(config: Config, num_pairs: int = 10_000, speedup: float = 1.0) -> Config:
+    return resolve(config, CorpusStatistics(num_pairs), Machine(speedup))
+
+
+@pytest.mark.parametrize(
+    ("num_pairs", "size"),
+    [
+        (1, 1_000),
+        (625, 1_000),
+        (10_000, 4_000),
+        (250_000, 20_000),
+        (640_000, 32_000),
+        (10**8, 32_000),
+    ],
+)
+def test_the_vocabulary_grows_with_the_root_of_the_corpus(num_pairs: int, size: int) -> None:
+    assert auto_vocabulary_size(num_pairs) == size
+    assert resolved(config(), num_pairs).tokenizer.vocabulary_size == size
+
+
+@pytest.mark.parametrize(("speedup", "precision"), [(1.0, "float32"), (1.5, "bfloat16")])
+def test_the_faster_precision_is_taken(speedup: float, precision: str) -> None:
+    result = resolved(config(decoding={"precision": "auto"}), speedup=speedup)
+    assert result.training.precision == precision
+    assert result.decoding.precision == precision
+
+
+def test_the_decoder_is_as_deep_as_the_encoder_unless_told() -> None:
+    assert resolved(config(model={"num_layers": 3})).model.num_decoder_layers == 3
+    depths = {"num_layers": 3, "num_decoder_layers": 1}
+    assert resolved(config(model=depths)).model.num_decoder_layers == 1
+
+
+def test_what_was_given_stays() -> None:
+    given = config(
+        tokenizer={"vocabulary_size": 77},
+        training={"max_steps": 1, "precision": "bfloat16"},
+        decoding={"precision": "float32"},
+    )
+    result = resolved(given, speedup=0.5)
+    assert result.tokenizer.vocabulary_size == 77
+    assert result.training.precision == "bfloat16"
+    assert result.decoding.precision == "float32"
+
+
+def test_resolving_is_pure_and_done_once() -> None:
+    given = config()
+    before = given.model_dump()
+    once = resolved(given)
+    assert given.model_dump() == before
+    assert resolved(given) == once
+    assert resolved(once, num_pairs=5, speedup=9.0) == once
+
+
+def test_nothing_stays_auto_but_what_means_a_language() -> None:
+    def autos(values: dict[str, object], path: str = "") -> list[str]:
+        found = []
+        for key, value in values.items():
+            found += autos(value, f"{path}{key}.") if isinstance(value, dict) else []
+            found += [path + key] if value == "auto" else []
+        return found
+
+    everything_auto = config(decoding={"precision": "auto"})
+    assert autos(resolved(everything_auto).model_dump()) == ["evaluation.tokenize"]

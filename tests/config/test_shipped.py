@@ -1,0 +1,107 @@
+"""The JSON Schema and the configurations in configs/ are true, and every key is explained."""
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from translator.config import load_config
+from translator.config.loading import parse_yaml
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = ROOT / "translator/config/schema.json"
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.name))
+
+
+def generated_schema() -> str:
+    spec = importlib.util.spec_from_file_location("make_schema", ROOT / "scripts/make_schema.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return str(module.schema())
+
+
+def validator() -> Any:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    return jsonschema.Draft202012Validator(schema)
+
+
+def test_there_are_configurations() -> None:
+    assert CONFIGS
+
+
+def test_the_schema_is_the_one_that_the_code_gives() -> None:
+    assert SCHEMA.read_text(encoding="utf-8") == generated_schema()
+
+
+@each_config
+def test_a_configuration_loads(path: Path) -> None:
+    load_config(path)
+
+
+@each_config
+def test_a_configuration_fits_the_schema(path: Path) -> None:
+    values, _ = parse_yaml(path.read_text(encoding="utf-8"), path.name)
+    validator().validate(values)
+
+
+@each_config
+def test_a_configuration_tells_editors_its_schema(path: Path) -> None:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    place = first.removeprefix("# yaml-language-server: $schema=")
+    assert (path.parent / place).resolve() == SCHEMA
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"modle": {}},
+        {"model": {"num_layer": 3}},
+        {"model": {"num_layers": "three"}},
+        {"tokenizer": {"vocabulary_size": 3}},
+        {"training": {"max_steps": 0}},
+        {"decoding": {"precision": "half"}},
+    ],
+    ids=str,
+)
+def test_the_schema_refuses_what_loading_refuses(wrong: dict[str, object]) -> None:
+    values, _ = parse_yaml(CONFIGS[0].read_text(encoding="utf-8"), "config")
+    validator().validate(values)
+    assert not validator().is_valid(values | wrong)
+
+
+@each_config
+def test_every_key_is_explained_where_it_stands(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    bare = [
+        f"{path.name}, line {line}: {key}"
+        for key, line in keys(path)
+        if not has_comment(lines[line - 1]) and not lines[line - 2].lstrip().startswith("#")
+    ]
+    assert bare == []
+
+
+def keys(path: Path) -> Iterator[tuple[str, int]]:
+    """Every key that holds a value, with its line; a flow mapping `{…}` is a value."""
+
+    def walk(node: yaml.Node, parents: str) -> Iterator[tuple[str, int]]:
+        for key, value in node.value:
+            if isinstance(value, yaml.MappingNode) and not value.flow_style:
+                yield from walk(value, f"{parents}{key.value}.")
+            else:
+                yield parents + key.value, key.start_mark.line + 1
+
+    top = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
+    assert top is not None
+    yield from walk(top, "")
+
+
+def has_comment(line: str) -> bool:
+    return bool(line.partition(" # ")[2].strip())

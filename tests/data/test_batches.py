@@ -1,0 +1,187 @@
+"""The batch of a step depends on store, seed and step, and on nothing else."""
+
+import numpy as np
+import pytest
+
+from translator.config.schema import TokenizerConfig
+from translator.data.batches import Batch, Plan, batch, pad, pad_rows
+from translator.data.corpus import Pair
+from translator.data.store import Store, open_store
+from translator.data.tokenizer import Sampling, Tokenizer, train_tokenizer
+
+BUDGET = 64
+LENGTHS = np.random.default_rng(5).integers(2, 40, size=300)
+
+
+def epoch(plan: Plan, number: int) -> list[list[int]]:
+    first = number * plan.batches_per_epoch
+    return [plan.rows(first + i).tolist() for i in range(plan.batches_per_epoch)]
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return Plan(LENGTHS, BUDGET, seed=1)
+
+
+class TestAPlan:
+    @pytest.mark.parametrize("number", [0, 1, 7])
+    def test_has_every_pair_exactly_once_an_epoch(self, plan: Plan, number: int) -> None:
+        rows = [row for batch in epoch(plan, number) for row in batch]
+        assert sorted(rows) == list(range(300))
+
+    def test_has_no_empty_batch(self, plan: Plan) -> None:
+        assert all(epoch(plan, 0))
+
+    @pytest.mark.parametrize("budget", [40, BUDGET, 1000, 10**6])
+    def test_keeps_the_budget_in_pieces(self, budget: int) -> None:
+        plan = Plan(LENGTHS, budget, seed=1)
+        sizes = [len(rows) * LENGTHS[rows].max() for rows in epoch(plan, 0)]
+        assert max(sizes) <= budget
+
+    def test_fills_most_of_the_budget(self) -> None:
+        lengths = np.repeat(LENGTHS, 20)
+        plan = Plan(lengths, 1024, seed=1)
+        assert lengths.sum() / (1024 * plan.batches_per_epoch) > 0.85
+
+    def test_gives_a_pair_longer_than_the_budget_a_batch_of_its_own(self) -> None:
+        plan = Plan(np.array([3, 90, 80, 3]), BUDGET, seed=1)
+        assert sorted(map(sorted, epoch(plan, 0))) == [[0, 3], [1], [2]]
+
+    def test_pads_little(self, plan: Plan) -> None:
+        padded = sum(len(rows) * LENGTHS[rows].max() for rows in epoch(plan, 0))
+        assert LENGTHS.sum() / padded > 0.9
+
+    def test_shuffles_every_epoch_anew(self, plan: Plan) -> None:
+        first, second = epoch(plan, 0), epoch(plan, 1)
+        assert first != second
+        assert {frozenset(rows) for rows in first} != {frozenset(rows) for rows in second}
+
+    def test_does_not_go_from_short_to_long(self, plan: Plan) -> None:
+        longest = [LENGTHS[rows].max() for rows in epoch(plan, 0)]
+        assert longest != sorted(longest)
+
+    def test_is_another_with_another_seed(self, plan: Plan) -> None:
+        assert epoch(plan, 0) != epoch(Plan(LENGTHS, BUDGET, seed=2), 0)
+
+    def test_knows_any_step_without_those_before(self, plan: Plan) -> None:
+        steps = [10**6, 3, 10**6 + 1, 0, 2 * plan.batches_per_epoch, 3]
+        asked = [plan.rows(step).tolist() for step in steps]
+        for step, rows in reversed(list(zip(steps, asked, strict=True))):
+            assert Plan(LENGTHS, BUDGET, seed=1).rows(step).tolist() == rows
+
+    def test_keeps_nothing_of_epochs_gone_by(self, plan: Plan) -> None:
+        first = epoch(plan, 0)
+        for number in range(50):
+            plan.rows(number * plan.batches_per_epoch)
+        assert epoch(plan, 0) == first
+
+    def test_of_one_pair_repeats_it(self) -> None:
+        plan = Plan(np.array([5]), BUDGET, seed=1)
+        assert plan.batches_per_epoch == 1
+        assert [plan.rows(step).tolist() for step in range(3)] == [[0]] * 3
+
+
+WORDS = ["the", "station", "is", "near", "a", "hotel", "and", "Anna", "reads", "one", "book"]
+PAIRS = [Pair(" ".join(WORDS), " ".join(reversed(WORDS)))] + [
+    Pair(" ".join(WORDS[i % 5 : i % 11 + 2]) or "yes", " ".join(WORDS[i % 7 : i % 13 + 3]) or "no")
+    for i in range(60)
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    config = TokenizerConfig(vocabulary_size=300, joint=False)
+    return train_tokenizer(config, lambda: PAIRS, 1, lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def store(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder = tmp_path_factory.mktemp("store") / "s"
+    return open_store(folder, lambda: PAIRS, tokenizer, max_length=90, keep_text=True)
+
+
+@pytest.fixture
+def store_plan(store: Store) -> Plan:
+    return Plan(np.maximum(store.source.lengths, store.target.lengths) + 1, 256, seed=3)
+
+
+def rows_of(array: np.ndarray) -> list[list[int]]:
+    return [[i for i in row if i != 0] for row in array.tolist()]
+
+
+def sampling(seed: int) -> Sampling:
+    return Sampling("unigram", 0.2, seed, max_length=99)
+
+
+class TestABatch:
+    def test_holds_the_pairs_of_its_step(
+        self, store: Store, tokenizer: Tokenizer, store_plan: Plan
+    ) -> None:
+        [whole] = batch(store, tokenizer, store_plan, 4)
+        rows = store_plan.rows(4)
+        assert rows_of(whole.source) == [[*store.source.ids(row), 3] for row in rows]
+        assert rows_of(whole.labels) == [[*store.target.ids(row), 3] for row in rows]
+        assert rows_of(whole.target) == [[2, *store.target.ids(row)] for row in rows]
+
+    def test_keeps_the_budget(self, store: Store, tokenizer: Tokenizer, store_plan: Plan) -> None:
+        for step in range(store_plan.batches_per_epoch):
+            [whole] = batch(store, tokenizer, store_plan, step)
+            assert max(whole.source.size, whole.target.size) <= 256
+
+    @pytest.mark.parametrize("num_shards", [2, 3, 100])
+    @pytest.mark.parametrize("sampled", [False, True])
+    def test_is_its_shards_one_after_the_other(
+        self,
+        store: Store,
+        tokenizer: Tokenizer,
+        store_plan: Plan,
+        num_shards: int,
+        sampled: bool,
+    ) -> None:
+        drawn = sampling(9) if sampled else None
+        [whole] = batch(store, tokenizer, store_plan, 4, 1, drawn)
+        shards = batch(store, tokenizer, store_plan, 4, num_shards, drawn)
+        assert len(shards) == min(num_shards, len(whole.source))
+        sizes = [len(shard.source) for shard in shards]
+        assert max(sizes) - min(sizes) <= 1
+        for name in Batch._fields:
+            joined = [row for shard in shards for row in rows_of(getattr(shard, name))]
+            assert joined == rows_of(getattr(whole, name))
+        assert sum(s.num_target_tokens for s in shards) == whole.num_target_tokens
+
+    def test_with_sampling_is_decided_by_seed_and_step(
+        self, store: Store, tokenizer: Tokenizer, store_plan: Plan
+    ) -> None:
+        def drawn(step: int, seed: int) -> list[list[list[int]]]:
+            [found] = batch(store, tokenizer, store_plan, step, 1, sampling(seed))
+            return [rows_of(array) for array in found]
+
+        first = drawn(4, 1)
+        drawn(5, 1)
+        assert drawn(4, 1) == first
+        assert drawn(4, 2) != first
+
+    def test_with_sampling_says_the_same_text(
+        self, store: Store, tokenizer: Tokenizer, store_plan: Plan
+    ) -> None:
+        [found] = batch(store, tokenizer, store_plan, 4, 1, sampling(1))
+        texts = [store.source.text(row) for row in store_plan.rows(4)]
+        assert tokenizer.source.decode([row[:-1] for row in rows_of(found.source)]) == texts
+
+    def test_is_segmented_anew_at_every_step(self, store: Store, tokenizer: Tokenizer) -> None:
+        plan = Plan(np.array([30]), 256, seed=3)  # of the first pair, again and again
+        drawn = [batch(store, tokenizer, plan, step, 1, sampling(1))[0] for step in range(9)]
+        assert len({str(rows_of(found.source)) for found in drawn}) > 1
+
+
+def test_padding_comes_after_the_end() -> None:
+    small = pad([np.array([7]), np.array([7, 8, 9])], [np.array([5, 6]), np.array([], int)])
+    assert small.source.tolist() == [[7, 3, 0, 0], [7, 8, 9, 3]]
+    assert small.target.tolist() == [[2, 5, 6], [2, 0, 0]]
+    assert small.labels.tolist() == [[5, 6, 3], [3, 0, 0]]
+    assert small.source.dtype == np.int32
+    assert small.num_target_tokens == 4
+
+
+def test_one_empty_row_is_a_row() -> None:
+    assert pad_rows([[]]).shape == (1, 0)

@@ -1,0 +1,211 @@
+"""A store holds what the tokenizer gives, whole or not at all, and is known by what made it."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from translator.config.schema import DataConfig, TokenizerConfig, TsvFiles
+from translator.data.corpus import Pair, fingerprint
+from translator.data.store import CHUNK, Store, open_store, store_key
+from translator.data.tokenizer import Tokenizer, train_tokenizer
+from translator.errors import DataError
+
+PAIRS = [
+    Pair("Good morning, Anna.", "Guten Morgen, Anna."),
+    Pair("I am reading.", "Ich lese."),
+    Pair("", "Allein."),
+    Pair("Alone.", "  "),
+    Pair("Is it cold? " * 20, "Ja."),
+    Pair("No.", "Ist es kalt? " * 20),
+    Pair("Where is the station?", "Wo ist der Bahnhof? \u2028 Dort."),
+]
+SHORT = [PAIRS[0], PAIRS[1], PAIRS[6]]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    config = TokenizerConfig(vocabulary_size=340, joint=False)
+    return train_tokenizer(config, lambda: PAIRS, 1, lambda _: None)
+
+
+def make(
+    folder: Path,
+    tokenizer: Tokenizer,
+    pairs: list[Pair] | Iterator[Pair] = PAIRS,
+    max_length: int | None = 40,
+    keep_text: bool = True,
+) -> Store:
+    return open_store(folder, lambda: pairs, tokenizer, max_length=max_length, keep_text=keep_text)
+
+
+def test_a_store_holds_what_the_tokenizer_gives(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    store = make(tmp_path / "s", tokenizer)
+    assert len(store) == 3
+    for side, vocabulary, texts in zip(
+        (store.source, store.target), tokenizer, zip(*SHORT, strict=True), strict=True
+    ):
+        expected = vocabulary.encode(texts)
+        assert [side.ids(i).tolist() for i in range(3)] == expected
+        assert side.lengths.tolist() == [len(row) for row in expected]
+
+
+def test_a_store_counts_what_it_leaves_out(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    facts = make(tmp_path / "s", tokenizer).facts
+    assert (facts.num_pairs, facts.num_empty, facts.num_long) == (3, 2, 2)
+
+
+def test_a_side_may_be_just_as_long_as_the_limit(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    pair = [PAIRS[0]]
+    length = max(len(v.encode([text])[0]) for v, text in zip(tokenizer, pair[0], strict=True))
+    assert len(make(tmp_path / "fits", tokenizer, pair, max_length=length)) == 1
+    with pytest.raises(DataError, match="No pair is left"):
+        make(tmp_path / "does not", tokenizer, pair, max_length=length - 1)
+
+
+def test_without_a_limit_every_pair_stays_in_its_place(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    store = make(tmp_path / "s", tokenizer, max_length=None)
+    assert list(store.pairs()) == PAIRS
+    assert (store.facts.num_empty, store.facts.num_long) == (0, 0)
+
+
+def test_text_comes_back_as_it_was(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    assert list(make(tmp_path / "s", tokenizer).pairs()) == SHORT
+
+
+def test_a_store_longer_than_a_chunk_keeps_its_order(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    pairs = [Pair(f"{i}", f"{-i}") for i in range(CHUNK + 3)]
+    store = make(tmp_path / "s", tokenizer, iter(pairs))
+    last = len(store) - 1
+    assert store.target.text(last) == str(-last)
+    assert store.source.ids(last).tolist() == tokenizer.source.encode([str(last)])[0]
+
+
+def test_a_store_is_made_once_and_then_opened(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    made = make(tmp_path / "s", tokenizer)
+
+    def unread() -> Iterator[Pair]:
+        raise AssertionError("the corpus was read again")
+
+    opened = open_store(tmp_path / "s", unread, tokenizer, max_length=40, keep_text=True)
+    assert opened.facts == made.facts
+
+
+def test_the_arrays_stay_on_disk(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    assert isinstance(make(tmp_path / "s", tokenizer).source.offsets, np.memmap)
+
+
+def test_no_pair_left_is_said_with_the_reasons(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    with pytest.raises(DataError) as caught:
+        make(tmp_path / "s", tokenizer, PAIRS[2:6])
+    assert str(caught.value) == (
+        "No pair is left to train on: 2 have an empty side and 2 a side of more than "
+        "data.max_length 40 pieces."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, DataError, ZeroDivisionError])
+def test_no_half_written_store_survives(
+    tmp_path: Path, tokenizer: Tokenizer, error: type[BaseException]
+) -> None:
+    def breaks_off() -> Iterator[Pair]:
+        yield from SHORT
+        raise error
+
+    with pytest.raises(error):
+        make(tmp_path / "s", tokenizer, breaks_off())
+    assert list(tmp_path.iterdir()) == []
+    assert len(make(tmp_path / "s", tokenizer)) == 3
+
+
+def test_a_full_disk_leaves_nothing_and_a_sentence(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(DataError) as caught:
+        make(tmp_path / "s", tokenizer)
+    assert str(caught.value) == (
+        f"{tmp_path}: cannot write the prepared text: No space left on device. Free some space, or "
+        "set XDG_CACHE_HOME to a folder on another disk."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_made_is_named(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"/file: cannot keep prepared text here: .*\.$"):
+        make(tmp_path / "file/s", tokenizer)
+
+
+class TestTheDigest:
+    def test_is_that_of_the_pieces(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
+        with_text = make(tmp_path / "a", tokenizer).facts.digest
+        without = make(tmp_path / "b", tokenizer, keep_text=False).facts.digest
+        assert with_text == without
+
+    def test_knows_the_order_and_the_pairing(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
+        swapped = [Pair(SHORT[0].source, SHORT[1].target), Pair(SHORT[1].source, SHORT[0].target)]
+        digests = {
+            make(tmp_path / str(i), tokenizer, pairs).facts.digest
+            for i, pairs in enumerate([SHORT[:2], SHORT[1::-1], swapped])
+        }
+        assert len(digests) == 3
+
+    def test_knows_where_a_row_ends(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
+        ids = tokenizer.source.encode(["a b c d"])[0]
+        cut = [tokenizer.source.decode([part])[0] for part in (ids[:4], ids[4:], ids[:2], ids[2:])]
+        one, other = [Pair(cut[0], "x"), Pair(cut[1], "x")], [Pair(cut[2], "x"), Pair(cut[3], "x")]
+        digests = {
+            make(tmp_path / str(i), tokenizer, pairs).facts.digest
+            for i, pairs in enumerate([one, other])
+        }
+        assert len(digests) == 2
+
+
+class TestTheKey:
+    def key(self, tokenizer: Tokenizer, folder: Path, **settings: object) -> str:
+        data = DataConfig(
+            source_language="en",
+            target_language="de",
+            folder=str(folder),
+            train=TsvFiles(tsv="t.tsv"),
+            validation=TsvFiles(tsv="t.tsv"),
+        )
+        return store_key(fingerprint(data, "train"), tokenizer, **settings)
+
+    def test_stays_while_nothing_changes(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
+        (tmp_path / "t.tsv").write_text("a\tb\n")
+        assert self.key(tokenizer, tmp_path) == self.key(tokenizer, tmp_path)
+
+    def test_changes_with_the_file(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
+        file = tmp_path / "t.tsv"
+        keys = set()
+        for text, time in (("a\tb\n", 1), ("a\tbc\n", 1), ("a\tcb\n", 2)):
+            file.write_text(text)
+            os.utime(file, ns=(time, time))
+            keys.add(self.key(tokenizer, tmp_path))
+        assert len(keys) == 3
+
+    def test_changes_with_tokenizer_and_settings(
+        self, tmp_path: Path, tokenizer: Tokenizer
+    ) -> None:
+        (tmp_path / "t.tsv").write_text("a\tb\n")
+        joint = Tokenizer(tokenizer.source, tokenizer.source)
+        keys = {
+            self.key(t, tmp_path, max_length=length, text=text)
+            for t, length, text in itertools.product((tokenizer, joint), (40, None), (True, False))
+        }
+        assert len(keys) == 8
+
+    def test_is_a_plain_name(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
+        (tmp_path / "t.tsv").write_text("a\tb\n")
+        assert self.key(tokenizer, tmp_path).isalnum()

@@ -1,0 +1,376 @@
+"""Files of arrays: whole, checked, never code; and records that go back with their run."""
+
+import hashlib
+import json
+import os
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from translator.errors import RunError
+from translator.models.weights import (
+    FORMAT,
+    Arrays,
+    check_fit,
+    load_arrays,
+    load_facts,
+    save_arrays,
+)
+from translator.runs import RunDirectory
+from translator.training.checkpoint import (
+    Position,
+    load_checkpoint,
+    mean_weights,
+    save_checkpoint,
+)
+from translator.training.loop import Progress, Validation
+from translator.training.records import Records
+
+ARRAYS: Arrays = {
+    "a/kernel": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "b": np.array(7, np.int64),
+    "empty": np.zeros([0, 4], np.float32),
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "x.safetensors"
+    save_arrays(path, ARRAYS, step=3, kept=[[1, 0.5]])
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(RunError) as caught:
+        load_arrays(path)
+    return str(caught.value).replace(f"{path}", "FILE")
+
+
+DAMAGED = (
+    "FILE: this file is damaged (its checksum does not match its contents). Delete it to go on "
+    "from the one before."
+)
+
+
+class TestAFile:
+    def test_comes_back(self, file: Path) -> None:
+        arrays, facts = load_arrays(file)
+        assert arrays.keys() == ARRAYS.keys()
+        for name, array in ARRAYS.items():
+            assert arrays[name].dtype == array.dtype
+            np.testing.assert_array_equal(arrays[name], array)
+        assert facts == load_facts(file) == {"step": 3, "kept": [[1, 0.5]]}
+
+    def test_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+        assert refusal(tmp_path / "gone").startswith("FILE: cannot be read: ")
+
+    def test_of_which_any_byte_is_changed_is_damaged(self, file: Path) -> None:
+        raw = file.read_bytes()
+        for place in {*range(0, len(raw), 7), *range(len(raw) - 8, len(raw))}:
+            file.write_bytes(raw[:place] + bytes([raw[place] ^ 4]) + raw[place + 1 :])
+            with pytest.raises(RunError):
+                load_arrays(file)
+
+    @pytest.mark.parametrize("length", [0, 7, 8, 100, -1])
+    def test_cut_short_is_damaged(self, file: Path, length: int) -> None:
+        file.write_bytes(file.read_bytes()[:length])
+        assert refusal(file) == DAMAGED
+
+    def test_of_another_format_says_which(self, file: Path) -> None:
+        raw = file.read_bytes().replace(FORMAT.encode(), b"translator-9")
+        file.write_bytes(raw)
+        assert refusal(file) == f"FILE: its format is translator-9; this version reads {FORMAT}."
+
+    def test_of_another_program_says_so(self, file: Path) -> None:
+        file.write_bytes(safetensors.numpy.save(ARRAYS))
+        assert refusal(file) == f"FILE: its format is unknown; this version reads {FORMAT}."
+
+    def test_that_is_a_folder_is_refused(self, tmp_path: Path) -> None:
+        assert refusal(tmp_path).startswith("FILE: ")
+
+
+class Bomb:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return os.mkdir, (str(self.path),)
+
+
+class TestAHostileFile:
+    def test_of_pickle_is_refused_and_runs_nothing(self, tmp_path: Path) -> None:
+        mark = tmp_path / "it ran"
+        for content in (
+            pickle.dumps(Bomb(mark)),
+            pickle.dumps({"step": Bomb(mark)}, protocol=0),
+        ):
+            path = tmp_path / "x.safetensors"
+            path.write_bytes(content)
+            assert refusal(path) == DAMAGED
+            with pytest.raises(RunError):
+                load_facts(path)
+        np.save(tmp_path / "y.npy", np.array([Bomb(mark)], object), allow_pickle=True)
+        refusal(tmp_path / "y.npy")
+        assert not mark.exists()
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            {"a": {"dtype": "F32", "shape": [1000, 1000], "data_offsets": [0, 4]}},
+            {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4_000_000_000]}},
+            {"a": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 4]}},
+            {"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}},
+            {"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}},
+            {
+                "a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+                "b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+            },
+            {"a": {"dtype": "O", "shape": [1], "data_offsets": [0, 4]}},
+        ],
+        ids=["shape", "offset", "overflow", "negative", "backwards", "overlap", "object"],
+    )
+    def test_whose_header_lies_is_damaged(self, tmp_path: Path, header: dict[str, Any]) -> None:
+        header["__metadata__"] = {"format": FORMAT, "facts": "{}", "sha256": "0"}
+        assert refusal(self.write(tmp_path, header, bytes(4))) == DAMAGED
+
+    @pytest.mark.parametrize("length", [2**63, 2**40, 10**8])
+    def test_whose_header_is_of_an_impossible_size_is_damaged(
+        self, tmp_path: Path, length: int
+    ) -> None:
+        path = tmp_path / "x.safetensors"
+        path.write_bytes(struct.pack("<Q", length) + b"{}")
+        assert refusal(path) == DAMAGED
+
+    def test_of_a_type_that_numpy_has_not_is_refused(self, tmp_path: Path) -> None:
+        header = {
+            "a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]},
+            "__metadata__": {"format": FORMAT, "facts": "{}", "sha256": "0"},
+        }
+        assert refusal(self.write(tmp_path, header, bytes(4))) == DAMAGED
+
+    @pytest.mark.parametrize(
+        "facts",
+        ["[", "5", "[]", "null", '{"kept": [["../../y", 1]], "step": "../../x"}', '{"step": 1}'],
+    )
+    def test_whose_facts_are_none_is_no_checkpoint(self, tmp_path: Path, facts: str) -> None:
+        run = RunDirectory(tmp_path / "run")
+        run.create()
+        digest = hashlib.sha256(facts.encode()).hexdigest()
+        header = {"__metadata__": {"format": FORMAT, "facts": facts, "sha256": digest}}
+        self.write(tmp_path, header, b"").replace(run.checkpoint(5))
+        with pytest.raises(RunError):
+            load_checkpoint(run)
+
+    @staticmethod
+    def write(folder: Path, header: dict[str, Any], data: bytes) -> Path:
+        raw = json.dumps(header).encode()
+        path = folder / "x.safetensors"
+        path.write_bytes(struct.pack("<Q", len(raw)) + raw + data)
+        return path
+
+
+class TestWriting:
+    @pytest.mark.parametrize("call", ["fsync", "replace"])
+    def test_that_fails_leaves_the_old_file_and_no_other(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch, call: str
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise OSError(28, os.strerror(28))
+
+        monkeypatch.setattr(os if call == "fsync" else Path, call, fail)
+        before = file.read_bytes()
+        with pytest.raises(RunError, match="cannot be written: No space left on device"):
+            save_arrays(file, {"other": np.zeros(9)})
+        assert file.read_bytes() == before
+        assert list(file.parent.iterdir()) == [file]
+
+    def test_is_on_the_disk_before_it_has_its_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "x"
+        calls: list[bool] = []
+        monkeypatch.setattr(os, "fsync", lambda _: calls.append(path.exists()))
+        save_arrays(path, ARRAYS)
+        assert calls == [False, True]  # the file, then the folder that names it
+
+    def test_into_a_folder_that_is_none_is_one_sentence(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(RunError, match=r"/file/x: cannot be written: Not a directory\."):
+            save_arrays(tmp_path / "file/x", ARRAYS)
+
+
+class TestFitting:
+    @pytest.mark.parametrize(
+        ("shapes", "sentence"),
+        [
+            ({"a": (2, 3)}, "o: it does not fit this model: b is 4 there and absent here."),
+            (
+                {"a": (2, 3), "b": (4,), "c": ()},
+                "o: it does not fit this model: c is absent there and a number here.",
+            ),
+            (
+                {"a": (3, 2), "b": (4,)},
+                "o: it does not fit this model: a is 2×3 there and 3×2 here.",
+            ),
+        ],
+    )
+    def test_names_what_does_not(self, shapes: dict[str, tuple[int, ...]], sentence: str) -> None:
+        with pytest.raises(RunError) as caught:
+            check_fit({"a": np.zeros([2, 3]), "b": np.zeros(4)}, shapes, "o")
+        assert str(caught.value) == sentence
+
+    def test_says_nothing_when_all_fits(self) -> None:
+        check_fit(ARRAYS, {name: a.shape for name, a in ARRAYS.items()}, "o")
+
+
+def test_the_mean_is_taken_in_double_precision() -> None:
+    large = np.array([2.0**24], np.float32)
+    parts = [{"w": large}, {"w": np.ones(1, np.float32)}, {"w": np.ones(1, np.float32)}]
+    mean = mean_weights(parts)["w"]
+    assert mean.dtype == np.float32
+    assert mean == np.float32((2.0**24 + 2) / 3)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    run = RunDirectory(tmp_path / "run")
+    run.create()
+    return run
+
+
+class TestACheckpoint:
+    def test_comes_back_with_its_position(self, run: RunDirectory) -> None:
+        position = Position(
+            step=7,
+            seconds=1 / 3,
+            target_tokens=10**12,
+            validated_step=6,
+            best_step=5,
+            best_score=-0.1,
+            stale_validations=1,
+            averaged_step=4,
+            kept=((5, 0.25), (6, -1 / 3)),
+        )
+        for step in (5, 6):
+            save_arrays(run.snapshot(step), ARRAYS)
+        save_checkpoint(run, position, ARRAYS)
+        found = load_checkpoint(run)
+        assert found is not None
+        assert found[0] == position
+        np.testing.assert_array_equal(found[1]["a/kernel"], ARRAYS["a/kernel"])
+
+    def test_of_a_new_run_is_none(self, run: RunDirectory) -> None:
+        assert load_checkpoint(run) is None
+
+    def test_is_the_newest_by_step_and_not_by_name(self, run: RunDirectory) -> None:
+        for step in (99_999_999, 100_000_000):
+            save_checkpoint(run, Position(step=step), ARRAYS)
+        found = load_checkpoint(run)
+        assert found is not None and found[0].step == 100_000_000
+
+    def test_that_is_unfinished_is_none(self, run: RunDirectory) -> None:
+        save_checkpoint(run, Position(step=1), ARRAYS)
+        (run.path / "checkpoints/step-00000002.safetensors.unfinished").write_bytes(b"half")
+        found = load_checkpoint(run)
+        assert found is not None and found[0].step == 1
+
+    def test_that_is_damaged_can_be_deleted_to_go_on_from_the_one_before(
+        self, run: RunDirectory
+    ) -> None:
+        for step in (1, 2, 3):
+            save_checkpoint(run, Position(step=step), ARRAYS)
+        run.checkpoint(3).write_bytes(run.checkpoint(3).read_bytes()[:-1])
+        with pytest.raises(RunError, match="Delete it to go on from the one before"):
+            load_checkpoint(run)
+        run.checkpoint(3).unlink()
+        found = load_checkpoint(run)
+        assert found is not None and found[0].step == 2
+
+    def test_takes_the_place_of_all_but_one_before(self, run: RunDirectory) -> None:
+        for step in (1, 2, 3, 4):
+            save_checkpoint(run, Position(step=step), ARRAYS)
+        assert run.checkpoints() == [run.checkpoint(3), run.checkpoint(4)]
+
+    def test_can_be_written_though_an_old_one_is_damaged(self, run: RunDirectory) -> None:
+        save_checkpoint(run, Position(step=1), ARRAYS)
+        run.checkpoint(1).write_bytes(b"")
+        save_checkpoint(run, Position(step=2), ARRAYS)
+        found = load_checkpoint(run)
+        assert found is not None and found[0].step == 2
+
+
+class TestRecords:
+    def progress(self, step: int, validation: Validation | None = None) -> Progress:
+        steps = range((step - 1) // 50 * 50 + 1, step + 1)
+        position = Position(
+            step=step,
+            validated_step=step if validation else 0,
+            loss_sum=sum(steps) / 10,
+            summed_steps=len(steps),
+        )
+        return Progress(position, step / 10, 1.0, 0.1, 5.0, validation, False)
+
+    def validation(self, step: int) -> Progress:
+        return self.progress(step, Validation(step, "signature", 0.5, 0.1, [f"at {step}", "ä"]))
+
+    def rows(self, run: RunDirectory) -> list[tuple[str, int]]:
+        lines = run.metrics.read_text().splitlines()
+        return [(row["kind"], row["step"]) for row in map(json.loads, lines)]
+
+    def write(self, run: RunDirectory, first: int, last: int, start: int | None = None) -> None:
+        begin = first - 1 if start is None else start
+        with Records(run, Position(step=begin, validated_step=begin), keep_text=True) as records:
+            for step in range(first, last + 1):
+                records.add(self.progress(step))
+                if step % 40 == 0:
+                    records.add(self.validation(step))
+
+    def test_sum_up_the_steps_since_the_last(self, run: RunDirectory) -> None:
+        self.write(run, 1, 100)
+        rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+        losses = [row["loss"] for row in rows if row["kind"] == "train"]
+        assert losses == pytest.approx([2.55, 7.55])
+
+    def test_keep_the_translations_of_each_validation(self, run: RunDirectory) -> None:
+        self.write(run, 1, 80)
+        assert run.validation(80).read_text() == "at 80\nä\n"
+
+    def test_keep_no_text_if_told(self, run: RunDirectory) -> None:
+        with Records(run, Position(), keep_text=False) as records:
+            records.add(self.validation(40))
+        assert run.validations() == []
+        assert "at 40" not in run.metrics.read_text()
+
+    def test_forget_what_came_after_the_checkpoint(self, run: RunDirectory) -> None:
+        self.write(run, 1, 130)
+        self.write(run, 81, 110)
+        assert self.rows(run) == [
+            ("validation", 40),
+            ("train", 50),
+            ("validation", 80),
+            ("train", 100),
+        ]
+        assert [p.name for p in run.validations()] == ["step-00000040.txt", "step-00000080.txt"]
+
+    def test_are_the_same_in_two_sittings(self, run: RunDirectory, tmp_path: Path) -> None:
+        other = RunDirectory(tmp_path / "other")
+        other.create()
+        self.write(run, 1, 100)
+        self.write(other, 1, 73)
+        self.write(other, 61, 100)
+        assert run.metrics.read_text() == other.metrics.read_text()
+
+    def test_survive_a_line_that_a_crash_cut_short(self, run: RunDirectory) -> None:
+        self.write(run, 1, 60)
+        with run.metrics.open("a") as file:
+            file.write('{"kind": "train", "st')
+        self.write(run, 61, 100)
+        assert self.rows(run)[-2:] == [("validation", 80), ("train", 100)]

@@ -1,0 +1,365 @@
+"""The loop with a learner one can follow in the head: after step n its only weight is n."""
+
+import math
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from translator.config.schema import TrainingConfig
+from translator.data.batches import Batch, pad
+from translator.errors import RunError, Stopped
+from translator.models.weights import Arrays, load_arrays
+from translator.runs import RunDirectory
+from translator.training import loop
+from translator.training.checkpoint import Position, load_checkpoint
+from translator.training.interruption import Interruption
+from translator.training.learner import Learner, Update
+from translator.training.loop import LossNotFinite, Progress, Validation
+
+BATCHES_PER_EPOCH = 3
+TOKENS = 4
+
+
+class Counter:
+    """A learner whose weight is the number of its last step."""
+
+    def __init__(self) -> None:
+        self.weight = np.zeros(1, np.float32)
+        self.seen: list[tuple[int, int]] = []
+        self.loss: Callable[[int], float] = lambda step: 1 / step
+        self.during: Callable[[int], None] = lambda step: None
+
+    def update(self, shards: Sequence[Batch], step: int, rate: float) -> Update:
+        self.seen.append((step, int(shards[0].source[0, 0])))
+        self.weight += 1
+        self.during(step)
+        return Update(self.loss(step), 1.0)
+
+    def shipped_weights(self) -> Arrays:
+        return {"w": self.weight.copy()}
+
+    def state(self) -> Arrays:
+        return {"w": self.weight.copy()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        self.weight = state["w"].copy()
+
+
+class World:
+    """A run in a folder, and what a sitting of it needs."""
+
+    def __init__(self, path: Path) -> None:
+        self.run = RunDirectory(path)
+        self.run.create()
+        self.learner = Counter()
+        self.bleu: Callable[[float], float] = lambda weight: weight
+        self.validated: list[float] = []
+
+    def evaluate(self, weights: Arrays) -> Validation:
+        weight = float(weights["w"][0])
+        self.validated.append(weight)
+        return Validation(self.bleu(weight), "signature", -self.bleu(weight), 0.1, ["text"])
+
+    def sit(self, interruption: Interruption | None = None, **keys: Any) -> Iterator[Progress]:
+        """A sitting: from the newest checkpoint, or the beginning, until it ends."""
+        defaults = {"validate_every": 2, "save_every": 1000, "averaging": {"kind": "none"}}
+        config = TrainingConfig.model_validate(defaults | keys)
+        self.learner = Counter() if self.learner.seen else self.learner
+        position = Position()
+        if found := load_checkpoint(self.run):
+            position, state = found
+            self.learner.restore(state)
+        return loop.train(
+            config,
+            self.run,
+            cast(Learner, self.learner),
+            position,
+            lambda index: [pad([np.array([index + 10])], [np.arange(TOKENS - 1) + 4])],
+            BATCHES_PER_EPOCH,
+            self.evaluate,
+            interruption or Interruption(),
+        )
+
+    def finish(self, **keys: Any) -> list[Progress]:
+        return list(self.sit(**keys))
+
+    @property
+    def shipped(self) -> float:
+        return float(load_arrays(self.run.best)[0]["w"][0])
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path / "run")
+
+
+def scores(table: dict[float, float], others: float) -> Callable[[float], float]:
+    """The BLEU of some weights, and of all others."""
+    return lambda weight: table.get(weight, others)
+
+
+def steps(told: list[Progress]) -> list[int]:
+    return [p.position.step for p in told if p.validation is None]
+
+
+def validations(told: list[Progress]) -> list[tuple[int, float, bool]]:
+    """Step, BLEU, and whether it is the best."""
+    return [(p.position.step, p.validation.bleu, p.is_best) for p in told if p.validation]
+
+
+class TestLimits:
+    def test_steps(self, world: World) -> None:
+        assert steps(world.finish(max_steps=5)) == [1, 2, 3, 4, 5]
+
+    def test_epochs(self, world: World) -> None:
+        assert steps(world.finish(max_epochs=2)) == [1, 2, 3, 4, 5, 6]
+
+    @pytest.mark.parametrize(("epochs", "limit"), [(1, 3), (9, 4)])
+    def test_whichever_comes_first(self, world: World, epochs: int, limit: int) -> None:
+        assert len(steps(world.finish(max_epochs=epochs, max_steps=4))) == limit
+
+    def test_minutes(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        seconds = iter(range(0, 1000, 10))
+        monkeypatch.setattr(loop._Clock, "read", lambda self: next(seconds))
+        told = world.finish(max_minutes=0.75, validate_every=100)
+        assert told[-1].position.step == 6  # read at 0, 10, …, 50 s
+        assert validations(told) == [(6, 6.0, True)]
+
+    def test_minutes_count_over_all_sittings(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seconds = iter(range(0, 1000, 10))
+        monkeypatch.setattr(loop._Clock, "read", lambda self: next(seconds))
+        world.finish(max_minutes=0.75, validate_every=100)
+        assert world.finish(max_minutes=0.75, validate_every=100) == []
+
+    def test_patience(self, world: World) -> None:
+        world.bleu = scores({2: 5.0, 4: 7.0}, others=6.0)
+        told = world.finish(patience=2)
+        assert validations(told) == [(2, 5, True), (4, 7, True), (6, 6, False), (8, 6, False)]
+        assert world.shipped == 4
+
+    def test_patience_begins_anew_with_each_best(self, world: World) -> None:
+        world.bleu = scores({2: 5.0, 4: 4.0, 6: 6.0}, others=1.0)
+        assert [step for step, *_ in validations(world.finish(patience=2))] == [2, 4, 6, 8, 10]
+
+    def test_an_equal_score_is_no_better(self, world: World) -> None:
+        world.bleu = lambda weight: 3.0
+        assert [best for *_, best in validations(world.finish(max_steps=4))] == [True, False]
+        assert world.shipped == 2
+
+    def test_the_last_step_is_always_validated_once(self, world: World) -> None:
+        assert [s for s, *_ in validations(world.finish(max_steps=5))] == [2, 4, 5]
+        assert world.finish(max_steps=5) == []
+
+    def test_may_be_raised_afterwards(self, world: World) -> None:
+        world.finish(max_steps=3)
+        assert steps(world.finish(max_steps=5)) == [4, 5]
+        assert world.learner.weight == 5
+
+
+class TestBatches:
+    def test_come_in_order(self, world: World) -> None:
+        world.finish(max_steps=4)
+        assert world.learner.seen == [(1, 10), (2, 11), (3, 12), (4, 13)]
+
+    def test_go_on_where_a_run_stopped(self, world: World) -> None:
+        list(islice(world.sit(max_steps=9, save_every=3), 7))
+        world.finish(max_steps=6)
+        assert world.learner.seen[0] == (5, 14)
+
+    def test_are_counted_in_target_pieces(self, world: World) -> None:
+        assert world.finish(max_steps=5)[-1].position.target_tokens == 5 * TOKENS
+
+
+class TestAveraging:
+    def finish(self, world: World, kind: str, **keys: Any) -> list[Progress]:
+        averaging = {"kind": kind} | {k: keys.pop(k) for k in ("count",) if k in keys}
+        return world.finish(max_steps=6, averaging=averaging, **keys)
+
+    @pytest.mark.parametrize("kind", ["none", "ema"])
+    def test_none_and_ema_ship_what_the_learner_gives(self, world: World, kind: str) -> None:
+        self.finish(world, kind)
+        assert world.validated == [2, 4, 6]
+        assert world.shipped == 6
+
+    def test_last_validates_and_ships_the_mean_of_the_last(self, world: World) -> None:
+        self.finish(world, "last", count=2)
+        assert world.validated == [2, 3, 5]
+        assert world.shipped == 5
+
+    def test_best_tries_the_mean_of_the_best_in_the_end(self, world: World) -> None:
+        world.bleu = scores({2: 8.0, 4: 1.0, 6: 7.0}, others=9.0)
+        told = self.finish(world, "best", count=2)
+        assert world.validated == [2, 4, 6, 4]
+        assert validations(told)[-1] == (6, 1.0, False)
+        assert world.shipped == 2
+
+    def test_best_ships_the_mean_if_it_is_better(self, world: World) -> None:
+        world.bleu = scores({2: 8.0, 4: 7.0, 6: 1.0}, others=9.0)
+        told = self.finish(world, "best", count=2)
+        assert validations(told)[-1] == (6, 9.0, True)
+        assert world.shipped == 3
+
+    def test_best_by_loss_takes_the_lowest(self, world: World) -> None:
+        world.bleu = lambda weight: weight  # the loss is its negative
+        self.finish(world, "none", best_by="loss")
+        assert world.shipped == 6
+
+    @pytest.mark.parametrize("kind", ["last", "best"])
+    def test_is_the_same_in_many_sittings(self, world: World, tmp_path: Path, kind: str) -> None:
+        keys: dict[str, Any] = {"max_steps": 8, "averaging": {"kind": kind, "count": 3}}
+        keys["save_every"] = 3
+        unbroken = World(tmp_path / "unbroken")
+        for each in (world, unbroken):
+            each.bleu = lambda weight: 9 - (weight - 5) ** 2
+        told = unbroken.finish(**keys)
+        for count in (1, 3, 4, 2, 5, 1, 4):
+            list(islice(world.sit(**keys), count))
+        world.finish(**keys)
+        assert world.shipped == unbroken.shipped
+        _, expected = load_arrays(unbroken.run.best)
+        assert load_arrays(world.run.best)[1] == expected
+        assert validations(told)[-1][0] == 8
+
+    def test_keeps_no_more_files_than_it_needs(self, world: World) -> None:
+        world.finish(max_steps=20, averaging={"kind": "last", "count": 2})
+        assert [p.name for p in world.run.checkpoints()] == [
+            "step-00000018.safetensors",
+            "step-00000020.safetensors",
+        ]
+        assert len(world.run.snapshots()) == 3  # 16, 18 and 20: those of either checkpoint
+
+
+class TestSaving:
+    def test_is_done_at_every_validation_and_in_between(self, world: World) -> None:
+        saved = {}
+        for progress in world.sit(max_steps=9, validate_every=4, save_every=3):
+            if progress.validation is None:
+                saved[progress.position.step] = [int(p.stem[-8:]) for p in world.run.checkpoints()]
+        assert {step: found[-1:] for step, found in saved.items()} == {
+            **{1: [], 2: [], 3: []},
+            **{4: [3], 5: [4], 6: [4]},
+            **{7: [6], 8: [6], 9: [8]},
+        }
+        assert world.run.checkpoints()[-1] == world.run.checkpoint(9)
+
+    def test_does_not_lose_a_validation_that_was_not_told(self, world: World) -> None:
+        """Whoever dies on hearing of a validation hears of it again."""
+        told: list[Progress] = []
+        sitting = world.sit(max_steps=4)
+        while not (progress := next(sitting)).validation:
+            told.append(progress)
+        told += world.finish(max_steps=4)
+        assert [step for step, *_ in validations(told)] == [2, 4]
+
+    @pytest.mark.parametrize("loss", [math.nan, math.inf])
+    def test_leaves_the_checkpoint_before_a_loss_that_is_none(
+        self, world: World, loss: float
+    ) -> None:
+        world.learner.loss = lambda step: loss if step == 4 else 1.0
+        with pytest.raises(LossNotFinite) as caught:
+            world.finish(max_steps=9)
+        assert caught.value.step == 4
+        assert caught.value.shards[0].source[0, 0] == 13
+        assert [p.name for p in world.run.checkpoints()] == ["step-00000002.safetensors"]
+
+    def test_says_when_a_file_cannot_be_written(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(_: int) -> None:
+            raise OSError(28, os.strerror(28))
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(RunError) as caught:
+            world.finish(max_steps=2)
+        assert str(caught.value) == (
+            f"{world.run.best}: cannot be written: No space left on device. What was saved before "
+            "is untouched; mend this and type the same command again."
+        )
+        assert list(world.run.path.rglob("*.unfinished")) == []
+
+
+class TestASignal:
+    @pytest.fixture
+    def interruption(self) -> Iterator[Interruption]:
+        with Interruption() as interruption:
+            yield interruption
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_in_a_step_lets_it_finish_and_saves(
+        self, world: World, interruption: Interruption, number: int
+    ) -> None:
+        world.learner.during = lambda step: os.kill(os.getpid(), number) if step == 3 else None
+        with pytest.raises(Stopped) as caught:
+            list(world.sit(interruption, max_steps=9))
+        assert caught.value.signal_number == number
+        found = load_checkpoint(world.run)
+        assert found is not None
+        assert (found[0].step, float(found[1]["w"][0])) == (3, 3.0)
+
+    def test_in_a_validation_ends_it_at_once(
+        self, world: World, interruption: Interruption
+    ) -> None:
+        def interrupted(weight: float) -> float:
+            if weight == 4:
+                os.kill(os.getpid(), signal.SIGINT)
+            return weight
+
+        world.bleu = interrupted
+        with pytest.raises(Stopped):
+            list(world.sit(interruption, max_steps=6))
+        found = load_checkpoint(world.run)
+        assert found is not None
+        assert (found[0].step, found[0].validated_step) == (4, 2)
+        assert world.shipped == 2
+
+    def test_is_as_if_it_never_came(
+        self, world: World, interruption: Interruption, tmp_path: Path
+    ) -> None:
+        unbroken = World(tmp_path / "unbroken")
+        expected = unbroken.finish(max_steps=7)
+        world.learner.during = lambda step: (
+            os.kill(os.getpid(), signal.SIGTERM) if step == 4 else None
+        )
+        told: list[Progress] = []
+        with pytest.raises(Stopped):
+            for progress in world.sit(interruption, max_steps=7):
+                told.append(progress)
+        told += world.finish(max_steps=7)
+        assert steps(told) == steps(expected)
+        assert validations(told) == validations(expected)
+        assert world.learner.weight == unbroken.learner.weight
+
+    def test_twice_in_a_step_saves_no_half_of_it(
+        self, world: World, interruption: Interruption
+    ) -> None:
+        """The second one is taken at once: what it breaks off must not be saved as whole."""
+
+        def twice(step: int) -> None:
+            if step == 4:
+                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGINT)
+
+        world.learner.during = twice
+        with pytest.raises(Stopped):
+            list(world.sit(interruption, max_steps=9, save_every=2, validate_every=9))
+        found = load_checkpoint(world.run)
+        assert found is not None
+        assert found[1]["w"] == found[0].step
+
+    def test_is_ours_only_while_we_train(self) -> None:
+        before = signal.getsignal(signal.SIGTERM)
+        with Interruption():
+            assert signal.getsignal(signal.SIGTERM) != before
+        assert signal.getsignal(signal.SIGTERM) == before
+
+    def test_before_the_work_is_taken_at_once(self, interruption: Interruption) -> None:
+        with pytest.raises(Stopped):
+            os.kill(os.getpid(), signal.SIGTERM)

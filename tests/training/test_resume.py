@@ -1,0 +1,228 @@
+"""A run that is killed again and again ends with the same bits as one that never was."""
+
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from translator.models.weights import Arrays, load_arrays
+from translator.runs import RunDirectory
+
+ROOT = Path(__file__).parents[2]
+
+CONFIG = """\
+data:
+  source_language: en
+  target_language: de
+  train: {tsv: train.tsv}
+  validation: {tsv: validation.tsv}
+tokenizer: {vocabulary_size: 340, sampling_alpha: 0.2}
+model:
+  num_layers: 1
+  model_dim: 16
+  num_heads: 2
+  feed_forward_dim: 32
+  dropout_rate: 0.2
+  attention_dropout_rate: 0.1
+training:
+  max_steps: 120
+  tokens_per_step: 400
+  accumulation_steps: 2
+  precision: float32
+  validate_every: 30
+  save_every: 8
+  best_by: loss
+  optimizer: {learning_rate: 5e-3, warmup_steps: 20}
+  averaging: {kind: ema, decay: 0.9}
+decoding: {beam_size: 2, max_length_ratio: 1.0, max_length_extra: 0}
+"""
+
+WITH_A_SIGNAL = """
+import os, signal, sys
+from pathlib import Path
+import translator.evaluation.validation as validation
+from translator.cli.app import main
+from translator.training.learner import Learner
+from translator.training.records import Records
+
+place, count, number = sys.argv.pop(1), int(sys.argv.pop(1)), int(sys.argv.pop(1))
+left = count
+
+def reached():
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), number)
+
+def before(owner, name, act=lambda *_: None):
+    real = getattr(owner, name)
+    def wrapped(*arguments, **keys):
+        act(*arguments)
+        reached()
+        return real(*arguments, **keys)
+    setattr(owner, name, wrapped)
+
+def cut_in_half(file):
+    if left == 1 and os.fstat(file).st_size:
+        os.ftruncate(file, os.fstat(file).st_size // 2)
+
+match place:
+    case "writing": before(os, "fsync", cut_in_half)
+    case "renaming": before(Path, "replace")
+    case "validation": before(validation, "bleu")
+    case "record": before(Records, "_add_validation")
+    case "step": before(Learner, "update")
+main()
+"""
+"""Sends itself a signal when it comes to a place for the count-th time."""
+
+KILLS = [
+    ("writing", 1),  # no checkpoint is whole yet
+    ("random start", 0),
+    ("random", 0),
+    ("writing", 5),
+    ("validation", 1),
+    ("renaming", 2),  # the first file after a validation has its name, the next has not
+    ("record", 1),  # a validation is over and not yet in metrics.jsonl
+]
+
+
+class Folder:
+    """A working directory with a configuration and a little text."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run = RunDirectory(path / "runs/c")
+        (path / "c.yaml").write_text(CONFIG)
+        for name, count in (("train", 60), ("validation", 4)):
+            with (ROOT / f"data/everyday/{name}.tsv").open() as lines:
+                (path / f"{name}.tsv").write_text("".join(itertools.islice(lines, count)))
+
+    def start(self, *options: str) -> "subprocess.Popen[str]":
+        kept = {k: v for k, v in os.environ.items() if k in ("PATH", "LD_LIBRARY_PATH")}
+        places = {"HOME": str(self.path), "XDG_CACHE_HOME": str(self.path / "cache")}
+        return subprocess.Popen(
+            [sys.executable, *options, "train", "c.yaml"],
+            cwd=self.path,
+            env=kept | places | {"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def train(self, *options: str) -> tuple[int, str]:
+        """Exit code and output of a sitting."""
+        process = self.start(*options or ("-m", "translator"))
+        said, _ = process.communicate(timeout=300)
+        return process.returncode, said
+
+    def train_until(self, place: str, count: int, number: int) -> tuple[int, str]:
+        """A sitting that gets a signal at a place it comes to."""
+        return self.train("-c", WITH_A_SIGNAL, place, str(count), str(number))
+
+    def kill_after(self, seconds: float, checkpoints: bool) -> None:
+        """SIGKILL a sitting so long after its start, or after its first new checkpoint."""
+        known = set(self.run.checkpoints())
+        process = self.start("-m", "translator")
+        while checkpoints and process.poll() is None and known >= set(self.run.checkpoints()):
+            time.sleep(0.005)
+        time.sleep(seconds)
+        process.kill()
+        process.communicate()
+
+    def last(self) -> Arrays:
+        return load_arrays(self.run.checkpoints()[-1])[0]
+
+    def best(self) -> tuple[Arrays, dict[str, Any]]:
+        return load_arrays(self.run.best)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        rows = map(json.loads, self.run.metrics.read_text().splitlines())
+        return [{k: v for k, v in row.items() if "second" not in k} for row in rows]
+
+    def translations(self) -> dict[str, str]:
+        return {path.name: path.read_text() for path in self.run.validations()}
+
+
+def assert_same_bits(one: Arrays, other: Arrays) -> None:
+    assert one.keys() == other.keys()
+    different = [name for name in one if not np.array_equal(one[name], other[name])]
+    assert different == []
+
+
+def assert_same_run(one: Folder, other: Folder) -> None:
+    assert [p.name for p in one.run.checkpoints()] == [p.name for p in other.run.checkpoints()]
+    assert_same_bits(one.last(), other.last())
+    assert_same_bits(one.best()[0], other.best()[0])
+    assert one.best()[1] == other.best()[1]
+    assert one.translations() == other.translations()
+    assert one.metrics() == other.metrics()
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    folder = Folder(tmp_path_factory.mktemp("unbroken"))
+    code, said = folder.train()
+    assert code == 0, said
+    return folder
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_a_run_ends_with_the_same_bits(
+    unbroken: Folder, tmp_path: Path
+) -> None:
+    folder = Folder(tmp_path)
+    moments = random.Random(20)
+    for place, count in KILLS:
+        if place.startswith("random"):
+            is_running = place == "random"
+            folder.kill_after(moments.uniform(0, 0.4 if is_running else 5), is_running)
+        else:
+            code, said = folder.train_until(place, count, signal.SIGKILL)
+            assert code in (-signal.SIGKILL, 0), said
+    code, said = folder.train()
+    assert code == 0, said
+    assert_same_run(folder, unbroken)
+    assert list(folder.run.path.rglob("*.unfinished")) == []
+
+
+@pytest.mark.slow
+def test_asked_to_stop_a_run_saves_and_goes_on_to_the_same_bits(
+    unbroken: Folder, tmp_path: Path
+) -> None:
+    folder = Folder(tmp_path)
+    for place, count, number in (
+        ("step", 53, signal.SIGTERM),  # neither a save nor a record is due
+        ("validation", 1, signal.SIGINT),
+    ):
+        code, said = folder.train_until(place, count, number)
+        assert code == 128 + number, said
+        assert "Traceback" not in said
+        assert said.endswith("Stopped. The same command continues runs/c where it is.\n")
+    assert folder.run.checkpoints()[-1].name == "step-00000060.safetensors"
+    code, said = folder.train()
+    assert code == 0, said
+    assert "Continuing runs/c after step 60." in said
+    assert_same_run(folder, unbroken)
+
+
+@pytest.mark.slow
+def test_dropout_sampling_and_average_are_all_in_the_run(unbroken: Folder) -> None:
+    """Else the tests above would show little."""
+    state = unbroken.last()
+    kinds = {name.partition("/")[0] for name in state}
+    assert kinds == {"weights", "first_moments", "second_moments", "averages"}
+    assert len([row for row in unbroken.metrics() if row["kind"] == "train"]) == 2
+    validations = [row for row in unbroken.metrics() if row["kind"] == "validation"]
+    assert [row["step"] for row in validations] == [30, 60, 90, 120]
+    assert validations[-1]["loss"] < validations[0]["loss"]
