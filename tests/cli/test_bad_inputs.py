@@ -263,8 +263,8 @@ def misfit_checkpoint() -> None:
 
 
 DAMAGED = (
-    "this file is damaged (its checksum does not match its contents). Delete it to go on from the "
-    "one before."
+    "this file is damaged (its checksum does not match its contents). Delete it: training goes on "
+    "from the checkpoint before, and makes lost best weights anew."
 )
 NO_RUN = "{}: there is no such run; `translator train` makes one."
 
@@ -367,13 +367,13 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
         "source alone",
         lambda: None,
         "eval runs/c --source test.en",
-        "--source needs --target beside it.",
+        "Give --source and --target together (with --hypotheses, --target).",
     ),
     (
         "target alone",
         lambda: None,
         "eval runs/c --target test.de",
-        "--target needs --source (or --hypotheses) beside it.",
+        "Give --source and --target together (with --hypotheses, --target).",
     ),
     (
         "files of unequal length",

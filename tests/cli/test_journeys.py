@@ -210,16 +210,9 @@ class TestTranslating:
     def test_talks_with_a_person(
         self, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
     ) -> None:
-        lines = iter(["Yes.", ""])
-
-        def answer(_: str) -> str:
-            try:
-                return next(lines)
-            except StopIteration:
-                raise EOFError from None
-
-        monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-        monkeypatch.setattr("builtins.input", answer)
+        typed = io.TextIOWrapper(io.BytesIO(b"Yes.\n\n"))
+        monkeypatch.setattr(typed, "isatty", lambda: True)
+        monkeypatch.setattr(sys, "stdin", typed)
         sys.stdout.reconfigure = lambda **_: None  # type: ignore[union-attr]
         translate(run)
         said = capsys.readouterr()

@@ -53,8 +53,8 @@ def refusal(path: Path) -> str:
 
 
 DAMAGED = (
-    "FILE: this file is damaged (its checksum does not match its contents). Delete it to go on "
-    "from the one before."
+    "FILE: this file is damaged (its checksum does not match its contents). Delete it: "
+    "training goes on from the checkpoint before, and makes lost best weights anew."
 )
 
 
@@ -288,7 +288,9 @@ class TestACheckpoint:
         for step in (1, 2, 3):
             save_checkpoint(run, Position(step=step), ARRAYS)
         run.checkpoint(3).write_bytes(run.checkpoint(3).read_bytes()[:-1])
-        with pytest.raises(RunError, match="Delete it to go on from the one before"):
+        with pytest.raises(
+            RunError, match="Delete it: training goes on from the checkpoint before"
+        ):
             load_checkpoint(run)
         run.checkpoint(3).unlink()
         found = load_checkpoint(run)

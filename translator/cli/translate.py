@@ -32,7 +32,7 @@ def translate(
     lines = read_lines(source) if source else read_stream(sys.stdin.buffer, "standard input")
     from translator.decoding.translator import Translator
 
-    if source and output and output.exists() and output.samefile(source):
+    if source and output and source.exists() and output.exists() and output.samefile(source):
         raise ConfigError(f"{output}: the output would overwrite the input; name another file.")
     translator = Translator.load(run_path, overrides)
     if interactive:

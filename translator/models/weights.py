@@ -118,8 +118,8 @@ def load_facts(path: Path) -> dict[str, Any]:
 
 def _damaged(path: Path) -> str:
     return (
-        f"{path}: this file is damaged (its checksum does not match its contents). Delete it to go "
-        "on from the one before."
+        f"{path}: this file is damaged (its checksum does not match its contents). Delete it: "
+        "training goes on from the checkpoint before, and makes lost best weights anew."
     )
 
 
