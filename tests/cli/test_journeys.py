@@ -257,7 +257,7 @@ class TestEvaluating:
         (run / "best.safetensors").unlink()
         found = evaluate(run, hypotheses=Path("test.de"))
         assert found[0].value == 100
-        assert (run / "results/test.txt").read_text() == Path("test.de").read_text()
+        assert (run / "results/hypotheses-test.txt").read_text() == Path("test.de").read_text()
 
     def test_of_hypotheses_against_a_file(self, run: Path) -> None:
         found = evaluate(run, target=Path("validation.de"), hypotheses=Path("test.de"))

@@ -6,7 +6,10 @@ once.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -86,6 +89,7 @@ def translate(
     from translator.cli.translate import translate
 
     hush()
+    _leave_at_ctrl_c()
     translate(run, source, output, n_best, settings or [])
 
 
@@ -107,6 +111,7 @@ def evaluate(
     from translator.cli.evaluate import evaluate
 
     hush()
+    _leave_at_ctrl_c()
     evaluate(run, split, source, target, hypotheses, settings or [])
 
 
@@ -122,6 +127,17 @@ def main() -> None:
         if error.strerror is None:
             raise
         _fail(f"{error.filename or 'Reading or writing failed'}: {error.strerror}.")
+
+
+def _leave_at_ctrl_c() -> None:
+    """Translating and scoring have nothing to save. An exception could get lost in a library."""
+
+    def leave(number: int, _: object) -> None:
+        with suppress(Exception):
+            sys.stdout.flush()
+        os._exit(128 + number)
+
+    signal.signal(signal.SIGINT, leave)
 
 
 def _fail(message: str) -> None:

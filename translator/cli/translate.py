@@ -49,7 +49,7 @@ def translate(
 
 def _converse(translator: Translator, file: TextIO, n_best: int | None) -> None:
     """Ask, translate, until the end of input."""
-    print("Type a sentence and press Enter; end with Ctrl-D.", file=sys.stderr)
+    print("Type a sentence and press Enter; leave with Ctrl-D.", file=sys.stderr)
     for number, sentence in enumerate(_prompt(), start=1):
         [found] = translator.hypotheses([sentence], n_best or 1)
         _write(file, number, found, n_best)
@@ -60,10 +60,7 @@ def _prompt() -> Iterator[str]:
     """What a person types, line by line; the prompt goes to stderr, beside what is translated."""
     while True:
         print("> ", end="", file=sys.stderr, flush=True)
-        try:
-            line = sys.stdin.buffer.readline()
-        except KeyboardInterrupt:
-            line = b""
+        line = sys.stdin.buffer.readline()
         if not line:
             print(file=sys.stderr)
             return
