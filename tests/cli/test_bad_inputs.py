@@ -367,13 +367,13 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
         "source alone",
         lambda: None,
         "eval runs/c --source test.en",
-        "Give --source and --target together (with --hypotheses, --target).",
+        "Give --source and --target together; beside --hypotheses, --target alone is enough.",
     ),
     (
         "target alone",
         lambda: None,
         "eval runs/c --target test.de",
-        "Give --source and --target together (with --hypotheses, --target).",
+        "Give --source and --target together; beside --hypotheses, --target alone is enough.",
     ),
     (
         "files of unequal length",

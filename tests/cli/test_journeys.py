@@ -85,6 +85,15 @@ class TestTraining:
         with pytest.raises(RunError, match="text is not the one that this run began with"):
             train(Path("c.yaml"))
 
+    def test_refuses_text_that_was_edited_since_it_was_prepared(
+        self, run: Path, workplace: Path
+    ) -> None:
+        train(Path("c.yaml"))  # leaves its text prepared in the cache
+        path = workplace / "validation.tsv"
+        path.write_text("Another.\tAnderes.\n" + path.read_text())
+        with pytest.raises(RunError, match="text is not the one that this run began with"):
+            train(Path("c.yaml"))
+
     def test_warns_of_another_machine(self, run: Path, capsys: Said) -> None:
         path = run / "environment.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"threads": "99"}))
@@ -257,7 +266,7 @@ class TestEvaluating:
         (run / "best.safetensors").unlink()
         found = evaluate(run, hypotheses=Path("test.de"))
         assert found[0].value == 100
-        assert (run / "results/hypotheses-test.txt").read_text() == Path("test.de").read_text()
+        assert (run / "results/test-by-test.txt").read_text() == Path("test.de").read_text()
 
     def test_of_hypotheses_against_a_file(self, run: Path) -> None:
         found = evaluate(run, target=Path("validation.de"), hypotheses=Path("test.de"))

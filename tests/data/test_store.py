@@ -195,6 +195,10 @@ class TestTheKey:
             keys.add(self.key(tokenizer, tmp_path))
         assert len(keys) == 3
 
+    def test_no_setting_stands_in_for_the_text(self, tokenizer: Tokenizer) -> None:
+        one, other = (store_key({"path": p}, tokenizer, text=True, format=3) for p in "ab")
+        assert one != other
+
     def test_changes_with_tokenizer_and_settings(
         self, tmp_path: Path, tokenizer: Tokenizer
     ) -> None:

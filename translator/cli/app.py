@@ -26,7 +26,7 @@ app = typer.Typer(
 Run = Annotated[Path, typer.Argument(help="Directory of the run.", metavar="RUN")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. model.num_layers=4."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. decoding.beam_size=8."),
 ]
 
 

@@ -55,7 +55,7 @@ def evaluate(
     else:
         translations = list(read_lines(hypotheses))
         origin = {**text.origin, "hypotheses": str(hypotheses)}
-        text = text._replace(name=f"hypotheses-{hypotheses.stem}", origin=origin)
+        text = text._replace(name=f"{text.name}-by-{hypotheses.stem}", origin=origin)
     if len(translations) != len(text.references):
         raise DataError(
             f"There are {len(translations):,} translations and {len(text.references):,} "
@@ -63,6 +63,10 @@ def evaluate(
         )
     results = scores(translations, text.references, config.evaluation, config.data.target_language)
     _keep(run, config, text, translations, results)
+    print(
+        f"{text.name}: {len(translations):,} sentences, kept in {run.result(text.name, 'json')}",
+        file=sys.stderr,
+    )
     for score in results:
         print(score)
     return results
@@ -84,7 +88,9 @@ def _text(
     if split is not None:
         raise ConfigError("Give either --split, or --source and --target.")
     if target is None or (source is None and not given):
-        raise ConfigError("Give --source and --target together (with --hypotheses, --target).")
+        raise ConfigError(
+            "Give --source and --target together; beside --hypotheses, --target alone is enough."
+        )
     references = list(read_lines(target))
     sources = list(read_lines(source)) if source else []
     if source and len(sources) != len(references):

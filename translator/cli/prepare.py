@@ -68,6 +68,8 @@ def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepare
             "another run with --run."
         )
     check_tokenizer(config.evaluation, config.data.target_language)
+    if start_from is not None:
+        RunDirectory.existing(start_from)
     statistics = CorpusStatistics(num_pairs=_count(config))
     speedup = 1.0
     if config.training.precision == "auto":
@@ -170,7 +172,7 @@ def _count(config: Config) -> int:
 def _open(config: Config, tokenizer: Tokenizer) -> Prepared:
     def store(split: str, max_length: int | None, keep_text: bool) -> Store:
         key = store_key(
-            fingerprint(config.data, split), tokenizer, max_length=max_length, text=keep_text
+            fingerprint(config.data, split), tokenizer, max_length=max_length, keep_text=keep_text
         )
         return open_store(
             cache_folder() / key,

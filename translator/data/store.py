@@ -22,7 +22,7 @@ from translator.data.corpus import Pair
 from translator.data.tokenizer import Tokenizer, Vocabulary
 from translator.errors import DataError
 
-FORMAT = 1
+FORMAT = 2
 CHUNK = 20_000
 
 
@@ -94,7 +94,7 @@ class Store:
 
 def store_key(fingerprint: dict[str, Any], tokenizer: Tokenizer, **settings: Any) -> str:
     """The name of a store: a hash of its text's fingerprint, its tokenizer and its settings."""
-    made_by = {"format": FORMAT, "text": fingerprint, "tokenizer": tokenizer.digest, **settings}
+    made_by = [FORMAT, fingerprint, tokenizer.digest, settings]
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:32]
 
 

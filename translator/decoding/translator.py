@@ -80,6 +80,8 @@ class Translator:
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
         """The best translation of each sentence, in order; an empty one for an empty one."""
+        if isinstance(sentences, str):
+            raise TypeError("translate takes a list of sentences; put the one you have in brackets")
         return [hypotheses[0].text for hypotheses in self.hypotheses(sentences)]
 
     def stream(self, lines: Iterable[str], num_returned: int = 1) -> Iterator[list[Translation]]:
