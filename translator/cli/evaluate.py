@@ -32,11 +32,11 @@ class Text(NamedTuple):
 
 
 def evaluate(
-    run_path: Path,
+    run_path: str | Path,
     split: str | None = None,
-    source: Path | None = None,
-    target: Path | None = None,
-    hypotheses: Path | None = None,
+    source: str | Path | None = None,
+    target: str | Path | None = None,
+    hypotheses: str | Path | None = None,
     overrides: Sequence[str] = (),
 ) -> list[Score]:
     """Score a run on a split of its data (test unless told otherwise), or on two files.
@@ -47,6 +47,9 @@ def evaluate(
     from translator.decoding.translator import load_run_config
     from translator.evaluation.score import scores
 
+    source, target, hypotheses = (
+        None if path is None else Path(path) for path in (source, target, hypotheses)
+    )
     run = RunDirectory.existing(Path(run_path))
     config = load_run_config(run, overrides)
     text = _text(config, split, source, target, given=hypotheses is not None)

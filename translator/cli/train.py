@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def train(
-    config_path: Path,
-    run_path: Path | None = None,
+    config_path: str | Path,
+    run_path: str | Path | None = None,
     overrides: Sequence[str] = (),
-    start_from: Path | None = None,
+    start_from: str | Path | None = None,
 ) -> None:
     """Train the configuration of a YAML file in a run, or continue it where it stopped.
 
@@ -34,13 +34,14 @@ def train(
     config_path = Path(config_path)
     config = load_config(config_path, overrides)
     run = RunDirectory(Path(run_path or Path("runs") / config_path.stem))
+    origin = None if start_from is None else Path(start_from)
     run.create()
     with run.locked():
         from translator.training.interruption import Interruption
 
         with Interruption() as interruption:
             try:
-                _train(config, run, start_from, interruption)
+                _train(config, run, origin, interruption)
             except Stopped:
                 say(f"Stopped. The same command continues {run.path} where it is.")
                 raise

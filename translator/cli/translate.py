@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def translate(
-    run_path: Path,
-    source: Path | None = None,
-    output: Path | None = None,
+    run_path: str | Path,
+    source: str | Path | None = None,
+    output: str | Path | None = None,
     n_best: int | None = None,
     overrides: Sequence[str] = (),
 ) -> None:
@@ -28,6 +28,7 @@ def translate(
     With n_best, each line gives up to so many rows of line number, score and text, tab-separated.
     At a terminal it asks for sentences. Raises UserError.
     """
+    source, output = (None if path is None else Path(path) for path in (source, output))
     interactive = source is None and sys.stdin.isatty()
     lines = read_lines(source) if source else read_stream(sys.stdin.buffer, "standard input")
     from translator.decoding.translator import Translator
