@@ -94,6 +94,17 @@ class TestTraining:
         with pytest.raises(RunError, match="text is not the one that this run began with"):
             train(Path("c.yaml"))
 
+    def test_makes_lost_best_weights_anew_and_forgets_no_record(self, run: Path) -> None:
+        def recorded() -> list[tuple[str, int]]:
+            rows = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+            return [(row["kind"], row["step"]) for row in rows]
+
+        before = recorded()
+        (run / "best.safetensors").unlink()
+        train(Path("c.yaml"))
+        assert (run / "best.safetensors").exists()
+        assert recorded() == before
+
     def test_warns_of_another_machine(self, run: Path, capsys: Said) -> None:
         path = run / "environment.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"threads": "99"}))

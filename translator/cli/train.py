@@ -73,7 +73,8 @@ def _train(
     if checkpoint is not None:
         position, state = checkpoint
         if not run.best.exists():  # deleted by hand: the next validation makes it anew
-            position = replace(position, best_score=None, validated_step=0)
+            validated_step = min(position.validated_step, position.step - 1)
+            position = replace(position, best_score=None, validated_step=validated_step)
         learner.restore(state, str(run.checkpoints()[-1]))
         say(f"Continuing {run.path} after step {position.step:,}.")
     elif start_weights is not None:
@@ -133,19 +134,19 @@ def _describe(
     config: Config, store: Store, batches_per_epoch: int, num_parameters: int, tokenizer: Tokenizer
 ) -> None:
     facts = store.facts
-    left_out = [
+    left_out = ", ".join(
         f"{count:,} {why}"
         for count, why in (
             (facts.num_empty, "with an empty side"),
             (facts.num_long, f"with more than {config.data.max_length} pieces"),
         )
         if count
-    ]
+    )
     pieces = f"{len(tokenizer.source):,}"
     if not tokenizer.joint:
         pieces += f" + {len(tokenizer.target):,}"
     say(
-        f"{facts.num_pairs:,} pairs{f' ({chr(44).join(left_out)} left out)' if left_out else ''}, "
+        f"{facts.num_pairs:,} pairs{f' ({left_out} left out)' if left_out else ''}, "
         f"{batches_per_epoch:,} batches an epoch; {pieces} pieces; {num_parameters:,} parameters; "
         f"{config.training.precision}."
     )

@@ -162,7 +162,8 @@ def _validate(
     position: Position,
     evaluate: Callable[[Arrays], Validation],
 ) -> tuple[Validation, Position, bool]:
-    averaging, step, kept = config.averaging, position.step, position.kept
+    averaging, step = config.averaging, position.step
+    kept = tuple(one for one in position.kept if one[0] != step)
     if averaging.kind in ("last", "best"):
         save_arrays(run.snapshot(step), weights, step=step)
     if averaging.kind == "last":
