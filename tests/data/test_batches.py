@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from translator.config.schema import TokenizerConfig
-from translator.data.batches import Batch, Plan, batch, pad, pad_rows
+from translator.data.batches import Batch, batch, pad, pad_rows
 from translator.data.corpus import Pair
+from translator.data.plan import Plan
 from translator.data.store import Store, open_store
 from translator.data.tokenizer import Sampling, Tokenizer, train_tokenizer
 

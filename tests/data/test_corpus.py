@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from translator.config.schema import DataConfig, Split, TextFiles, TsvFiles
-from translator.data.corpus import Pair, fingerprint, read_pairs
+from translator.config.schema import Corpus, DataConfig, NamedSplit, Split, TextFiles, TsvFiles
+from translator.data.corpus import Pair, fingerprint, name_of, read_pairs
 from translator.data.lines import read_lines, read_stream
 from translator.errors import DataError
 
@@ -281,6 +281,73 @@ def test_a_split_that_is_not_set(tmp_path: Path) -> None:
     for read in (lambda: list(read_pairs(data, "test")), lambda: fingerprint(data, "test")):
         with pytest.raises(DataError, match=r"^data\.test is not set; "):
             read()
+
+
+class TestATag:
+    def test_stands_in_front_of_every_source(self, tmp_path: Path, write: Write) -> None:
+        split = TsvFiles(tsv=write("a", b"one\teins\ntwo\tzwei\n"), tag="<2de>")
+        assert pairs_of(tmp_path, split) == [Pair("<2de> one", "eins"), Pair("<2de> two", "zwei")]
+
+    def test_leaves_an_empty_source_empty(self, tmp_path: Path, write: Write) -> None:
+        split = TsvFiles(tsv=write("a", b"one\teins\n\tzwei\n \tdrei\n"), tag="<2de>")
+        assert [pair.source for pair in pairs_of(tmp_path, split)] == ["<2de> one", "", " "]
+
+    def test_does_not_hide_an_empty_side(self, tmp_path: Path, write: Write) -> None:
+        split = TsvFiles(tsv=write("a", b"\teins\n"), tag="<2de>")
+        assert "all 1 lines of its source are empty" in error_of(tmp_path, split)
+
+
+class TestSeveralCorpora:
+    @pytest.fixture
+    def data(self, tmp_path: Path, write: Write) -> DataConfig:
+        corpora: list[str | TextFiles | TsvFiles | NamedSplit] = [
+            TsvFiles(tsv=write("a.tsv", b"one\teins\n")),
+            TextFiles(source=write("b.en", b"two\n"), target=write("b.de", b"zwei\n"), tag="<bt>"),
+        ]
+        return file_config(tmp_path, corpora)
+
+    def test_are_read_one_after_the_other(self, data: DataConfig) -> None:
+        both = [Pair("one", "eins"), Pair("<bt> two", "zwei")]
+        assert list(read_pairs(data, "train")) == both
+        assert [list(read_pairs(data, "train", i)) for i in (0, 1)] == [both[:1], both[1:]]
+
+    def test_are_named_by_their_place(self, data: DataConfig, write: Write) -> None:
+        write("a.tsv", b"one\n")
+        with pytest.raises(DataError, match=r"; data\.train\[0\] needs exactly two, "):
+            list(read_pairs(data, "train"))
+
+    def test_have_a_fingerprint_each_and_one_together(self, data: DataConfig) -> None:
+        first, second = (fingerprint(data, "train", i) for i in (0, 1))
+        assert fingerprint(data, "train") == {"corpora": [first, second]}
+        assert (first.get("tag"), second["tag"]) == (None, "<bt>")
+
+    def test_of_one_are_that_one(self, tmp_path: Path, write: Write) -> None:
+        corpus = TsvFiles(tsv=write("a.tsv", b"one\teins\n"))
+        one, listed = file_config(tmp_path, corpus), file_config(tmp_path, [corpus])
+        assert list(read_pairs(one, "train")) == list(read_pairs(listed, "train"))
+        assert fingerprint(one, "train") == fingerprint(listed, "train")
+
+    def test_may_be_splits_and_files(self, tmp_path: Path, write: Write) -> None:
+        files = TsvFiles(tsv=str(tmp_path / write("a", b"one\teins\n")), tag="<bt>")
+        data = set_config(train=["train[:90%]", NamedSplit(split="train", tag="<x>"), files])
+        with tfds.testing.mock_data(num_examples=3):
+            pairs = list(read_pairs(data, "train"))
+            assert fingerprint(data, "train", 1)["tag"] == "<x>"
+        assert [pair.source[:4] == "<x> " for pair in pairs] == [False] * 3 + [True] * 3 + [False]
+        assert pairs[-1] == Pair("<bt> one", "eins")
+
+
+@pytest.mark.parametrize(
+    ("corpus", "name"),
+    [
+        (TsvFiles(tsv="texts/a.tsv"), "a.tsv"),
+        (TextFiles(source=["x/1.en", "x/2.en"], target=["1.de", "2.de"]), "1.en"),
+        (TextFiles(source=[], target=[]), ""),
+        (NamedSplit(split="train[:90%]", tag="<2de>"), "<2de> train[:90%]"),
+    ],
+)
+def test_a_corpus_has_a_name(corpus: Corpus, name: str) -> None:
+    assert name_of(corpus) == name
 
 
 class TestFingerprint:

@@ -10,8 +10,9 @@ import pytest
 
 from translator.config.schema import DataConfig, TokenizerConfig, TsvFiles
 from translator.data.corpus import Pair, fingerprint
-from translator.data.store import CHUNK, Store, open_store, store_key
+from translator.data.store import Store, open_store, store_key
 from translator.data.tokenizer import Tokenizer, train_tokenizer
+from translator.data.writing import CHUNK
 from translator.errors import DataError
 
 PAIRS = [
@@ -97,7 +98,7 @@ def test_a_store_is_made_once_and_then_opened(tmp_path: Path, tokenizer: Tokeniz
 
 
 def test_the_arrays_stay_on_disk(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    assert isinstance(make(tmp_path / "s", tokenizer).source.offsets, np.memmap)
+    assert isinstance(make(tmp_path / "s", tokenizer).source.offsets.base, np.memmap)
 
 
 def test_no_pair_left_is_said_with_the_reasons(tmp_path: Path, tokenizer: Tokenizer) -> None:
@@ -110,8 +111,8 @@ def test_no_pair_left_is_said_with_the_reasons(tmp_path: Path, tokenizer: Tokeni
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, DataError, ZeroDivisionError])
-def test_no_half_written_store_survives(
+@pytest.mark.parametrize("error", [DataError, ZeroDivisionError])
+def test_nothing_is_left_of_a_store_that_failed(
     tmp_path: Path, tokenizer: Tokenizer, error: type[BaseException]
 ) -> None:
     def breaks_off() -> Iterator[Pair]:
@@ -134,8 +135,8 @@ def test_a_full_disk_leaves_nothing_and_a_sentence(
     with pytest.raises(DataError) as caught:
         make(tmp_path / "s", tokenizer)
     assert str(caught.value) == (
-        f"{tmp_path}: cannot write the prepared text: No space left on device. Free some space, or "
-        "set XDG_CACHE_HOME to a folder on another disk."
+        f"{tmp_path}: cannot keep prepared text here: No space left on device. Free some space, or "
+        "set XDG_CACHE_HOME to another folder."
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -4,8 +4,9 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import sentencepiece
@@ -28,11 +29,15 @@ SOURCES = [pair.source for pair in PAIRS]
 
 
 def learn(
-    pairs: Iterable[Pair] = PAIRS, said: list[str] | None = None, **keys: object
+    pairs: Iterable[Pair] = PAIRS,
+    said: list[str] | None = None,
+    tags: Sequence[str] = (),
+    **keys: object,
 ) -> Tokenizer:
     config = TokenizerConfig.model_validate({"vocabulary_size": 340} | keys)
     pairs = list(pairs)
-    return train_tokenizer(config, lambda: pairs, 1, ([] if said is None else said).append)
+    say = ([] if said is None else said).append
+    return train_tokenizer(config, lambda: pairs, 1, say, tags)
 
 
 @pytest.fixture(scope="module", params=["unigram", "bpe"])
@@ -225,3 +230,101 @@ class TestSampling:
     def test_takes_no_draw_that_is_too_long(self, tokenizer: Tokenizer, sampling: Draw) -> None:
         drawn = tokenizer.source.encode(SOURCES, sampling(0.2, 7)._replace(max_length=0))
         assert drawn == tokenizer.source.encode(SOURCES)
+
+
+TAGS = ["<2de>", "<bt>"]
+TAGGED = [pair._replace(source=f"{TAGS[i % 2]} {pair.source}") for i, pair in enumerate(PAIRS)]
+STRANGE = ["ﬁne  café\u3000!", " two  spaces ", "日本語", "say <2de> now", "<2dex> no"]
+
+
+@pytest.fixture(scope="module", params=["unigram", "bpe"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module", params=["nmt_nfkc", "nfkc", "identity"])
+def rule(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def tagged(kind: str, rule: str) -> Vocabulary:
+    learnt = learn(TAGGED, tags=TAGS, kind=kind, normalization=rule, vocabulary_size=342)
+    return learnt.source
+
+
+class TestTags:
+    def test_have_the_first_ids_after_the_end(self, tagged: Vocabulary) -> None:
+        assert tagged.tags == {"<2de>": 4, "<bt>": 5}
+
+    def test_are_a_piece_and_change_nothing_behind_them(self, tagged: Vocabulary) -> None:
+        plain = tagged.encode([pair.source for pair in PAIRS])
+        assert tagged.encode([f"<2de> {pair.source}" for pair in PAIRS]) == [
+            [4, *row] for row in plain
+        ]
+
+    @pytest.mark.parametrize("text", STRANGE)
+    def test_change_nothing_behind_them_whatever_it_is(self, tagged: Vocabulary, text: str) -> None:
+        [plain] = tagged.encode([text])
+        assert tagged.encode([f"<bt> {text}"]) == [[5, *plain]]
+
+    def test_come_one_a_sentence(self, tagged: Vocabulary) -> None:
+        [row] = tagged.encode(["<bt> <2de> again"])
+        assert row[0] == 5 and not {4, 5} & set(row[1:])
+
+    def test_need_no_space(self, tagged: Vocabulary) -> None:
+        [with_space, without] = tagged.encode(["<bt> Good", "<bt>Good"])
+        assert with_space == without
+
+    def test_are_text_anywhere_else(self, tagged: Vocabulary) -> None:
+        texts = ["say <2de> now", "<2dex> no", " <2de> no", "<2fr> no", "2de no"]
+        for row, text in zip(tagged.encode(texts), texts, strict=True):
+            assert not {4, 5} & set(row)
+            assert tagged.decode([row])[0].strip() == text.strip()
+
+    def test_without_text_are_no_pieces(self, tagged: Vocabulary) -> None:
+        assert tagged.encode(["<2de>", "<2de> ", ""]) == [[], [], []]
+
+    def test_are_not_printed(self, tagged: Vocabulary) -> None:
+        [row] = tagged.encode(["<2de> I am reading."])
+        assert tagged.decode([row, [4, *row[1:], 5, 5], [4]]) == ["I am reading."] * 2 + [""]
+
+    def test_leave_the_pieces_of_text_as_they_are(
+        self, tagged: Vocabulary, kind: str, rule: str
+    ) -> None:
+        """Those learnt without tags, two ids further on."""
+        plain = learn(kind=kind, normalization=rule, vocabulary_size=340).source
+        expected = [[i + 2 for i in row] for row in plain.encode(SOURCES)]
+        assert tagged.encode(SOURCES) == expected
+
+    @pytest.mark.parametrize("alpha", [0.2, 0.9])
+    def test_stay_whole_when_pieces_are_sampled(
+        self, tagged: Vocabulary, kind: Literal["unigram", "bpe"], alpha: float
+    ) -> None:
+        sampling = Sampling(kind, alpha, 7, max_length=99)
+        drawn = tagged.encode([pair.source for pair in TAGGED], sampling)
+        assert drawn == [
+            [4 + i % 2, *row] for i, row in enumerate(tagged.encode(SOURCES, sampling))
+        ]
+        assert drawn != tagged.encode([pair.source for pair in TAGGED])
+
+    def test_count_for_the_longest_draw(
+        self, tagged: Vocabulary, kind: Literal["unigram", "bpe"]
+    ) -> None:
+        text = f"<2de> {SOURCES[1]}"
+        best = tagged.encode([text])[0]
+        for seed in range(20):
+            sampling = Sampling(kind, 0.1, seed, max_length=len(best))
+            assert len(tagged.encode([text], sampling)[0]) <= len(best)
+
+    def test_come_back_from_disk(self, tagged: Vocabulary) -> None:
+        assert Vocabulary(tagged.model).tags == tagged.tags
+
+    def test_are_the_sources_only(self) -> None:
+        separate = learn(TAGGED, tags=TAGS, joint=False, vocabulary_size=342)
+        assert (len(separate.source.tags), len(separate.target.tags)) == (2, 0)
+
+
+def test_without_tags_a_vocabulary_is_what_it_was() -> None:
+    assert learn().source.tags == {}
+    assert learn(tags=[]).digest == learn().digest

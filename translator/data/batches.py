@@ -1,8 +1,4 @@
-"""The batch of any step, as a function of store, seed and step alone.
-
-Pairs of like length share a bucket, fixed for the whole run. Every epoch shuffles the pairs within
-their buckets, cuts each bucket into the same number of batches, and shuffles the batches; so every
-epoch has as many batches as any other, and the batch at step n is found without those before it.
+"""The batch of any step, as a function of store, seed and step alone: pairs by plan.py, padded.
 
 B batch, S source length, T target length.
 """
@@ -10,18 +6,15 @@ B batch, S source length, T target length.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
+from translator.data.mixture import Mixture
+from translator.data.plan import Plan
 from translator.data.store import Store
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, Sampling, Tokenizer
-
-BUCKET_GROWTH = 1.1
-"""Width of a bucket relative to the one below: more mixes more, less pads less."""
-
 
 Rows = Sequence[Sequence[int] | np.ndarray]
 
@@ -41,48 +34,8 @@ class Batch(NamedTuple):
         return int(np.count_nonzero(self.labels))
 
 
-class Plan:
-    """Which pairs make up the batch of each step.
-
-    `lengths` are those of the longer side of each pair (`Store.lengths`). A batch holds at most
-    tokens_per_step // (longest length in its bucket) pairs, and at least one.
-    """
-
-    def __init__(self, lengths: np.ndarray, tokens_per_step: int, seed: int) -> None:
-        self._seed = seed
-        order = np.argsort(lengths, kind="stable")
-        self._buckets: list[np.ndarray] = []
-        self._owners: list[tuple[int, int]] = []
-        for rows, width in _buckets(lengths[order], tokens_per_step):
-            bucket = order[rows]
-            for i in range(-(-len(bucket) // max(1, tokens_per_step // width))):
-                self._owners.append((len(self._buckets), i))
-            self._buckets.append(bucket)
-        counts = np.bincount([bucket for bucket, _ in self._owners])
-        self._batches_per_bucket = counts.tolist()
-        self._permutation = lru_cache(maxsize=2 * len(self._buckets) + 2)(self._permute)
-
-    @property
-    def batches_per_epoch(self) -> int:
-        return len(self._owners)
-
-    def rows(self, step: int) -> np.ndarray:
-        """The pairs of the batch that step `step` (from 0) learns from."""
-        epoch, index = divmod(step, self.batches_per_epoch)
-        batch = self._permutation(epoch, -1, self.batches_per_epoch)[index]
-        bucket_index, part = self._owners[batch]
-        bucket = self._buckets[bucket_index]
-        num_parts = self._batches_per_bucket[bucket_index]
-        start, end = (len(bucket) * p // num_parts for p in (part, part + 1))
-        return bucket[self._permutation(epoch, bucket_index, len(bucket))[start:end]]
-
-    def _permute(self, epoch: int, bucket: int, size: int) -> np.ndarray:
-        key = np.random.SeedSequence([self._seed, epoch, bucket + 1])
-        return np.random.Generator(np.random.Philox(key)).permutation(size)
-
-
 def batch(
-    store: Store,
+    store: Store | Mixture,
     tokenizer: Tokenizer,
     plan: Plan,
     step: int,
@@ -113,34 +66,21 @@ def batch(
 
 def pad(sources: Rows, targets: Rows) -> Batch:
     """Rows of ids, without begin or end, as one Batch."""
-    return Batch(
-        pad_rows([[*row, END_ID] for row in sources]),
-        pad_rows([[BEGIN_ID, *row] for row in targets]),
-        pad_rows([[*row, END_ID] for row in targets]),
-    )
+    source, target = pad_rows(sources), pad_rows(targets)
+    begin = np.full((len(target), 1), BEGIN_ID, np.int32)
+    return Batch(_with_end(source), np.hstack([begin, target]), _with_end(target))
 
 
-def pad_rows(rows: list[list[int]]) -> np.ndarray:
+def pad_rows(rows: Rows) -> np.ndarray:
     """Rows of ids → [B, longest row] int32."""
-    padded = np.full((len(rows), max(map(len, rows))), PAD_ID, np.int32)
-    for i, row in enumerate(rows):
-        padded[i, : len(row)] = row
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    padded = np.full((len(rows), lengths.max()), PAD_ID, np.int32)
+    padded[np.arange(padded.shape[1]) < lengths[:, np.newaxis]] = np.concatenate(rows)
     return padded
 
 
-def _buckets(ordered: np.ndarray, tokens_per_step: int) -> list[tuple[slice, int]]:
-    """Cut ascending lengths into buckets, each a slice with its longest length.
-
-    A bucket with less than one batch of pairs is joined with the next longer one.
-    """
-    buckets = []
-    start = 0
-    while start < len(ordered):
-        longest = max(int(ordered[start]), int(ordered[start] * BUCKET_GROWTH))
-        end = int(np.searchsorted(ordered, longest, side="right"))
-        enough = start + max(1, tokens_per_step // longest)
-        if end < enough < len(ordered):
-            end = int(np.searchsorted(ordered, ordered[enough - 1], side="right"))
-        buckets.append((slice(start, end), int(ordered[end - 1])))
-        start = end
-    return buckets
+def _with_end(padded: np.ndarray) -> np.ndarray:
+    longer = np.full((len(padded), padded.shape[1] + 1), PAD_ID, np.int32)
+    longer[:, :-1] = padded
+    longer[np.arange(len(padded)), np.count_nonzero(padded, axis=1)] = END_ID
+    return longer

@@ -2,6 +2,9 @@
 
 Everything streams; no corpus is ever held in memory. An empty line is a sentence like any other
 here: what cannot be learnt from is left out later, on both sides at once.
+
+A corpus's tag is put in front of its source sentences here and nowhere else. From then on it is
+text: `<2de> Good morning` is the same sentence in a store, in validation and typed by a person.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-from translator.config.schema import DataConfig, Paths, TextFiles, TsvFiles
+from translator.config.schema import Corpus, DataConfig, NamedSplit, Paths, TextFiles, TsvFiles
 from translator.data.lines import file_errors, read_lines
 from translator.data.named_sets import named_set_facts, read_named_set
 from translator.errors import DataError
@@ -24,39 +27,85 @@ class Pair(NamedTuple):
     target: str
 
 
-def read_pairs(data: DataConfig, split_name: str) -> Iterator[Pair]:
-    """The pairs of `train`, `validation` or `test`: all of them, in order, empty lines included.
+def read_pairs(data: DataConfig, split_name: str, index: int | None = None) -> Iterator[Pair]:
+    """The pairs of `train`, `validation` or `test`: all of them, in order, empty lines included,
+    with their tags.
 
-    Raises DataError, possibly only after the last pair: that two files are not equally long, or
-    that a side has nothing but empty lines, shows at the end.
+    Of several corpora all, one after the other; with `index`, that one alone. Raises DataError,
+    possibly only after the last pair: that two files are not equally long, or that a side has
+    nothing but empty lines, shows at the end.
     """
-    key = f"data.{split_name}"
-    match getattr(data, split_name):
-        case TextFiles(source=source, target=target):
-            pairs = _read_text(_paths(data, source), _paths(data, target), key)
-        case TsvFiles(tsv=tsv):
-            pairs = _read_tsv(_paths(data, tsv), key)
-        case str(split):
-            pairs = (Pair(*pair) for pair in read_named_set(data, split, key))
-        case _:
-            raise DataError(f"{key} is not set; say there which text to read")
-    yield from _with_text_on_both_sides(pairs, key)
+    for key, corpus in _corpora(data, split_name, index):
+        pairs = _with_text_on_both_sides(_read(data, corpus, key), key)
+        yield from pairs if corpus.tag is None else _tagged(pairs, corpus.tag)
 
 
-def fingerprint(data: DataConfig, split_name: str) -> dict[str, object]:
-    """What changes when the text of a split may have changed; fit for JSON, and found unread."""
-    match getattr(data, split_name):
+def fingerprint(data: DataConfig, split_name: str, index: int | None = None) -> dict[str, object]:
+    """What changes when the text that `read_pairs` gives may have changed; fit for JSON, and found
+    unread."""
+    facts = [_facts(data, corpus) for _, corpus in _corpora(data, split_name, index)]
+    return facts[0] if len(facts) == 1 else {"corpora": facts}
+
+
+def read_unchanged(
+    data: DataConfig, split_name: str, known: dict[str, object], index: int | None = None
+) -> Iterator[Pair]:
+    """What `read_pairs` gives of text whose fingerprint is `known`.
+
+    Raises DataError after the last pair when the fingerprint has become another.
+    """
+    yield from read_pairs(data, split_name, index)
+    if fingerprint(data, split_name, index) != known:
+        raise DataError(
+            f"data.{split_name}: its text has changed while it was being prepared; give the same "
+            "command again when it no longer changes"
+        )
+
+
+def name_of(corpus: Corpus) -> str:
+    """What a person may know a corpus by: its tag and its (first) file or split."""
+    match corpus:
+        case TextFiles(source=place) | TsvFiles(tsv=place) | NamedSplit(split=place):
+            name = Path(place if isinstance(place, str) else [*place, ""][0]).name
+            return f"{corpus.tag} {name}" if corpus.tag else name
+    raise TypeError(corpus)
+
+
+def _corpora(data: DataConfig, split_name: str, index: int | None) -> list[tuple[str, Corpus]]:
+    corpora = list(data.corpora(split_name).items())
+    if not corpora:
+        raise DataError(f"data.{split_name} is not set; say there which text to read")
+    return corpora if index is None else [corpora[index]]
+
+
+def _read(data: DataConfig, corpus: Corpus, key: str) -> Iterator[Pair]:
+    match corpus:
         case TextFiles(source=source, target=target):
-            return {
-                "source": [_file_facts(path) for path in _paths(data, source)],
-                "target": [_file_facts(path) for path in _paths(data, target)],
-            }
+            return _read_text(_paths(data, source), _paths(data, target), key)
         case TsvFiles(tsv=tsv):
-            return {"tsv": [_file_facts(path) for path in _paths(data, tsv)]}
-        case str(split):
-            return named_set_facts(data, split)
-        case _:
-            raise DataError(f"data.{split_name} is not set; say there which text to read")
+            return _read_tsv(_paths(data, tsv), key)
+        case NamedSplit(split=split):
+            return (Pair(*pair) for pair in read_named_set(data, split, key))
+    raise TypeError(corpus)
+
+
+def _facts(data: DataConfig, corpus: Corpus) -> dict[str, object]:
+    facts: dict[str, object] = {"tag": corpus.tag} if corpus.tag else {}
+    match corpus:
+        case TextFiles(source=source, target=target):
+            facts["source"] = [_file_facts(path) for path in _paths(data, source)]
+            facts["target"] = [_file_facts(path) for path in _paths(data, target)]
+        case TsvFiles(tsv=tsv):
+            facts["tsv"] = [_file_facts(path) for path in _paths(data, tsv)]
+        case NamedSplit(split=split):
+            facts |= named_set_facts(data, split)
+    return facts
+
+
+def _tagged(pairs: Iterable[Pair], tag: str) -> Iterator[Pair]:
+    """An empty source stays empty: there is nothing in it to translate."""
+    for source, target in pairs:
+        yield Pair(f"{tag} {source}" if source.strip() else source, target)
 
 
 def _read_text(sources: list[Path], targets: list[Path], key: str) -> Iterator[Pair]:

@@ -1,27 +1,33 @@
-"""Sentences to ids and back, by SentencePiece; one vocabulary for both languages or one each."""
+"""Sentences to ids and back, by SentencePiece; one vocabulary for both languages or one each.
+
+A tag such as <2de> is a piece of its own that SentencePiece never finds in text (a control symbol).
+It is read at the very beginning of a sentence and nowhere else: `<2de> Good morning` has the id of
+the tag and then exactly the pieces of `Good morning`. Decoding leaves tags out.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+import re
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain, takewhile
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import sentencepiece
 
-from translator.config.schema import TokenizerConfig
+from translator.config.schema import TAG, TokenizerConfig
 from translator.data.corpus import Pair
+from translator.data.learning import LearningError, learn
 from translator.data.sampling import Pieces, sample_bpe, sample_unigram
+from translator.data.survey import LARGEST_SAMPLE, MOST_SENTENCES
 from translator.environment import num_threads
 from translator.errors import DataError, RunError
 
 PAD_ID, UNKNOWN_ID, BEGIN_ID, END_ID = 0, 1, 2, 3
-
-LARGEST_SAMPLE = 2_000_000
-"""Sentences that a vocabulary is learnt from; more would take hours and change little."""
 
 Side = Literal["source", "target"]
 
@@ -33,7 +39,8 @@ class Sampling(NamedTuple):
     alpha: float
     seed: int
     max_length: int
-    """A draw of more pieces is not taken; the best segmentation stands in."""
+    """A draw of more pieces is not taken; the best segmentation stands in. If there are tags, one
+    place is theirs."""
 
 
 class Vocabulary:
@@ -58,6 +65,9 @@ class Vocabulary:
                 f"{name}: pad, unknown, begin and end have the ids {ids}, "
                 f"not {(PAD_ID, UNKNOWN_ID, BEGIN_ID, END_ID)}; it was made by another program."
             )
+        after_end = takewhile(self._processor.is_control, range(END_ID + 1, len(self)))
+        self.tags = {self._processor.id_to_piece(i): i for i in after_end}
+        """The tags that may stand in front of a sentence, with their ids."""
 
     def __len__(self) -> int:
         return int(self._processor.vocab_size())
@@ -71,20 +81,45 @@ class Vocabulary:
         return Pieces(self._processor)
 
     def encode(self, sentences: Sequence[str], sampling: Sampling | None = None) -> list[list[int]]:
-        """Sentences → ids; with sampling, a segmentation drawn by the seed, else the best one."""
+        """Sentences → ids; with sampling, a segmentation drawn by the seed, else the best one.
+
+        A tag with no text behind it is no piece, as an empty sentence has none.
+        """
+        if not self.tags:
+            return self._segment(sentences, sampling)
+        split = [split_tag(sentence, self.tags) for sentence in sentences]
+        rows = self._segment([text for _, text in split], sampling)
+        return [
+            [self.tags[tag], *row] if tag and row else row
+            for (tag, _), row in zip(split, rows, strict=True)
+        ]
+
+    def _segment(self, sentences: Sequence[str], sampling: Sampling | None) -> list[list[int]]:
         if sampling is None:
             return self._processor.encode(list(sentences), out_type=int, num_threads=num_threads())
         random = np.random.Generator(np.random.Philox(sampling.seed))
         sample = {"unigram": sample_unigram, "bpe": sample_bpe}[sampling.kind]
         drawn = [sample(self._pieces, text, sampling.alpha, random) for text in sentences]
+        most = sampling.max_length - bool(self.tags)
         return [
-            ids if len(ids) <= sampling.max_length else self._processor.encode(text, out_type=int)
+            ids if len(ids) <= most else self._processor.encode(text, out_type=int)
             for ids, text in zip(drawn, sentences, strict=True)
         ]
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Ids → sentences."""
         return self._processor.decode([list(row) for row in ids], num_threads=1)
+
+
+def split_tag(sentence: str, tags: Container[str]) -> tuple[str, str]:
+    """The one of `tags` that a sentence begins with ("" if none), and the text behind it."""
+    found = _TAG.match(sentence)
+    if found and found[1] in tags:
+        return found[1], sentence[found.end() :]
+    return "", sentence
+
+
+_TAG = re.compile(f"({TAG}) ?")
 
 
 class Tokenizer(NamedTuple):
@@ -118,22 +153,37 @@ class Tokenizer(NamedTuple):
         return cls(vocabularies[0], vocabularies[-1])
 
 
+def tokenizer_key(fingerprint: dict[str, Any], config: TokenizerConfig, seed: int) -> str:
+    """A name for what `train_tokenizer` makes of a text: a hash of all that decides it."""
+    settings = config.model_dump(exclude={"sampling_alpha"})
+    version, limits = sentencepiece.__version__, [LARGEST_SAMPLE, MOST_SENTENCES]
+    made_by = ["tokenizer", fingerprint, settings, seed, num_threads(), version, limits]
+    return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:32]
+
+
 def train_tokenizer(
     config: TokenizerConfig,
     pairs: Callable[[], Iterable[Pair]],
     seed: int,
     say: Callable[[str], None],
+    tags: Sequence[str] = (),
 ) -> Tokenizer:
-    """Learn the vocabularies of a corpus; `pairs` starts reading it anew.
+    """Learn the vocabularies of a text; `pairs` starts it anew.
 
-    The vocabulary is made smaller when the corpus does not hold as many pieces, and `say` is told.
+    Several corpora count as one, each line once, whatever their shares in training. Pieces are
+    learnt from the text behind the `tags`; each tag takes a piece of the source's vocabulary. The
+    vocabulary is made smaller when the corpus does not hold as many pieces, and `say` is told.
     """
+
+    def texts() -> Iterator[tuple[str, str]]:
+        return ((split_tag(pair.source, tags)[1], pair.target) for pair in pairs())
+
     if config.joint:
-        both = _train(config, (text for pair in pairs() for text in pair), seed, "corpus", say)
+        both = _train(config, chain.from_iterable(texts()), seed, "corpus", say, tags)
         return Tokenizer(both, both)
     return Tokenizer(
-        _train(config, (pair.source for pair in pairs()), seed, "source side", say),
-        _train(config, (pair.target for pair in pairs()), seed, "target side", say),
+        _train(config, (source for source, _ in texts()), seed, "source side", say, tags),
+        _train(config, (target for _, target in texts()), seed, "target side", say, ()),
     )
 
 
@@ -143,46 +193,33 @@ def _train(
     seed: int,
     name: str,
     say: Callable[[str], None],
+    tags: Sequence[str],
 ) -> Vocabulary:
-    sentencepiece.set_random_generator_seed(seed)
-    model = io.BytesIO()
-    failures: list[BaseException] = []
-
-    def read() -> Iterator[str]:
-        """SentencePiece hides what its iterator raises."""
-        try:
-            yield from (text for text in sentences if text.strip())
-        except BaseException as error:
-            failures.append(error)
-            raise
-
     assert isinstance(config.vocabulary_size, int)
+    options = {
+        "model_type": config.kind,
+        "vocab_size": config.vocabulary_size,
+        "hard_vocab_limit": False,
+        "byte_fallback": config.byte_fallback,
+        "character_coverage": config.character_coverage,
+        "normalization_rule_name": config.normalization,
+        "remove_extra_whitespaces": config.normalization != "identity",
+        "input_sentence_size": MOST_SENTENCES,
+        "shuffle_input_sentence": True,
+        "max_sentence_length": 2**16,
+        "num_threads": num_threads(),
+        "pad_id": PAD_ID,
+        "unk_id": UNKNOWN_ID,
+        "bos_id": BEGIN_ID,
+        "eos_id": END_ID,
+        "control_symbols": list(tags),
+        "minloglevel": 2,
+    }
     try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=read(),
-            model_writer=model,
-            model_type=config.kind,
-            vocab_size=config.vocabulary_size,
-            hard_vocab_limit=False,
-            byte_fallback=config.byte_fallback,
-            character_coverage=config.character_coverage,
-            normalization_rule_name=config.normalization,
-            remove_extra_whitespaces=config.normalization != "identity",
-            input_sentence_size=LARGEST_SAMPLE,
-            shuffle_input_sentence=True,
-            max_sentence_length=2**16,
-            num_threads=num_threads(),
-            pad_id=PAD_ID,
-            unk_id=UNKNOWN_ID,
-            bos_id=BEGIN_ID,
-            eos_id=END_ID,
-            minloglevel=2,
-        )
-    except RuntimeError as error:
-        if failures:
-            raise failures[0] from None
+        model = learn((text for text in sentences if text.strip()), seed, options)
+    except LearningError as error:
         raise DataError(_explain(str(error), config)) from None
-    vocabulary = Vocabulary(model.getvalue())
+    vocabulary = Vocabulary(model)
     if len(vocabulary) < config.vocabulary_size:
         say(
             f"The {name} holds no more than {len(vocabulary):,} pieces: the vocabulary has so "

@@ -1,0 +1,197 @@
+"""Text is prepared in sight of the user, who may stop it at any time and go on."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from translator.cli import counting as module
+from translator.cli import prepare
+from translator.cli.counting import counting
+from translator.config import load_config
+from translator.data import survey as survey_module
+from translator.data.survey import survey
+from translator.errors import DataError
+from translator.runs import RunDirectory
+
+from .conftest import ROOT, Command
+
+Said = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])  # type: ignore[attr-defined]
+    return now
+
+
+class TestCounting:
+    def test_says_a_line_every_ten_seconds(self, clock: list[float], capsys: Said) -> None:
+        with counting("Preparing", total=1000) as show:
+            for seconds in range(25):
+                clock[0] = 100.0 + seconds
+                show(10 * seconds)
+        assert capsys.readouterr().err.splitlines() == [
+            "Preparing: 100 of 1,000 pairs, 10 a second, 1:30 left",
+            "Preparing: 200 of 1,000 pairs, 10 a second, 1:20 left",
+        ]
+
+    def test_without_a_total_says_how_many_there_were(
+        self, clock: list[float], capsys: Said
+    ) -> None:
+        with counting("Reading") as show:
+            show(5000)
+            clock[0] += 10
+            show(15_000)
+        assert capsys.readouterr().err == "Reading: 15,000 pairs, 1,000 a second\n"
+
+    def test_of_what_is_quick_says_nothing(self, clock: list[float], capsys: Said) -> None:
+        with counting("Reading", total=10) as show:
+            for done in range(10):
+                show(done)
+        assert capsys.readouterr().err == ""
+
+
+def begin(run: str = "runs/c") -> prepare.Prepared:
+    directory = RunDirectory(Path(run))
+    directory.create()
+    return prepare.begin(load_config(Path("c.yaml"), []), directory, None)
+
+
+class TestTheVocabulary:
+    def test_of_a_small_text_is_learnt_from_all_of_it(self, workplace: Path, capsys: Said) -> None:
+        begin()
+        assert capsys.readouterr().err == "Reading the text …\n"
+
+    def test_of_a_large_text_is_learnt_from_a_sample_and_says_so(
+        self, workplace: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(survey_module, "MOST_SENTENCES", 60)
+        prepared = begin()
+        assert capsys.readouterr().err == (
+            "Reading the text …\n"
+            "SentencePiece learns from 60 of 120 sentences, evenly spread over the text.\n"
+        )
+        assert prepared.training.facts.num_pairs == 60
+
+    def test_is_not_learnt_again_from_the_same_text(
+        self, workplace: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = begin().tokenizer
+        monkeypatch.delattr(prepare, "train_tokenizer")
+        assert begin("runs/other").tokenizer.digest == first.digest
+        assert RunDirectory(Path("runs/other")).tokenizer(joint=True)[0].exists()
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("vocabulary_size: 340", "vocabulary_size: 341"),
+            ("vocabulary_size: 340", "vocabulary_size: 340, kind: bpe"),
+            ("max_steps: 20", "max_steps: 20\n  seed: 2"),
+        ],
+    )
+    def test_is_learnt_anew_with_other_settings(
+        self, workplace: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str
+    ) -> None:
+        begin()
+        config = workplace / "c.yaml"
+        config.write_text(config.read_text().replace(old, new))
+        monkeypatch.delattr(prepare, "train_tokenizer")
+        with pytest.raises(NameError):
+            begin("runs/other")
+
+    def test_is_learnt_anew_from_other_text(
+        self, workplace: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begin()
+        with (workplace / "train.tsv").open("a") as file:
+            file.write("one\tmore\n")
+        monkeypatch.delattr(prepare, "train_tokenizer")
+        with pytest.raises(NameError):
+            begin("runs/other")
+
+
+def test_text_that_changes_while_it_is_read_is_refused(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changes(pairs: object, show: object) -> object:
+        with (workplace / "validation.tsv").open("a") as file:
+            file.write("one\tmore\n")
+        return survey(pairs, show)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(prepare, "survey", changes)
+    with pytest.raises(DataError, match=r"^data\.validation: its text has changed while"):
+        begin()
+
+
+KILLED = """
+import os, signal, sys
+from translator.cli.app import main
+from translator.data import writing
+
+writing.CHUNK, writing.JOURNAL_EVERY = 10, -1.0
+left, save = int(sys.argv.pop(1)), writing.SideWriter.save
+
+def killed(side):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return save(side)
+
+writing.SideWriter.save = killed
+main()
+"""
+
+
+@pytest.mark.slow
+def test_killed_while_preparing_the_same_command_goes_on(
+    trained: Path, workplace: Path, command: Command
+) -> None:
+    """Six chunks, each saved on both sides; then the same bits as those of a run never killed."""
+    for count in (4, 5):
+        done = command(str(count), "train", "c.yaml", code=KILLED)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    [journal] = Path("cache/translator").glob("*.unfinished/journal.json")
+    assert json.loads(journal.read_text())["num_read"] == 30
+    done = command("train", "c.yaml", "--set", "training.max_steps=1")
+    assert done.returncode == 0, done.stderr
+    assert Path("runs/c/text.json").read_text() == (trained / "runs/c/text.json").read_text()
+    assert list(Path("cache/translator").glob("*unfinished*")) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_while_sentencepiece_learns_it_stops_at_once(workplace: Path, number: int) -> None:
+    words = random.Random(1)
+    for name, count in (("train", 200_000), ("validation", 10)):
+        lines = (f"{words.random()} {words.random()}\t{words.random()}\n" for _ in range(count))
+        (workplace / f"{name}.tsv").write_text("".join(lines))
+    with subprocess.Popen(
+        [sys.executable, "-m", "translator", "train", "c.yaml"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        learning: list[str] = []
+        while not learning:
+            time.sleep(0.05)
+            commands = {c: Path(f"/proc/{c}/cmdline") for c in children.read_text().split()}
+            learning = [c for c, path in commands.items() if "serve" in path.read_text()]
+        time.sleep(2)
+        os.kill(process.pid, number)
+        sent = time.monotonic()
+        _, said = process.communicate()
+    assert time.monotonic() - sent < 5
+    assert process.returncode == 128 + number
+    assert said.endswith("Stopped. The same command continues runs/c where it is.\n")
+    assert "Traceback" not in said
+    assert not Path(f"/proc/{learning[0]}").exists()

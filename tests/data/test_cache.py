@@ -1,0 +1,157 @@
+"""A folder of the cache is made once, by one process at a time, and is whole when it appears."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from translator.data.cache import ABANDONED_AFTER, make_once
+from translator.errors import DataError, Stopped
+
+ROOT = Path(__file__).parents[2]
+SLOW_MAKER = """
+import sys, time
+from pathlib import Path
+from translator.data.cache import make_once
+
+def make(folder):
+    (folder / "by").write_text(sys.argv[2])
+    print("making", flush=True)
+    sys.stdin.read()
+
+make_once(Path(sys.argv[1]), make, lambda text: print(text, flush=True))
+print("done", flush=True)
+"""
+
+
+def start(folder: Path, name: str) -> "subprocess.Popen[str]":
+    """A process that makes the folder until its standard input ends."""
+    return subprocess.Popen(
+        [sys.executable, "-c", SLOW_MAKER, str(folder), name],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def said(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def fill(folder: Path) -> None:
+    (folder / "file").write_text("whole")
+
+
+def silent(text: str) -> None:
+    raise AssertionError(text)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
+    make_once(tmp_path / "a", fill, silent)
+    make_once(tmp_path / "a", lambda _: silent("made again"), silent)
+    assert names(tmp_path) == ["a"]
+    assert (tmp_path / "a/file").read_text() == "whole"
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt(), Stopped(15)])
+def test_what_was_interrupted_is_taken_up(tmp_path: Path, interruption: BaseException) -> None:
+    def stop(folder: Path) -> None:
+        fill(folder)
+        raise interruption
+
+    with pytest.raises(type(interruption)):
+        make_once(tmp_path / "a", stop, silent)
+    assert not (tmp_path / "a").exists()
+
+    def go_on(folder: Path) -> None:
+        assert names(folder) == ["file"]
+
+    make_once(tmp_path / "a", go_on, silent)
+    assert names(tmp_path / "a") == ["file"]
+    assert names(tmp_path) == ["a"]
+
+
+def test_what_failed_is_removed(tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        fill(folder)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        make_once(tmp_path / "a", fail, silent)
+    assert names(tmp_path) == []
+
+
+def test_an_error_of_the_disk_is_said(tmp_path: Path) -> None:
+    def fail(_: Path) -> None:
+        raise OSError(28, os.strerror(28))
+
+    with pytest.raises(DataError) as caught:
+        make_once(tmp_path / "a", fail, silent)
+    assert str(caught.value) == (
+        f"{tmp_path}: cannot keep prepared text here: No space left on device. Free some space, or "
+        "set XDG_CACHE_HOME to another folder."
+    )
+
+
+@pytest.mark.parametrize("name", ["x.unfinished", "unfinished-x", "x.unfinished-lock"])
+def test_only_what_was_abandoned_long_ago_is_removed(tmp_path: Path, name: str) -> None:
+    old, new, whole = (tmp_path / n for n in (name, "y.unfinished", "z"))
+    for path in (old, new, whole):
+        path.touch() if path.name.endswith("lock") else path.mkdir()
+    for path, seconds in ((old, 60), (new, -60), (whole, 60)):
+        os.utime(path, (time.time() - ABANDONED_AFTER - seconds,) * 2)
+    make_once(tmp_path / "a", fill, silent)
+    assert names(tmp_path) == ["a", "y.unfinished", "z"]
+
+
+def test_a_second_process_waits_for_the_first(tmp_path: Path) -> None:
+    with start(tmp_path / "a", "first") as first:
+        assert said(first) == "making\n"
+        with start(tmp_path / "a", "second") as second:
+            waiting = "Another process is preparing this text; waiting for it …\n"
+            assert said(second) == waiting
+            assert not (tmp_path / "a").exists()
+            first.communicate()
+            assert said(second) == "done\n"
+            second.communicate()
+    assert (tmp_path / "a/by").read_text() == "first"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_second_process_takes_over_when_the_first_is_killed(tmp_path: Path) -> None:
+    with start(tmp_path / "a", "first") as first:
+        assert said(first) == "making\n"
+        with start(tmp_path / "a", "second") as second:
+            assert "waiting" in said(second)
+            first.kill()
+            assert said(second) == "making\n"
+            second.communicate()
+    assert (tmp_path / "a/by").read_text() == "second"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_lock_that_is_no_longer_the_file_is_none(tmp_path: Path) -> None:
+    """As when a third process begins before one that waited has woken up."""
+    lock = tmp_path / "a.unfinished-lock"
+    with start(tmp_path / "a", "first") as first:
+        assert said(first) == "making\n"
+        with start(tmp_path / "a", "second") as second:
+            assert "waiting" in said(second)
+            lock.unlink()
+            with lock.open("w") as third:
+                fcntl.flock(third, fcntl.LOCK_EX)
+                first.kill()
+                assert "waiting" in said(second)
+            assert said(second) == "making\n"
+            second.communicate()
+    assert names(tmp_path) == ["a"]

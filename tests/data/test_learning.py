@@ -1,0 +1,103 @@
+"""SentencePiece in a process of its own learns what it would learn in ours, and ends with us."""
+
+import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sentencepiece
+
+from translator.data.learning import LearningError, learn
+
+ROOT = Path(__file__).parents[2]
+EVERYDAY = (ROOT / "data/everyday/train.tsv").read_text(encoding="utf-8")
+SENTENCES = [text for line in EVERYDAY.splitlines() for text in line.split("\t")]
+OPTIONS = {"vocab_size": 300, "minloglevel": 2, "num_threads": 2}
+
+
+def children() -> set[int]:
+    return {
+        int(child)
+        for thread in Path("/proc/self/task").iterdir()
+        for child in (thread / "children").read_text().split()
+    }
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+@pytest.mark.parametrize("sentences", [SENTENCES[:400], ["a\nb c", "", "\u2028 d", "\x00 e"] * 9])
+def test_it_learns_what_it_would_learn_here(kind: str, sentences: list[str]) -> None:
+    options: dict[str, Any] = OPTIONS | {"vocab_size": 400, "model_type": kind}
+    options |= {"hard_vocab_limit": False, "byte_fallback": True}
+    model = io.BytesIO()
+    sentencepiece.set_random_generator_seed(7)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences), model_writer=model, **options
+    )
+    assert learn(iter(sentences), 7, options) == model.getvalue()
+
+
+def test_why_it_failed_is_said() -> None:
+    with pytest.raises(LearningError, match="Vocabulary size too high"):
+        learn(SENTENCES[:10], 1, OPTIONS | {"vocab_size": 10_000})
+
+
+def test_that_it_was_killed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = subprocess.Popen
+
+    def killed(*arguments: object, **keys: object) -> "subprocess.Popen[bytes]":
+        process: subprocess.Popen[bytes] = real(*arguments, **keys)  # type: ignore[call-overload]
+        process.kill()
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", killed)
+    with pytest.raises(LearningError, match="its process ended with code -9"):
+        learn(SENTENCES, 1, OPTIONS)
+
+
+@pytest.mark.parametrize("count", [1, 5_000])
+def test_what_reading_raises_ends_it(count: int) -> None:
+    before = children()
+
+    def breaks_off() -> Iterator[str]:
+        yield from SENTENCES[:count]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learn(breaks_off(), 1, OPTIONS)
+    assert children() == before
+
+
+LONG = """
+from translator.data.learning import learn
+
+def sentences():
+    yield from (f"{i * 7919 % 99991} {i * 31 % 1009} {i}" for i in range(400_000))
+    print("fed", flush=True)
+
+learn(sentences(), 1, {"vocab_size": 8000, "minloglevel": 2})
+"""
+"""Takes much longer than the test."""
+
+
+@pytest.mark.slow
+def test_it_ends_when_its_parent_is_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", LONG],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"fed\n"
+        time.sleep(0.5)
+        [child] = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        assert "serve" in Path(f"/proc/{child}/cmdline").read_text()
+        parent.kill()
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{child}").exists()

@@ -1,0 +1,55 @@
+"""What a person sees while text is read and prepared: how much of it is done."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+SAY_EVERY = 10.0
+"""Seconds between lines where there is no terminal; what takes less says nothing."""
+
+
+@contextmanager
+def counting(doing: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Give a function that shows how many pairs are done, on stderr: a live bar at a terminal, else
+    a line now and then."""
+    console = Console(file=sys.stderr, highlight=False)
+    bar = Progress(
+        TextColumn(doing),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[text]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    task = bar.add_task("", total=total, text="")
+    said = time.monotonic()
+    first: tuple[int, float] | None = None
+
+    def show(done: int) -> None:
+        nonlocal said, first
+        now = time.monotonic()
+        first = first or (done, now)
+        text = _text(done, total, done - first[0], now - first[1])
+        bar.update(task, completed=done, text=text)
+        if not console.is_terminal and now - said >= SAY_EVERY:
+            console.print(f"{doing}: {text}", markup=False, soft_wrap=True)
+            said = now
+
+    with bar:
+        yield show
+
+
+def _text(done: int, total: int | None, new: int, seconds: float) -> str:
+    text = f"{done:,}{'' if total is None else f' of {total:,}'} pairs"
+    if new and seconds:
+        text += f", {new / seconds:,.0f} a second"
+        if total is not None:
+            minutes, rest = divmod(round((total - done) * seconds / new), 60)
+            text += f", {minutes}:{rest:02} left"
+    return text

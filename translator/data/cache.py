@@ -1,0 +1,75 @@
+"""Folders that are made once and kept: prepared text, vocabularies.
+
+Each is made beside its place, by one process at a time, and renamed when whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from translator.errors import DataError, Stopped
+
+ABANDONED_AFTER = 7 * 24 * 3600
+"""Seconds after which an unfinished folder that nobody took up is removed."""
+
+
+def make_once(folder: Path, make: Callable[[Path], None], say: Callable[[str], None]) -> None:
+    """Make `folder` unless it is there; wait for another process that is making it.
+
+    `make` fills an unfinished folder, in which an interrupted call may have left something to go on
+    from; what a failed call left has been removed. Raises DataError if nothing can be kept there.
+    """
+    if folder.exists():
+        return
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(folder.parent)
+        with _alone(folder.with_name(f"{folder.name}.unfinished-lock"), say):
+            if folder.exists():
+                return
+            unfinished.mkdir(exist_ok=True)
+            try:
+                make(unfinished)
+                unfinished.rename(folder)
+            except (Stopped, KeyboardInterrupt):
+                raise
+            except BaseException:
+                shutil.rmtree(unfinished, ignore_errors=True)
+                raise
+    except OSError as error:
+        raise DataError(
+            f"{folder.parent}: cannot keep prepared text here: {error.strerror}. Free some space, "
+            "or set XDG_CACHE_HOME to another folder."
+        ) from None
+
+
+@contextmanager
+def _alone(path: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a lock file, which is gone afterwards."""
+    while True:
+        with path.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("Another process is preparing this text; waiting for it …")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                try:
+                    yield
+                finally:
+                    path.unlink()
+                return
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for path in folder.glob("*unfinished*"):
+        with suppress(FileNotFoundError):  # another process was faster
+            if time.time() - path.stat().st_mtime > ABANDONED_AFTER:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,0 +1,116 @@
+"""Several corpora as one: how often an epoch repeats each, and their stores in a row."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+
+from translator.data.sides import Side
+from translator.data.store import Store
+from translator.data.writing import Facts
+
+
+class Part(NamedTuple):
+    """Consecutive pairs of a plan that an epoch repeats equally often."""
+
+    num_pairs: int
+    repetition: Fraction = Fraction(1)
+
+
+def mix(sizes: Sequence[int], weights: Sequence[float] | None, temperature: float) -> list[Part]:
+    """How often an epoch repeats the pairs of corpora of these sizes.
+
+    An epoch has as many pairs as all of them hold, and a corpus a share of it in proportion to its
+    weight or, without weights, to size^(1/temperature) (Arivazhagan et al. 2019). The shares are
+    exact, so that nothing adds up over epochs: 0.7 means seven tenths.
+    """
+    if weights is None:
+        weights = [size ** (1 / temperature) for size in sizes]
+    exact = [Fraction(repr(float(weight))) for weight in weights]
+    pairs_for_a_weight = Fraction(sum(sizes)) / sum(exact, Fraction(0))
+    return [
+        Part(size, weight * pairs_for_a_weight / size)
+        for size, weight in zip(sizes, exact, strict=True)
+    ]
+
+
+class Share(NamedTuple):
+    """What a corpus gives to an epoch, in the long run."""
+
+    num_pairs: int
+    tokens: float
+    """Of all target pieces, ends included."""
+    repetition: float
+    """How often a pair comes."""
+
+
+class MixedSide:
+    """One language of several stores: row i counts through all of them."""
+
+    def __init__(self, sides: Sequence[Side], sizes: Sequence[int]) -> None:
+        self._sides = sides
+        self._starts = [0, *accumulate(sizes)][:-1]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Pieces of each row, without end."""
+        return np.concatenate([side.lengths for side in self._sides])
+
+    def ids(self, row: int) -> np.ndarray:
+        side, row = self._find(row)
+        return side.ids(row)
+
+    def text(self, row: int) -> str:
+        side, row = self._find(row)
+        return side.text(row)
+
+    def _find(self, row: int) -> tuple[Side, int]:
+        index = bisect_right(self._starts, row) - 1
+        return self._sides[index], row - self._starts[index]
+
+
+class Mixture:
+    """Stores that are learnt from together; to whoever makes batches they are one."""
+
+    def __init__(self, stores: Sequence[Store]) -> None:
+        self.stores = stores
+        self.sizes = [len(store) for store in stores]
+        self.source = MixedSide([store.source for store in stores], self.sizes)
+        self.target = MixedSide([store.target for store in stores], self.sizes)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Pieces of the longer side of each pair, its end included."""
+        return np.concatenate([store.lengths for store in self.stores])
+
+    def shares(self, repetitions: np.ndarray) -> list[Share]:
+        """What each store gives to an epoch in which a plan repeats the pairs so often."""
+        cuts = np.cumsum(self.sizes)[:-1]
+        views = [part.astype(float) for part in np.split(repetitions, cuts)]
+        tokens = [
+            float(some @ (store.target.lengths + 1))
+            for some, store in zip(views, self.stores, strict=True)
+        ]
+        return [
+            Share(len(some), count / sum(tokens), float(some.mean()))
+            for some, count in zip(views, tokens, strict=True)
+        ]
+
+    @property
+    def facts(self) -> Facts:
+        """Those of all stores together; the digest knows their order."""
+        facts = [store.facts for store in self.stores]
+        digests = [one.digest for one in facts]
+        together = hashlib.sha256("".join(digests).encode()).hexdigest()
+        return Facts(
+            sum(one.num_pairs for one in facts),
+            sum(one.num_empty for one in facts),
+            sum(one.num_long for one in facts),
+            digests[0] if len(digests) == 1 else together,
+        )

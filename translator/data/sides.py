@@ -1,0 +1,113 @@
+"""One language of a store on disk: rows of ids and, if kept, their text.
+
+A file holds the rows one after the other, another where each ends.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+ID_BYTES, OFFSET_BYTES = 4, 8
+
+
+class Side:
+    """The rows, memory-mapped."""
+
+    def __init__(self, folder: Path, name: str, num_rows: int) -> None:
+        self.offsets = _open(folder / f"{name}.offsets", np.int64)
+        self._ids = _open(folder / f"{name}.ids", np.int32)
+        if len(self.offsets) != num_rows + 1 or self.offsets[-1] != len(self._ids):
+            raise ValueError
+        text = folder / f"{name}.text"
+        self._text = self._text_offsets = None
+        if text.exists():
+            self._text = _open(text, np.uint8)
+            self._text_offsets = _open(folder / f"{name}.text_offsets", np.int64)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Pieces of each row, without end; int32."""
+        return np.diff(self.offsets).astype(np.int32)
+
+    def ids(self, row: int) -> np.ndarray:
+        return self._ids[self.offsets[row] : self.offsets[row + 1]]
+
+    def text(self, row: int) -> str:
+        assert self._text is not None and self._text_offsets is not None
+        start, end = self._text_offsets[row], self._text_offsets[row + 1]
+        return self._text[start:end].tobytes().decode()
+
+
+class SideWriter:
+    """The files of one language, written on from the sizes they had when last saved."""
+
+    def __init__(self, folder: Path, name: str, keep_text: bool, sizes: Mapping[str, int]) -> None:
+        kinds = ["ids", "offsets", *(["text", "text_offsets"] if keep_text else [])]
+        self._files: dict[str, BinaryIO] = {}
+        for kind in kinds:
+            path = folder / f"{name}.{kind}"
+            self._files[kind] = path.open("ab")
+            os.truncate(path, sizes.get(path.name, 0))
+        self._ends = {"ids": self._size("ids") // ID_BYTES}
+        if keep_text:
+            self._ends["text"] = self._size("text")
+        for kind in kinds[1::2]:
+            if self._size(kind) == 0:
+                self._files[kind].write(bytes(OFFSET_BYTES))
+
+    def add(self, texts: Sequence[str], rows: Sequence[Sequence[int]]) -> None:
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        ids = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
+        self._append("ids", "offsets", ids.tobytes(), lengths)
+        if "text" in self._files:
+            encoded = [text.encode() for text in texts]
+            lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+            self._append("text", "text_offsets", b"".join(encoded), lengths)
+
+    def _append(self, kind: str, offsets: str, raw: bytes, lengths: np.ndarray) -> None:
+        self._files[kind].write(raw)
+        self._files[offsets].write((self._ends[kind] + np.cumsum(lengths)).tobytes())
+        self._ends[kind] += int(lengths.sum())
+
+    def save(self) -> dict[str, int]:
+        """The size of each file, once that much of it is on the disk."""
+        for file in self._files.values():
+            file.flush()
+            os.fsync(file.fileno())
+        return {Path(file.name).name: self._size(kind) for kind, file in self._files.items()}
+
+    def _size(self, kind: str) -> int:
+        return os.fstat(self._files[kind].fileno()).st_size
+
+    def __enter__(self) -> SideWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+
+def read_blocks(folder: Path, name: str, num_rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The rows of a side, so many at a time: their lengths, and their ids one after the other."""
+    with (
+        (folder / f"{name}.offsets").open("rb") as offsets,
+        (folder / f"{name}.ids").open("rb") as ids,
+    ):
+        end = np.fromfile(offsets, np.int64, 1)
+        while len(ends := np.fromfile(offsets, np.int64, num_rows)):
+            lengths = np.diff(ends, prepend=end)
+            end = ends[-1:]
+            yield lengths, np.fromfile(ids, np.int32, int(lengths.sum()))
+
+
+def _open(path: Path, dtype: type) -> np.ndarray:
+    if path.stat().st_size == 0:
+        return np.zeros(0, dtype)
+    # As a plain array: slices of a memmap take several times as long.
+    return np.memmap(path, dtype, mode="r").view(np.ndarray)

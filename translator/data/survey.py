@@ -1,0 +1,50 @@
+"""The one pass over a text before anything is made of it: how long it is, and a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from translator.data.corpus import Pair
+
+LARGEST_SAMPLE = 30_000_000
+"""Bytes of both sides in UTF-8, so that it holds about as much in any script. SentencePiece takes
+some 20 times as much memory."""
+
+MOST_SENTENCES = 2_000_000
+"""In a sample, even if they are short."""
+
+SHOW_EVERY = 10_000
+
+
+class Survey(NamedTuple):
+    """What is known of a text that has been read once."""
+
+    num_pairs: int
+    sample: list[Pair]
+    """All pairs, or every 2nd, 4th, 8th … when there are too many to learn a vocabulary from."""
+
+
+def survey(pairs: Iterable[Pair], show: Callable[[int], None] = lambda _: None) -> Survey:
+    """Read a text to its end; `show` hears now and then how many pairs it had so far.
+
+    Raises what reading raises: what is wrong with a text shows here, before the long work.
+    """
+    sample: list[Pair] = []
+    num_pairs, stride, size = 0, 1, 0
+    for pair in pairs:
+        if num_pairs % stride == 0:
+            sample.append(pair)
+            size += _size(pair)
+            while len(sample) > 1 and (size > LARGEST_SAMPLE or 2 * len(sample) > MOST_SENTENCES):
+                del sample[1::2]
+                stride *= 2
+                size = sum(map(_size, sample))
+        num_pairs += 1
+        if num_pairs % SHOW_EVERY == 0:
+            show(num_pairs)
+    return Survey(num_pairs, sample)
+
+
+def _size(pair: Pair) -> int:
+    return len(pair.source.encode()) + len(pair.target.encode())

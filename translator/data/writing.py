@@ -1,0 +1,187 @@
+"""Writing a store: in bounded memory, on all cores, and to be taken up again after a kill.
+
+A journal in the folder says every few seconds how much of each file is safely on the disk; whoever
+is killed goes on from there, to the same bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from itertools import compress, islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from translator.data.corpus import Pair
+from translator.data.sides import SideWriter, read_blocks
+from translator.data.tokenizer import Tokenizer
+from translator.errors import DataError
+
+CHUNK = 20_000
+"""Pairs that are worked on at a time; as many have been read ahead…"""
+
+CHUNK_CHARACTERS = 5_000_000
+"""…unless they are long."""
+
+JOURNAL_EVERY = 5.0
+"""Seconds of work that a kill may cost."""
+
+FACTS, JOURNAL = "facts.json", "journal.json"
+
+
+class Facts(NamedTuple):
+    """What is known of a store without opening its arrays."""
+
+    num_pairs: int
+    num_empty: int
+    """Pairs left out because a side was empty."""
+    num_long: int
+    """Pairs left out because a side had more than max_length pieces."""
+    digest: str
+    """SHA-256 of the pieces kept, in order."""
+
+
+class Journal(NamedTuple):
+    """How far a store has been written."""
+
+    num_read: int = 0
+    num_pairs: int = 0
+    num_empty: int = 0
+    num_long: int = 0
+    sizes: Mapping[str, int] = {}
+    """Bytes of each file."""
+
+
+class Recipe(NamedTuple):
+    """What a store is made from; `pairs` starts reading anew."""
+
+    pairs: Callable[[], Iterable[Pair]]
+    tokenizer: Tokenizer
+    max_length: int | None
+    keep_text: bool
+
+
+def write_store(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> None:
+    """Fill a folder, which may hold what an interrupted call has left there.
+
+    `show` hears how many pairs have been read. Raises DataError when no pair is left.
+    """
+    journal = _write(folder, recipe, show)
+    if journal.num_pairs == 0:
+        raise DataError(
+            f"No pair is left to train on: {journal.num_empty:,} have an empty side and "
+            f"{journal.num_long:,} a side of more than data.max_length {recipe.max_length} pieces."
+        )
+    facts = Facts(journal.num_pairs, journal.num_empty, journal.num_long, _digest(folder))
+    _replace(folder / FACTS, facts._asdict())
+
+
+def _write(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> Journal:
+    """Write what the journal says is missing, or all."""
+    journal = _read_journal(folder)
+    with ExitStack() as stack:
+        sides = [
+            stack.enter_context(SideWriter(folder, name, recipe.keep_text, journal.sizes))
+            for name in ("source", "target")
+        ]
+        missing = islice(recipe.pairs(), journal.num_read, None)
+        chunks = stack.enter_context(closing(_read_ahead(missing)))
+        saved = time.monotonic()
+        for chunk in chunks:
+            journal = _add(chunk, recipe, sides, journal)
+            show(journal.num_read)
+            if time.monotonic() - saved > JOURNAL_EVERY:
+                _save(folder, journal, sides)
+                saved = time.monotonic()
+        return _save(folder, journal, sides)
+
+
+def _add(
+    chunk: list[Pair], recipe: Recipe, sides: Sequence[SideWriter], journal: Journal
+) -> Journal:
+    """Encode pairs and write those that belong into the store."""
+    limit = recipe.max_length
+    not_empty = (
+        chunk if limit is None else [p for p in chunk if p.source.strip() and p.target.strip()]
+    )
+    texts = [[pair[i] for pair in not_empty] for i in range(len(sides))]
+    rows = [v.encode(t) for v, t in zip(recipe.tokenizer, texts, strict=True)]
+    kept = [
+        limit is None or max(len(source), len(target)) <= limit
+        for source, target in zip(*rows, strict=True)
+    ]
+    for side, side_texts, side_rows in zip(sides, texts, rows, strict=True):
+        side.add(list(compress(side_texts, kept)), list(compress(side_rows, kept)))
+    return Journal(
+        journal.num_read + len(chunk),
+        journal.num_pairs + sum(kept),
+        journal.num_empty + len(chunk) - len(not_empty),
+        journal.num_long + len(kept) - sum(kept),
+    )
+
+
+def _read_ahead(pairs: Iterator[Pair]) -> Generator[list[Pair]]:
+    """Chunks, each read by a thread while SentencePiece, which needs no Python, has the last."""
+
+    def read() -> list[Pair]:
+        chunk, size = [], 0
+        for pair in pairs:
+            chunk.append(pair)
+            size += len(pair.source) + len(pair.target)
+            if len(chunk) == CHUNK or size >= CHUNK_CHARACTERS:
+                break
+        return chunk
+
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(read)
+        while chunk := coming.result():
+            coming = reader.submit(read)
+            yield chunk
+
+
+def _save(folder: Path, journal: Journal, sides: Sequence[SideWriter]) -> Journal:
+    sizes = {name: size for side in sides for name, size in side.save().items()}
+    journal = journal._replace(sizes=sizes)
+    _replace(folder / JOURNAL, journal._asdict())
+    return journal
+
+
+def _read_journal(folder: Path) -> Journal:
+    """The last one saved; that of an empty store if there is none, or it cannot be true."""
+    try:
+        journal = Journal(**json.loads((folder / JOURNAL).read_text()))
+        if all((folder / name).stat().st_size >= n for name, n in journal.sizes.items()):
+            return journal
+    except (OSError, ValueError, TypeError):
+        pass
+    return Journal()
+
+
+def _replace(path: Path, content: object) -> None:
+    """Write JSON that is whole and on the disk when it appears."""
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("w") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def _digest(folder: Path) -> str:
+    """SHA-256 of the ids: those of the first source, of its target, of the second source …"""
+    digest = hashlib.sha256()
+    sides = (read_blocks(folder, name, CHUNK) for name in ("source", "target"))
+    for (source_lengths, source), (target_lengths, target) in zip(*sides, strict=True):
+        lengths = np.stack([source_lengths, target_lengths], axis=1).ravel()
+        is_target = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+        both = np.empty(len(is_target), np.int32)
+        both[~is_target], both[is_target] = source, target
+        digest.update(both.data)
+    return digest.hexdigest()
