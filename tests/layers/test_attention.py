@@ -167,6 +167,23 @@ class TestMultiHeadAttention:
         assert kept.key.shape == kept.value.shape == (2, 2, 7, 4)
         np.testing.assert_array_equal(layer.attend(query, kept, mask), layer(query, memory, mask))
 
+    def test_attends_to_itself_by_one_product_as_by_two(self) -> None:
+        layer, x, mask = multi_head(rate=0.5), normal(2, 5, 8), random_mask(2, 1, 5, 5)
+        results = []
+        for one_product in (False, True):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                output = (
+                    layer.attend_to_itself(x, mask, SEED)
+                    if one_product
+                    else layer(x, x, mask, SEED)
+                )
+                loss = tf.reduce_sum(output * normal(2, 5, 8, seed=1))
+            kernels = [variable.value for variable in layer.trainable_variables]
+            results.append([output, *tape.gradient(loss, [x, *kernels])])
+        for ours, theirs in zip(*results, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
     def test_answers_each_query_alone(self) -> None:
         layer, query, memory = multi_head(), normal(2, 5, 8), normal(2, 7, 8, seed=1)
         one_by_one = [layer(query[:, t : t + 1], memory) for t in range(5)]

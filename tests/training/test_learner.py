@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from conftest import MakeModel
 
 from translator.config.schema import TrainingConfig
 from translator.data.batches import Batch, pad
-from translator.errors import RunError
+from translator.errors import OutOfMemory, RunError
 from translator.models.weights import Arrays, model_weights
 from translator.training.learner import Learner
 from translator.training.loss import cross_entropy
+from translator.training.preflight import rehearse
 
 PAIRS = [
     ([4, 5, 6], [7, 8]),
@@ -57,7 +59,12 @@ def make_learner(
     ) -> Learner:
         key = (dtype, model_seed, dropout, str(changes))
         if key not in traced:
-            fixed = {"max_steps": 10, "optimizer": {"epsilon": 1e-3}, "averaging": NONE}
+            fixed = {
+                "max_steps": 10,
+                "accumulation_steps": 1,
+                "optimizer": {"epsilon": 1e-3},
+                "averaging": NONE,
+            }
             config = TrainingConfig.model_validate(fixed | changes)
             rates = DROPOUT if dropout else {}
             learner = Learner(
@@ -241,3 +248,47 @@ class TestState:
         assert_same_bits(model_weights(learner.model), weights)
         assert_same_bits(learner.shipped_weights(), weights)
         assert not learner.state()["first_moments/decoder_norm/scale"].any()
+
+
+class TestRecomputation:
+    def test_changes_nothing_but_what_is_kept(self, make_learner: MakeLearner) -> None:
+        kept = make_learner(dropout=True)
+        again = make_learner(dropout=True, recompute_activations=True)
+        for step in (1, 2, 3):
+            one, other = (learner.update([BATCHES[0]], step, 0.01) for learner in (kept, again))
+            assert other == pytest.approx(one, rel=1e-5)
+        state = again.state()
+        for name, array in kept.state().items():
+            np.testing.assert_allclose(state[name], array, atol=1e-6, err_msg=name)
+
+
+class TestMemory:
+    def test_that_is_short_is_told_with_what_was_tried(
+        self, make_learner: MakeLearner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        learner = make_learner(accumulation_steps=2)
+
+        def fail(*_: object) -> None:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+        monkeypatch.setattr(learner, "_update", fail)
+        with pytest.raises(OutOfMemory) as caught:
+            learner.update([BATCHES[0], BATCHES[1]], 1, 0.01)
+        assert (caught.value.num_shards, caught.value.num_pairs) == (2, 4)
+
+    def test_is_found_out_by_a_rehearsal_that_leaves_no_trace(
+        self, make_learner: MakeLearner
+    ) -> None:
+        learner = make_learner(dropout=True, averaging=EMA, accumulation_steps=2)
+        before = learner.state()
+        rows = (0, 1, 2, 3, 4, 5)
+
+        def cut(num_shards: int) -> list[Batch]:
+            cuts = [6 * i // num_shards for i in range(num_shards + 1)]
+            parts = [rows[start:end] for start, end in pairwise(cuts)]
+            return [batch_of(*part) for part in parts if part]
+
+        rehearsal = rehearse(learner, cut)
+        assert_same_bits(learner.state(), before)
+        assert rehearsal.seconds * rehearsal.tokens_per_second == pytest.approx(20)
+        assert rehearsal.peak_bytes > 2**20

@@ -90,6 +90,15 @@ class TestChunked:
         for ours, theirs in zip(chunked[1:], plain[1:], strict=True):
             assert np.abs(ours - theirs).max() < 0.02 * np.abs(theirs).max()
 
+    def test_of_bfloat16_keeps_the_small_gradient_of_what_is_nearly_certain(self) -> None:
+        states, table = tf.constant([[8.0, 0.0]], tf.bfloat16), tf.eye(2)  # exact in bfloat16
+        _, d_states, d_table = value_and_gradients(
+            chunked_cross_entropy, (states, table, tf.constant([0])), 0.0
+        )
+        missing = 3 / (1 + math.exp(8.0))  # three times what the label's probability lacks to 1
+        np.testing.assert_allclose(d_states, [[-missing, missing]], rtol=4e-3)
+        np.testing.assert_allclose(d_table, [[-8 * missing, 0], [8 * missing, 0]], rtol=4e-3)
+
     def test_of_bfloat16_takes_the_softmax_in_float32(self) -> None:
         states, table = tf.ones([1, 1], tf.bfloat16), tf.constant([[0.0], [1.0], [2.0]])
         value = chunked_cross_entropy(states, table, tf.constant([2]), 0.0)

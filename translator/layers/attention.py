@@ -41,15 +41,13 @@ def attention_weights(query: tf.Tensor, key: tf.Tensor, mask: tf.Tensor | None =
     `mask` (boolean, broadcast to the result) is True where a query may look. A query that may look
     nowhere gets weights of zero, and its gradients are zero too.
     """
-    head_dim = query.shape[-1]
-    scores = tf.matmul(
-        query * tf.cast(1.0 / math.sqrt(head_dim), query.dtype), key, transpose_b=True
-    )
-    scores = tf.cast(scores, tf.float32)
+    scores = tf.matmul(query, key, transpose_b=True)
+    scores *= tf.constant(1 / math.sqrt(query.shape[-1]), scores.dtype)
     if mask is None:
-        return tf.nn.softmax(scores)
-    weights = tf.nn.softmax(tf.where(mask, scores, scores.dtype.min))
-    return tf.where(mask, weights, 0.0)
+        return tf.nn.softmax(tf.cast(scores, tf.float32))
+    scores += tf.where(mask, tf.zeros([], scores.dtype), scores.dtype.min)
+    weights = tf.nn.softmax(tf.cast(scores, tf.float32))
+    return tf.where(tf.reduce_any(mask, axis=-1, keepdims=True), weights, 0.0)
 
 
 def dot_product_attention(
@@ -98,8 +96,7 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def keys_values(self, memory: tf.Tensor) -> KeyValue:
         """[B, S, D] → keys and values, each [B, N, S, H]."""
-        key, value = tf.split(self.key_value_projection(memory), 2, axis=-1)
-        return KeyValue(self._split_heads(key), self._split_heads(value))
+        return KeyValue(*self._heads(self.key_value_projection(memory), 2))
 
     def attend(
         self,
@@ -109,14 +106,18 @@ class MultiHeadAttention(keras.layers.Layer):
         seed: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """[B, T, D] queries look once at keys and values: → [B, T, D]."""
-        heads, _ = dot_product_attention(
-            self._split_heads(self.query_projection(query)),
-            *key_value,
-            mask=mask,
-            dropout_rate=self.dropout_rate,
-            seed=seed,
-        )
-        return self.output_projection(self._join_heads(heads))
+        (query,) = self._heads(self.query_projection(query), 1)
+        return self._look(query, key_value, mask, seed)
+
+    def attend_to_itself(
+        self, x: tf.Tensor, mask: tf.Tensor | None = None, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """call(x, x, mask, seed), by one product for queries, keys and values together."""
+        kernels = self.query_projection.kernel, self.key_value_projection.kernel
+        kernel = tf.cast(tf.concat([k.value for k in kernels], axis=1), x.dtype)
+        rows = tf.matmul(tf.reshape(x, [-1, self.model_dim]), kernel)
+        query, key, value = self._heads(tf.reshape(rows, [*tf.unstack(tf.shape(x)[:2]), -1]), 3)
+        return self._look(query, KeyValue(key, value), mask, seed)
 
     def call(
         self,
@@ -127,13 +128,25 @@ class MultiHeadAttention(keras.layers.Layer):
     ) -> tf.Tensor:
         return self.attend(query, self.keys_values(memory), mask, seed)
 
+    def _look(
+        self,
+        query: tf.Tensor,
+        key_value: KeyValue,
+        mask: tf.Tensor | None,
+        seed: tf.Tensor | None,
+    ) -> tf.Tensor:
+        heads, _ = dot_product_attention(query, *key_value, mask, self.dropout_rate, seed)
+        return self.output_projection(self._join_heads(heads))
+
     def _projection(self, width: int, name: str) -> keras.layers.Dense:
         return keras.layers.Dense(width, use_bias=False, dtype=self.dtype_policy, name=name)
 
-    def _split_heads(self, x: tf.Tensor) -> tf.Tensor:
-        batch, length, width = tf.shape(x)[0], tf.shape(x)[1], x.shape[-1]
-        heads = tf.reshape(x, [batch, length, self.num_heads, width // self.num_heads])
-        return tf.transpose(heads, [0, 2, 1, 3])
+    def _heads(self, x: tf.Tensor, count: int) -> list[tf.Tensor]:
+        """[B, T, count · D], side by side, → `count` times [B, N, T, H]."""
+        batch, length = tf.shape(x)[0], tf.shape(x)[1]
+        head_dim = self.model_dim // self.num_heads
+        heads = tf.reshape(x, [batch, length, count, self.num_heads, head_dim])
+        return tf.unstack(tf.transpose(heads, [2, 0, 3, 1, 4]), count)
 
     def _join_heads(self, x: tf.Tensor) -> tf.Tensor:
         batch, length = tf.shape(x)[0], tf.shape(x)[2]

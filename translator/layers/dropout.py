@@ -34,4 +34,5 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     )
     random_bytes = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size]
     kept = tf.reshape(random_bytes >= threshold, tf.shape(x))
-    return x * (tf.cast(kept, x.dtype) * tf.cast(256 / (256 - threshold), x.dtype))
+    scale = tf.cast(256 / (256 - threshold), x.dtype)
+    return x * tf.where(kept, scale, tf.zeros_like(scale))

@@ -36,6 +36,9 @@ class EncoderDecoder(keras.Model):
     padded with the pad id. `seed` (layers/dropout.py) turns dropout on; None is inference.
     """
 
+    recompute_activations = False
+    """Keep no activations inside the layers for the gradient, but compute them again."""
+
     output_table: keras.Variable
     """[V, D]: the logits of a decoder state are its products with these rows."""
 

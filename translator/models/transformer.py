@@ -16,6 +16,7 @@ from translator.layers.embedding import Embedding, PositionEmbedding
 from translator.layers.feed_forward import FeedForward
 from translator.layers.masks import causal_mask, padding_mask
 from translator.layers.normalization import LayerNormalization
+from translator.layers.recomputation import recomputed
 from translator.layers.residual import Residual
 from translator.models.encoder_decoder import EncoderDecoder, Fixed, Growing, Memory, StepFunction
 
@@ -40,7 +41,9 @@ class EncoderLayer(keras.layers.Layer):
     def call(self, x: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
         """[B, S, D] → [B, S, D]"""
         x = self.attention_residual(
-            x, block=lambda q: self.attention(q, q, mask, place(seed, 0)), seed=place(seed, 1)
+            x,
+            block=lambda q: self.attention.attend_to_itself(q, mask, place(seed, 0)),
+            seed=place(seed, 1),
         )
         return self.feed_forward_residual(
             x, block=lambda q: self.feed_forward(q, place(seed, 2)), seed=place(seed, 3)
@@ -74,7 +77,9 @@ class DecoderLayer(keras.layers.Layer):
     ) -> tf.Tensor:
         """[B, T, D] → [B, T, D], all positions at once."""
         x = self.attention_residual(
-            x, block=lambda q: self.attention(q, q, mask, place(seed, 0)), seed=place(seed, 1)
+            x,
+            block=lambda q: self.attention.attend_to_itself(q, mask, place(seed, 0)),
+            seed=place(seed, 1),
         )
         key_value = self.cross_attention.keys_values(memory.states)
         return self._look_and_think(x, key_value, memory.mask, seed)
@@ -179,7 +184,7 @@ class Transformer(EncoderDecoder):
         x = self.source_embedding(source) + self.source_positions(tf.range(tf.shape(source)[1]))
         x = dropout(x, self.config.embedding_dropout_rate, place(seed, 0))
         for i, layer in enumerate(self.encoder_layers):
-            x = layer(x, mask, place(seed, i + 1))
+            x = self._through(layer, x, mask, place(seed, i + 1))
         return Memory(x if self.encoder_norm is None else self.encoder_norm(x), mask)
 
     def decode(self, target: tf.Tensor, memory: Memory, seed: tf.Tensor | None = None) -> tf.Tensor:
@@ -190,8 +195,13 @@ class Transformer(EncoderDecoder):
         # Padding follows every real position, so the causal mask alone hides it from all of them.
         mask = causal_mask(length)
         for i, layer in enumerate(self.decoder_layers):
-            x = layer(x, mask, memory, place(seed, i + 1))
+            x = self._through(layer, x, mask, memory, place(seed, i + 1))
         return x if self.decoder_norm is None else self.decoder_norm(x)
+
+    def _through(self, layer: keras.layers.Layer, *arguments: object) -> tf.Tensor:
+        if self.recompute_activations:
+            return recomputed(layer, *arguments)
+        return layer(*arguments)
 
     def start(self, memory: Memory, num_hypotheses: int) -> tuple[StepFunction, Fixed, Growing]:
         keys_values = [

@@ -14,13 +14,19 @@ import tensorflow as tf
 from translator.config.schema import TrainingConfig
 from translator.data.batches import Batch
 from translator.data.tokenizer import PAD_ID
+from translator.errors import OutOfMemory
 from translator.models.encoder_decoder import EncoderDecoder
 from translator.models.weights import Arrays, check_fit, model_weights, set_model_weights
+from translator.training.distribution import Replicas, deal
 from translator.training.loss import chunked_cross_entropy
 from translator.training.optimizer import Adam
 
 _IDS = tf.TensorSpec([None, None], tf.int32)
 _BATCH = Batch(_IDS, _IDS, _IDS)
+_SEED = tf.TensorSpec([2], tf.int64)
+_NO_IDS = np.zeros([0, 0], np.int32)
+_NOTHING = Batch(_NO_IDS, _NO_IDS, _NO_IDS), np.zeros(2, np.int64)
+"""What a replica gets when a batch has not enough shards for all."""
 
 
 class Update(NamedTuple):
@@ -34,11 +40,14 @@ class Update(NamedTuple):
 class Learner:
     """A model with its optimizer, moving average and gradient accumulators.
 
-    Every function is traced once, for batches of any size.
+    Made in the scope of a tf.distribute strategy, as its model must be, it learns with all replicas
+    of that: each adds up the gradients of its share of the shards, all add these up together, and
+    each makes the same update. Every function is traced once, for batches of any size.
     """
 
     def __init__(self, model: EncoderDecoder, config: TrainingConfig) -> None:
         self.model = model
+        self.model.recompute_activations = config.recompute_activations
         self._config = config
         variables = model.trainable_variables
         self._weights = [variable.value for variable in variables]
@@ -46,26 +55,55 @@ class Learner:
         self._averages: list[tf.Variable] = []
         if config.averaging.kind == "ema":
             self._averages = [tf.Variable(w) for w in self._weights]
+        self._replicas = Replicas()
+        assert config.accumulation_steps != "auto"
+        self.num_shards = max(config.accumulation_steps, self._replicas.count)
+        """Into which a batch is to be cut."""
         self._accumulators: list[tf.Variable] = []
-        if config.accumulation_steps > 1:
-            self._accumulators = [tf.Variable(tf.zeros_like(w)) for w in self._weights]
+        if self.num_shards > self._replicas.count:
+            sums = [tf.zeros([]), *self._weights]
+            self._accumulators = [tf.Variable(tf.zeros_like(each)) for each in sums]
+        number, num_local = tf.TensorSpec([], tf.float32), len(self._replicas.local)
+        shards = [[_BATCH] * num_local, [_SEED] * num_local]
+        # No Python here branches on tensors, so that tracing can leave out what would find such.
+        self._accumulate = tf.function(
+            self._accumulate_all, input_signature=shards, autograph=False
+        )
+        self._update = tf.function(
+            self._update_all,
+            input_signature=[*shards, tf.TensorSpec([], tf.int64), number, number],
+            autograph=False,
+        )
 
     def update(self, shards: Sequence[Batch], step: int, rate: float) -> Update:
-        """Learn from the shards of one batch; steps count from 1, and decide the dropout."""
+        """Learn from the shards of one batch; steps count from 1, and decide the dropout.
+
+        Raises OutOfMemory; the state is then undefined.
+        """
         num_tokens = sum(shard.num_target_tokens for shard in shards)
         seeds = [np.array([self._config.seed, step * 2**20 + i]) for i in range(len(shards))]
-        total = sum(
-            float(self._accumulate(shard, seed))
-            for shard, seed in zip(shards, seeds[:-1], strict=False)
+        replicas = self._replicas
+        *rounds, last = deal(
+            list(zip(shards, seeds, strict=True)), replicas.count, replicas.local, _NOTHING
         )
-        last, norm = self._update(
-            shards[-1],
-            seeds[-1],
-            tf.constant(step, tf.int64),
-            tf.constant(rate, tf.float32),
-            tf.constant(num_tokens, tf.float32),
-        )
-        return Update((total + float(last)) / num_tokens, float(norm))
+        try:
+            for dealt in rounds:
+                self._accumulate(*map(list, zip(*dealt, strict=True)))
+            loss, norm = self._update(
+                *map(list, zip(*last, strict=True)),
+                tf.constant(step, tf.int64),
+                tf.constant(rate, tf.float32),
+                tf.constant(num_tokens, tf.float32),
+            )
+            return Update(float(loss) / num_tokens, float(norm))
+        except tf.errors.ResourceExhaustedError:
+            num_pairs = sum(len(shard.labels) for shard in shards)
+            raise OutOfMemory(self.num_shards, num_pairs) from None
+
+    def forget(self) -> None:
+        """Undo updates at a learning rate of zero on a new learner: they left the weights alone."""
+        for variable in (*self._optimizer.first_moments, *self._optimizer.second_moments):
+            variable.assign(tf.zeros_like(variable))
 
     def shipped_weights(self) -> Arrays:
         """The weights to validate: the moving average if there is one, else the current ones."""
@@ -118,42 +156,55 @@ class Learner:
         )
         return loss, gradients
 
-    @tf.function(input_signature=[_BATCH, tf.TensorSpec([2], tf.int64)])
-    def _accumulate(self, batch: Batch, seed: tf.Tensor) -> tf.Tensor:
-        loss, gradients = self._gradients(batch, seed)
-        for accumulator, gradient in zip(self._accumulators, gradients, strict=True):
-            accumulator.assign_add(tf.convert_to_tensor(gradient))
-        return loss
+    def _accumulate_all(self, shards: list[Batch], seeds: list[tf.Tensor]) -> None:
+        """A shard on each local replica."""
 
-    @tf.function(
-        input_signature=[
-            _BATCH,
-            tf.TensorSpec([2], tf.int64),
-            tf.TensorSpec([], tf.int64),
-            tf.TensorSpec([], tf.float32),
-            tf.TensorSpec([], tf.float32),
-        ]
-    )
-    def _update(
+        def on_replica(shard: Batch, seed: tf.Tensor) -> None:
+            for accumulator, part in zip(self._accumulators, self._sums(shard, seed), strict=True):
+                accumulator.assign_add(part)
+
+        self._replicas.run(on_replica, shards, seeds)
+
+    def _update_all(
         self,
-        batch: Batch,
-        seed: tf.Tensor,
+        shards: list[Batch],
+        seeds: list[tf.Tensor],
         step: tf.Tensor,
         rate: tf.Tensor,
         num_tokens: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        loss, gradients = self._gradients(batch, seed)
-        if self._accumulators:
-            gradients = [
-                accumulator.assign_add(tf.convert_to_tensor(gradient)).read_value()
-                for accumulator, gradient in zip(self._accumulators, gradients, strict=True)
-            ]
-        gradients = [tf.convert_to_tensor(gradient) / num_tokens for gradient in gradients]
-        norm = self._optimizer.apply(gradients, step, rate)
-        for accumulator in self._accumulators:
-            accumulator.assign(tf.zeros_like(accumulator))
-        time = tf.cast(step, tf.float32)
-        decay = tf.minimum(self._config.averaging.decay, (1 + time) / (10 + time))
-        for average, weight in zip(self._averages, self._weights, strict=False):
-            average.assign_sub((1 - decay) * (average - weight))
-        return loss, norm
+        """The last shard on each local replica, and the update. Gives loss sum and norm."""
+
+        def on_replica(shard: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            sums = self._sums(shard, seed)
+            if self._accumulators:
+                sums = [
+                    accumulator.assign_add(part).read_value()
+                    for accumulator, part in zip(self._accumulators, sums, strict=True)
+                ]
+            loss, *gradients = self._replicas.sum(sums)
+            norm = self._optimizer.apply([g / num_tokens for g in gradients], step, rate)
+            for accumulator in self._accumulators:
+                accumulator.assign(tf.zeros_like(accumulator))
+            time = tf.cast(step, tf.float32)
+            decay = tf.minimum(self._config.averaging.decay, (1 + time) / (10 + time))
+            for average, weight in zip(self._averages, self._weights, strict=False):
+                average.assign_sub((1 - decay) * (average - weight))
+            return loss, norm
+
+        return self._replicas.run(on_replica, shards, seeds)[0]
+
+    def _sums(self, shard: Batch, seed: tf.Tensor) -> list[tf.Tensor]:
+        """The loss sum of a shard and its gradients; zeros for a shard without pairs."""
+
+        def of_pairs() -> list[tf.Tensor]:
+            loss, gradients = self._gradients(shard, seed)
+            return [loss, *(tf.convert_to_tensor(gradient) for gradient in gradients)]
+
+        if self._replicas.count == 1:
+            return of_pairs()
+
+        def of_none() -> list[tf.Tensor]:
+            return [tf.zeros([]), *(tf.zeros(weight.shape) for weight in self._weights)]
+
+        return tf.cond(tf.size(shard.labels) > 0, of_pairs, of_none)

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 CHUNK = 1024
+TINY = float(np.finfo(np.float32).tiny)
 
 
 def cross_entropy(
@@ -35,12 +37,13 @@ def chunked_cross_entropy(
 ) -> tf.Tensor:
     """`cross_entropy`, its gradient computed along with it, chunk by chunk.
 
-    With z = states · tableᵀ, the loss of a token is logsumexp(z) − (1 − ε) z_label − ε mean(z), so
-    the gradient of z is softmax(z) − onehot + ε (onehot − 1/V). One kernel gives the first two
-    terms; the part with ε needs no [M, V] tensor: towards the states it is ε (table[label] −
-    mean(table)), towards the table a segment sum of the states by label, less their mean.
+    With z = states · tableᵀ and p = softmax(z), the loss of a token is −log p_label + ε (z_label −
+    mean(z)), and its gradient towards z is p − (1 − ε) onehot − ε/V. Only p and its three products
+    are as large as [M, V]: (1 − ε) is taken off p in place at the labels, and ε/V, the same
+    everywhere, is left to vectors: towards the states it is ε · mean(table), towards the table the
+    sum of the states times ε/V. A probability too small for a float counts as the smallest one.
     """
-    vocabulary_size = tf.shape(table)[0]
+    vocabulary_size = tf.cast(tf.shape(table)[0], tf.float32)
 
     @tf.custom_gradient
     def loss(
@@ -48,46 +51,44 @@ def chunked_cross_entropy(
     ) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor, tf.Tensor]]]:
         num_tokens = tf.shape(states)[0]
         low_table = tf.cast(table, states.dtype)
-        mean_row = tf.cast(tf.reduce_mean(table, axis=0), states.dtype)
 
         def chunk(
             start: tf.Tensor, total: tf.Tensor, d_states: tf.TensorArray, d_table: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray, tf.Tensor]:
             s, y = states[start : start + CHUNK], labels[start : start + CHUNK]
-            logits = tf.matmul(s, low_table, transpose_b=True)
-            plain, d_logits = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(
-                features=tf.cast(logits, tf.float32), labels=y
-            )
-            d_logits = tf.cast(d_logits, s.dtype)
-            surplus = tf.gather(low_table, y) - mean_row
-            smoothing = tf.reduce_sum(tf.cast(s * surplus, tf.float32))
-            d_s = tf.matmul(d_logits, low_table) + tf.cast(label_smoothing, s.dtype) * surplus
-            d_t = tf.cast(tf.matmul(d_logits, s, transpose_a=True), tf.float32)
+            at_labels = tf.stack([tf.range(tf.shape(y)[0]), y], axis=1)
+            z = tf.cast(tf.matmul(s, low_table, transpose_b=True), tf.float32)
+            p = tf.nn.softmax(z)
+            z_label, p_label = tf.gather_nd(z, at_labels), tf.gather_nd(p, at_labels)
+            log_p = tf.math.log(tf.maximum(p_label, TINY))
+            p_wanted = tf.fill(tf.shape(y), 1 - label_smoothing)
+            d_z = tf.cast(tf.tensor_scatter_nd_sub(p, at_labels, p_wanted), s.dtype)
             return (
                 start + CHUNK,
-                total + tf.reduce_sum(plain) + label_smoothing * smoothing,
-                d_states.write(start // CHUNK, d_s),
-                d_table + d_t,
+                total + tf.reduce_sum(label_smoothing * z_label - log_p),
+                d_states.write(start // CHUNK, tf.matmul(d_z, low_table)),
+                d_table + tf.cast(tf.matmul(d_z, s, transpose_a=True), tf.float32),
             )
 
-        num_chunks = (num_tokens + CHUNK - 1) // CHUNK
         _, total, d_states, d_table = tf.while_loop(
             lambda start, *_: start < num_tokens,
             chunk,
             (
                 0,
                 0.0,
-                tf.TensorArray(states.dtype, num_chunks, infer_shape=False),
+                tf.TensorArray(states.dtype, (num_tokens + CHUNK - 1) // CHUNK, infer_shape=False),
                 tf.zeros_like(table),
             ),
             parallel_iterations=1,
         )
-        if label_smoothing:
-            wide = tf.cast(states, tf.float32)
-            by_label = tf.math.unsorted_segment_sum(wide, labels, vocabulary_size)
-            mean_state = tf.reduce_sum(wide, axis=0) / tf.cast(vocabulary_size, tf.float32)
-            d_table += label_smoothing * (by_label - mean_state)
         d_states = tf.ensure_shape(d_states.concat(), states.shape)
+        if label_smoothing:
+            mean_row = label_smoothing * tf.reduce_mean(table, axis=0)
+            ones = tf.ones([1, num_tokens])
+            sum_of_states = tf.matmul(ones, tf.cast(states, tf.float32))[0]
+            total -= tf.tensordot(sum_of_states, mean_row, 1)
+            d_states -= tf.cast(mean_row, states.dtype)
+            d_table -= label_smoothing / vocabulary_size * sum_of_states
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return d_states * tf.cast(upstream, d_states.dtype), d_table * upstream

@@ -1,0 +1,454 @@
+"""How fast training is here, beside what the machine could do and what a PyTorch model does.
+
+    .venv/bin/python scripts/bench_train.py --source train.en --target train.de
+    .venv/bin/python scripts/bench_train.py --source train.en --target train.de --peer --shape B
+
+Text is prepared as `translator train` prepares it. Then every engine (translator, and with --peer
+Hugging Face's MarianMTModel in PyTorch, from the extra `bench`) gets a process of its own for each
+precision, and all take turns at the same batches of ids, so that a busy machine slows all alike.
+Printed are medians over the rounds, and from the same rounds:
+
+- tokens/s: target pieces without padding; ms/step; the share of padding in the batches;
+- memory: the largest resident memory of the engine's process, with its libraries;
+- first step: from `translator train` typed, on text that is prepared, to the first step done;
+- roofline: the time that the matrix products of the real tokens alone would take at the rates
+  that `tf.matmul` reaches here on the model's shapes, over the time a step takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from translator.cli.chatter import hush
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+class Shape(NamedTuple):
+    """The size of a model, and of its batches in target pieces, padding included."""
+
+    num_layers: int
+    model_dim: int
+    num_heads: int
+    feed_forward_dim: int
+    vocabulary_size: int = 8000
+    tokens_per_step: int = 4096
+
+
+SHAPES = {
+    "S": Shape(3, 256, 4, 1024),
+    "B": Shape(6, 512, 8, 2048),
+    "tiny": Shape(4, 128, 4, 256),
+}
+
+
+class Round(NamedTuple):
+    """What an engine tells of some steps."""
+
+    seconds: float
+    losses: list[float]
+    peak_mib: float
+
+
+def configuration(shape: Shape, source: Path, target: Path) -> dict[str, Any]:
+    """The YAML of a run of this shape; the text serves as validation too, unread here."""
+    text = {"source": str(source.resolve()), "target": str(target.resolve())}
+    return {
+        "data": {"source_language": "en", "target_language": "de", "train": text}
+        | {"validation": text},
+        "tokenizer": {"vocabulary_size": shape.vocabulary_size},
+        "model": {
+            "num_layers": shape.num_layers,
+            "model_dim": shape.model_dim,
+            "num_heads": shape.num_heads,
+            "feed_forward_dim": shape.feed_forward_dim,
+        },
+        "training": {
+            "max_steps": 1_000_000,
+            "tokens_per_step": shape.tokens_per_step,
+            "accumulation_steps": 1,
+        },
+    }
+
+
+def prepare(config_path: Path, run_path: Path, num_batches: int) -> tuple[Path, int]:
+    """Prepare the text as a run does; returns a file with the run's first batches, and the number
+    of pieces."""
+    from translator.cli.prepare import begin
+    from translator.config import load_config
+    from translator.data.batches import batch
+    from translator.data.plan import Plan
+    from translator.runs import RunDirectory
+
+    run = RunDirectory(run_path)
+    run.create()
+    prepared = begin(load_config(config_path), run, None)
+    training = prepared.config.training
+    plan = Plan(prepared.training.lengths, training.tokens_per_step, training.seed)
+    arrays: dict[str, np.ndarray] = {}
+    for step in range(num_batches):
+        (shard,) = batch(prepared.training, prepared.tokenizer, plan, step)
+        arrays |= {f"{name}_{step}": array for name, array in shard._asdict().items()}
+    path = run_path / "batches.npz"
+    np.savez(path, allow_pickle=False, **arrays)
+    return path, len(prepared.tokenizer.target)
+
+
+def load_batches(path: Path) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    arrays = np.load(path)
+    return [
+        (arrays[f"source_{i}"], arrays[f"target_{i}"], arrays[f"labels_{i}"])
+        for i in range(len(arrays.files) // 3)
+    ]
+
+
+# The engines: a function that takes a batch and a step, learns, and returns the loss a token.
+
+Step = Callable[[tuple[np.ndarray, np.ndarray, np.ndarray], int], float]
+
+
+def translator_engine(config_path: Path, precision: str, vocabulary_size: int) -> Step:
+    from translator.config import load_config
+    from translator.data.batches import Batch
+    from translator.models.build import build_model
+    from translator.training.learner import Learner
+    from translator.training.optimizer import learning_rate
+
+    config = load_config(config_path)
+    model = build_model(config, vocabulary_size, vocabulary_size, precision)
+    learner = Learner(model, config.training)
+
+    def step(arrays: tuple[np.ndarray, np.ndarray, np.ndarray], number: int) -> float:
+        rate = learning_rate(config.training.optimizer, number, None)
+        return learner.update([Batch(*arrays)], number, rate).loss
+
+    return step
+
+
+def peer_engine(config_path: Path, precision: str, vocabulary_size: int) -> Step:
+    import torch
+    from transformers import MarianConfig, MarianMTModel
+
+    from translator.config import load_config
+    from translator.training.optimizer import learning_rate
+
+    config = load_config(config_path)
+    shape = config.model
+    torch.manual_seed(1)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    sides = {
+        f"{side}_{name}": value
+        for side in ("encoder", "decoder")
+        for name, value in (
+            ("layers", shape.num_layers),
+            ("attention_heads", shape.num_heads),
+            ("ffn_dim", shape.feed_forward_dim),
+        )
+    }
+    model = MarianMTModel(
+        MarianConfig(
+            **sides,
+            d_model=shape.model_dim,
+            vocab_size=vocabulary_size,
+            dropout=shape.dropout_rate,
+            attention_dropout=shape.attention_dropout_rate,
+            activation_dropout=shape.activation_dropout_rate,
+            activation_function=shape.activation,
+            scale_embedding=True,
+            max_position_embeddings=512,
+            pad_token_id=0,
+            eos_token_id=3,
+            decoder_start_token_id=2,
+        )
+    )
+    model.train()
+    settings = config.training.optimizer
+    optimizer = torch.optim.Adam(
+        model.parameters(), betas=(settings.beta_1, settings.beta_2), eps=settings.epsilon
+    )
+
+    def step(arrays: tuple[np.ndarray, np.ndarray, np.ndarray], number: int) -> float:
+        source, target, labels = (torch.from_numpy(array.astype(np.int64)) for array in arrays)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(settings, number, None)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            logits = model(
+                input_ids=source, attention_mask=source != 0, decoder_input_ids=target
+            ).logits
+            loss = torch.nn.functional.cross_entropy(
+                logits.flatten(0, 1),
+                labels.flatten(),
+                ignore_index=0,
+                label_smoothing=config.training.label_smoothing,
+            )
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        optimizer.step()
+        return float(loss)
+
+    return step
+
+
+ENGINES = {"translator": translator_engine, "peer": peer_engine}
+
+
+def serve(engine: str, config: Path, precision: str, batches: Path, vocabulary_size: int) -> None:
+    """An engine's process: for every line `first last` on stdin, do these steps and answer."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what libraries print does not mix with the answers
+    from translator.environment import peak_memory
+
+    loaded = load_batches(batches)
+    step = ENGINES[engine](config, precision, vocabulary_size)
+    for line in sys.stdin:
+        first, last = map(int, line.split())
+        started = time.perf_counter()
+        losses = [step(loaded[i % len(loaded)], i + 1) for i in range(first, last)]
+        seconds = time.perf_counter() - started
+        answers.write(json.dumps(Round(seconds, losses, peak_memory() / 2**20)) + "\n")
+
+
+class Engine:
+    """A process that trains on command."""
+
+    def __init__(self, *arguments: object) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, "--serve", *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def run(self, first: int, last: int) -> Round:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        print(first, last, file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"{' '.join(map(str, self._process.args))} has ended")  # type: ignore[arg-type]
+        return Round(*json.loads(answer))
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+# The machine: what its matrix products reach, and what the model needs of them.
+
+
+class Products(NamedTuple):
+    """Floating-point operations of a step's matrix products, by the shape that limits them."""
+
+    layers: float
+    """Projections, feed-forward and attention: forward, and backward towards the states."""
+    weights: float
+    """Backward towards the layers' weights."""
+    logits: float
+    """States times output table: forward, and backward towards states and table."""
+
+
+def needed_products(
+    shape: Shape, batches: list[tuple[np.ndarray, np.ndarray, np.ndarray]], vocabulary_size: int
+) -> Products:
+    """Of a mean step, counting real tokens only (each product of n multiplications is 2 n)."""
+    width, inner, layers = shape.model_dim, shape.feed_forward_dim, shape.num_layers
+    dense = attention = logits = 0
+    for source, _, labels in batches:
+        s, t = np.count_nonzero(source, axis=1), np.count_nonzero(labels, axis=1)
+        feed_forward = 2 * width * inner
+        encoder = 4 * width**2 + feed_forward
+        decoder = 6 * width**2 + feed_forward  # cross-attention's keys and values count as source
+        dense += layers * int(s.sum()) * (encoder + 2 * width**2) + layers * int(t.sum()) * decoder
+        attention += layers * 2 * width * int((s * s + t * t + s * t).sum())
+        logits += int(t.sum()) * width * vocabulary_size
+    per_step = 2 / len(batches)
+    return Products(
+        layers=per_step * (2 * dense + 3 * attention),
+        weights=per_step * dense,
+        logits=per_step * 3 * logits,
+    )
+
+
+class Machine:
+    """The products that make up a step, on full batches."""
+
+    def __init__(self, shape: Shape, vocabulary_size: int) -> None:
+        import tensorflow as tf
+
+        tokens, width, inner = shape.tokens_per_step, shape.model_dim, shape.feed_forward_dim
+        self._sizes = {
+            "layers": (tokens, width, inner),
+            "weights": (width, tokens, inner),
+            "logits": (tokens, width, vocabulary_size),
+        }
+        self._products = {
+            (name, precision): self._product(tf, *size, precision)
+            for name, size in self._sizes.items()
+            for precision in PRECISIONS
+        }
+        self._rates: dict[tuple[str, str], list[float]] = {key: [] for key in self._products}
+
+    @staticmethod
+    def _product(tf: Any, m: int, k: int, n: int, precision: str) -> Callable[[], Any]:
+        a = tf.cast(tf.random.stateless_normal([m, k], [1, 2]), precision)
+        b = tf.cast(tf.random.stateless_normal([k, n], [3, 4]), precision)
+        product = tf.function(lambda: tf.reduce_max(tf.matmul(a, b)[:1]))
+        return lambda: product().numpy()
+
+    def measure(self, seconds: float = 0.2) -> None:
+        for (name, precision), run in self._products.items():
+            m, k, n = self._sizes[name]
+            run()
+            count, started = 0, time.perf_counter()
+            while (passed := time.perf_counter() - started) < seconds:
+                run()
+                count += 1
+            self._rates[name, precision].append(2 * m * k * n * count / passed)
+
+    def rate(self, name: str, precision: str) -> float:
+        """Operations a second."""
+        return median(self._rates[name, precision])
+
+    def seconds(self, products: Products, precision: str) -> float:
+        """What these products would take."""
+        return sum(n / self.rate(name, precision) for name, n in products._asdict().items())
+
+
+def first_step_seconds(config: Path, folder: Path) -> float:
+    """From the command to the first step, on text that is prepared."""
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "translator", "train", str(config), "--run", str(folder / "first")],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            if line.startswith("step 1 "):
+                return time.monotonic() - started
+        raise SystemExit("translator train made no step")
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def engines(
+    names: list[str], precisions: list[str], *facts: object
+) -> Iterator[dict[tuple[str, str], Engine]]:
+    config, batches, vocabulary_size = facts
+    started = {
+        (name, precision): Engine(name, config, precision, batches, vocabulary_size)
+        for name in names
+        for precision in precisions
+    }
+    try:
+        yield started
+    finally:
+        for engine in started.values():
+            engine.close()
+
+
+def main() -> None:
+    title, _, rest = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=title, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--source", type=Path, required=True, help="training text")
+    parser.add_argument("--target", type=Path, required=True, help="its translation")
+    parser.add_argument("--shape", choices=SHAPES, default="S", help="size of the model")
+    parser.add_argument("--precision", choices=PRECISIONS, nargs="+", default=list(PRECISIONS))
+    parser.add_argument("--peer", action="store_true", help="compare with MarianMT in PyTorch")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each engine (7)")
+    parser.add_argument("--steps", type=int, default=10, help="steps a turn (10)")
+    parser.add_argument("--warm-up", type=int, default=5, help="steps before the first turn (5)")
+    options = parser.parse_args()
+    shape = SHAPES[options.shape]
+    names = ["translator", "peer"] if options.peer else ["translator"]
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "bench.yaml")
+        config.write_text(json.dumps(configuration(shape, options.source, options.target)))
+        hush()
+        num_batches = options.warm_up + options.rounds * options.steps
+        path, vocabulary_size = prepare(config, Path(folder, "run"), num_batches)
+        batches = load_batches(path)
+        first_step = first_step_seconds(config, Path(folder))
+        machine = Machine(shape, vocabulary_size)
+        rounds: dict[tuple[str, str], list[Round]] = {}
+        with engines(names, options.precision, config, path, vocabulary_size) as running:
+            for engine in running.values():
+                engine.run(0, options.warm_up)
+            for i in range(options.rounds):
+                start = options.warm_up + i * options.steps
+                machine.measure()
+                for key, engine in running.items():
+                    rounds.setdefault(key, []).append(engine.run(start, start + options.steps))
+                print(f"round {i + 1} of {options.rounds}", file=sys.stderr)
+    measured = batches[options.warm_up :]
+    report(shape, options.steps, measured, rounds, machine, vocabulary_size, first_step)
+
+
+def report(
+    shape: Shape,
+    steps: int,
+    batches: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    rounds: dict[tuple[str, str], list[Round]],
+    machine: Machine,
+    vocabulary_size: int,
+    first_step: float,
+) -> None:
+    tokens = [int(np.count_nonzero(labels)) for _, _, labels in batches]
+    padding = 1 - sum(tokens) / sum(labels.size for _, _, labels in batches)
+    print(
+        f"{shape.num_layers}+{shape.num_layers} layers of width {shape.model_dim}, "
+        f"{vocabulary_size:,} pieces; {len(tokens)} steps, {padding:.1%} padding"
+    )
+    print(f"first step {first_step:.1f} s after the command\n")
+    products = needed_products(shape, batches, vocabulary_size)
+    for precision in PRECISIONS:
+        rates = ", ".join(
+            f"{name} {machine.rate(name, precision) / 1e9:,.0f}" for name in Products._fields
+        )
+        print(f"tf.matmul {precision}: {rates} GFLOP/s")
+    print("\nengine      precision  tokens/s  ms/step  peak MiB  roofline   loss")
+    speeds = {}
+    for (name, precision), done in rounds.items():
+        speeds[name, precision] = [
+            sum(tokens[i * steps : (i + 1) * steps]) / r.seconds for i, r in enumerate(done)
+        ]
+        seconds = median(r.seconds for r in done) / steps
+        share = machine.seconds(products, precision) / seconds
+        print(
+            f"{name:11} {precision:9} {median(speeds[name, precision]):9,.0f} "
+            f"{1000 * seconds:8,.0f} {done[-1].peak_mib:9,.0f} {share:9.0%} "
+            f"{np.mean(done[-1].losses):6.3f}"
+        )
+    for (name, precision), ours in speeds.items():
+        for (other, other_precision), theirs in speeds.items():
+            if name == "translator" and other == "peer":
+                ratio = median(a / b for a, b in zip(ours, theirs, strict=True))
+                print(f"translator {precision} = {ratio:.2f} × peer {other_precision}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--serve"]:
+        name, config_path, precision_name, batches_path, size = sys.argv[2:]
+        serve(name, Path(config_path), precision_name, Path(batches_path), int(size))
+    else:
+        main()
