@@ -354,6 +354,18 @@ class TestASignal:
         assert found is not None
         assert found[1]["w"] == found[0].step
 
+    @pytest.mark.parametrize(("before", "taken"), [(signal.SIG_DFL, True), (signal.SIG_IGN, False)])
+    def test_takes_a_closed_terminal_as_a_signal_unless_told_to_ignore_it(
+        self, before: signal.Handlers, taken: bool
+    ) -> None:
+        outer = signal.signal(signal.SIGHUP, before)
+        try:
+            with Interruption() as interruption:
+                assert (signal.getsignal(signal.SIGHUP) == interruption._handle) == taken
+            assert signal.getsignal(signal.SIGHUP) == before
+        finally:
+            signal.signal(signal.SIGHUP, outer)
+
     def test_is_ours_only_while_we_train(self) -> None:
         before = signal.getsignal(signal.SIGTERM)
         with Interruption():

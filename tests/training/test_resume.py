@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from translator.config import load_config
 from translator.models.weights import Arrays, load_arrays
 from translator.runs import RunDirectory
 
@@ -23,9 +24,11 @@ CONFIG = """\
 data:
   source_language: en
   target_language: de
-  train: {tsv: train.tsv}
-  validation: {tsv: validation.tsv}
-tokenizer: {vocabulary_size: 340, sampling_alpha: 0.2}
+  train:
+  - {tsv: train.tsv, tag: <2de>, weight: 2}
+  - {tsv: more.tsv, weight: 1}
+  validation: {tsv: validation.tsv, tag: <2de>}
+tokenizer: {vocabulary_size: 350, sampling_alpha: 0.2}
 model:
   num_layers: 1
   model_dim: 16
@@ -103,17 +106,18 @@ class Folder:
         self.path = path
         self.run = RunDirectory(path / "runs/c")
         (path / "c.yaml").write_text(CONFIG)
-        for name, count in (("train", 60), ("validation", 4)):
-            with (ROOT / f"data/everyday/{name}.tsv").open() as lines:
-                (path / f"{name}.tsv").write_text("".join(itertools.islice(lines, count)))
+        texts = (("train", "train", 0, 60), ("more", "train", 60, 90))
+        for name, origin, start, end in (*texts, ("validation", "validation", 0, 4)):
+            with (ROOT / f"data/everyday/{origin}.tsv").open() as lines:
+                (path / f"{name}.tsv").write_text("".join(itertools.islice(lines, start, end)))
 
-    def start(self, *options: str) -> "subprocess.Popen[str]":
+    def start(self, *options: str, **environment: str) -> "subprocess.Popen[str]":
         kept = {k: v for k, v in os.environ.items() if k in ("PATH", "LD_LIBRARY_PATH")}
         places = {"HOME": str(self.path), "XDG_CACHE_HOME": str(self.path / "cache")}
         return subprocess.Popen(
             [sys.executable, *options, "train", "c.yaml"],
             cwd=self.path,
-            env=kept | places | {"PYTHONPATH": str(ROOT)},
+            env=kept | places | {"PYTHONPATH": str(ROOT)} | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -217,8 +221,11 @@ def test_asked_to_stop_a_run_saves_and_goes_on_to_the_same_bits(
 
 
 @pytest.mark.slow
-def test_dropout_sampling_and_average_are_all_in_the_run(unbroken: Folder) -> None:
+def test_dropout_sampling_mixing_and_average_are_all_in_the_run(unbroken: Folder) -> None:
     """Else the tests above would show little."""
+    config = load_config(unbroken.run.config)
+    assert config.tokenizer.sampling_alpha and config.model.dropout_rate
+    assert (config.data.weights, config.data.tags) == ([2, 1], ["<2de>"])
     state = unbroken.last()
     kinds = {name.partition("/")[0] for name in state}
     assert kinds == {"weights", "first_moments", "second_moments", "averages"}

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, taken politely."""
+"""SIGINT, SIGTERM and SIGHUP (a terminal that was closed), taken politely."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from translator.errors import Stopped
 
 
 class Interruption:
-    """While entered, both signals raise Stopped: at once, or inside `deferred` only when asked."""
+    """While entered, these signals raise Stopped: at once, or inside `deferred` only when asked."""
 
     def __init__(self) -> None:
-        self._received: int | None = None
+        self.received: int | None = None
+        """The signal that has come, if one has."""
         self._at_once = True
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            numbers = [signal.SIGINT, signal.SIGTERM]
+            if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup asks
+                numbers.append(signal.SIGHUP)
+            for number in numbers:
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 
@@ -31,8 +35,8 @@ class Interruption:
 
     def check(self) -> None:
         """Raise Stopped if a signal has come."""
-        if self._received is not None:
-            raise Stopped(self._received)
+        if self.received is not None:
+            raise Stopped(self.received)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
@@ -56,6 +60,6 @@ class Interruption:
             self._at_once = outer
 
     def _handle(self, number: int, _: FrameType | None) -> None:
-        self._received = number
+        self.received = number
         if self._at_once:
             raise Stopped(number)

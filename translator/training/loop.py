@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -69,11 +69,13 @@ def train(
     batches_per_epoch: int,
     evaluate: Callable[[Arrays], Validation],
     interruption: Interruption,
+    begin_step: Callable[[int], None] = lambda step: None,
 ) -> Iterator[Progress]:
     """Train from `position` until a limit is reached or patience is over.
 
-    batches(i) gives the shards of the i-th batch, from 0. Raises Stopped, after saving, when a
-    signal came; LossNotFinite; RunError when a checkpoint cannot be written.
+    batches(i) gives the shards of the i-th batch, from 0. begin_step(n) is called before step n:
+    where several processes train, it makes all take it. Raises Stopped, after saving, when a signal
+    came; LossNotFinite; RunError when a checkpoint cannot be written; and what begin_step raises.
     """
     last_step = total_steps(config, batches_per_epoch)
     clock = _Clock(position.seconds)
@@ -109,6 +111,7 @@ def train(
                 step = position.step + 1
                 rate = learning_rate(config.optimizer, step, last_step)
                 shards = batches(position.step)
+                begin_step(step)
                 update = learner.update(shards, step, rate)
                 if not (math.isfinite(update.loss) and math.isfinite(update.gradient_norm)):
                     raise LossNotFinite(step, *update, shards)
@@ -139,6 +142,19 @@ def train(
             if position.step > saved_step:
                 save()
             raise
+
+
+def follow(
+    config: TrainingConfig,
+    learner: Learner,
+    steps: Iterable[int],
+    batches: Callable[[int], list[Batch]],
+    batches_per_epoch: int,
+) -> None:
+    """Take part in the steps of another process's `train`: the same updates, and nothing else."""
+    last_step = total_steps(config, batches_per_epoch)
+    for step in steps:
+        learner.update(batches(step - 1), step, learning_rate(config.optimizer, step, last_step))
 
 
 def total_steps(config: TrainingConfig, batches_per_epoch: int) -> int | None:

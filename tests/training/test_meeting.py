@@ -1,0 +1,206 @@
+"""Workers that meet, speak and part: each a thread of this process, without TensorFlow."""
+
+import signal
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import pytest
+
+from translator.errors import ConfigError, RunError, Stopped, UserError
+from translator.training import crew as crew_module
+from translator.training import meeting
+from translator.training.cluster import Cluster
+from translator.training.crew import Crew
+from translator.training.interruption import Interruption
+from translator.training.meeting import meet
+
+FACTS = {"translator": "1", "training.seed": 1}
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meeting, "MEETING_SECONDS", 20.0)
+    monkeypatch.setattr(meeting, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(crew_module, "LAST_WORDS_SECONDS", 0.5)
+
+
+@pytest.fixture
+def addresses() -> tuple[str, ...]:
+    return tuple(f"127.0.0.1:{port}" for port in free_ports(3))
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+Act = Callable[[Crew], Any]
+
+
+def gather(addresses: tuple[str, ...], *acts: Act, **facts: Any) -> list["Future[Any]"]:
+    """Worker i meets the others and does acts[i]; what each gave or raised. `facts` are the
+    last one's."""
+
+    def work(index: int) -> Any:
+        theirs = FACTS | facts if index == len(acts) - 1 else FACTS
+        with meet(Cluster(addresses, index), theirs) as crew:
+            return acts[index](crew)
+
+    with ThreadPoolExecutor(len(acts)) as pool:
+        return [pool.submit(work, index) for index in range(len(acts))]
+
+
+def steps(crew: Crew) -> list[int]:
+    return list(crew.steps(Interruption()))
+
+
+def raised(future: "Future[Any]") -> str:
+    return str(future.exception())
+
+
+class TestMeeting:
+    def test_waits_until_all_are_there(self, addresses: tuple[str, ...]) -> None:
+        def chief(crew: Crew) -> bool:
+            return crew.is_chief
+
+        futures = gather(addresses, chief, lambda crew: crew.hear(), lambda crew: crew.index)
+        assert futures[0].result() is True
+        assert futures[1].result() == {"end": True}
+        assert futures[2].result() == 2
+
+    def test_names_who_does_not_come(
+        self, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(meeting, "MEETING_SECONDS", 1.0)
+        chief, one = gather(addresses, steps, steps)
+        said = f"Worker 2 at {addresses[2]} did not come in 1 seconds. Start the same command"
+        assert isinstance(chief.exception(), RunError)
+        assert raised(chief).startswith(said)
+        assert raised(one).startswith(f"Worker 0, the chief, at {addresses[0]} ended: {said}")
+
+    def test_names_a_chief_that_does_not_answer(
+        self, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(meeting, "MEETING_SECONDS", 1.0)
+        with pytest.raises(RunError, match=r"the chief, at .* could not be reached in 1 seconds"):
+            meet(Cluster(addresses, 1), FACTS)
+
+    def test_refuses_workers_that_differ(self, addresses: tuple[str, ...]) -> None:
+        chief, one = gather(addresses[:2], steps, steps, **{"training.seed": 2})
+        said = f"Worker 1 at {addresses[1]} does not fit the chief: training.seed is 2 there and 1"
+        assert isinstance(chief.exception(), ConfigError)
+        assert raised(chief).startswith(said)
+        assert said in raised(one)
+
+    def test_refuses_a_second_worker_of_the_same_index(self, addresses: tuple[str, ...]) -> None:
+        def work(index: int, number: int) -> None:
+            own = list(addresses)
+            own[index] = addresses[number]  # its door is not in question
+            with meet(Cluster(tuple(own), index), FACTS) as crew:
+                time.sleep(0.1 * crew.index)
+
+        with ThreadPoolExecutor(3) as pool:
+            chief = pool.submit(work, 0, 0)
+            same = [pool.submit(work, 1, 1), pool.submit(work, 1, 2)]
+            (refused,) = wait(same, timeout=10, return_when=FIRST_COMPLETED).done
+            assert "sent us away: there is a worker 1 already" in raised(refused)
+            pool.submit(work, 2, 2)
+            assert chief.exception() is None
+
+    def test_sends_strangers_away(self, addresses: tuple[str, ...]) -> None:
+        def stranger() -> bytes:
+            deadline = time.monotonic() + 5
+            while time.monotonic() < deadline:
+                try:
+                    host, _, port = addresses[0].partition(":")
+                    with socket.create_connection((host, int(port)), timeout=5) as found:
+                        found.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                        return found.recv(100)
+                except OSError:
+                    time.sleep(0.05)
+            raise AssertionError
+
+        with ThreadPoolExecutor(2) as pool:
+            chief = pool.submit(lambda: meet(Cluster(addresses[:2], 0), FACTS))
+            assert stranger() == b""
+            one = pool.submit(lambda: meet(Cluster(addresses[:2], 1), FACTS))
+            with chief.result(), one.result():
+                pass
+
+    def test_refuses_a_port_in_use(self, addresses: tuple[str, ...]) -> None:
+        with (
+            socket.create_server(("", int(addresses[1].rpartition(":")[2]))),
+            pytest.raises(RunError, match=r"the address of this worker, cannot be used: Address"),
+        ):
+            meet(Cluster(addresses, 1), FACTS)
+
+
+class TestCrew:
+    def test_takes_the_steps_of_the_chief(self, addresses: tuple[str, ...]) -> None:
+        def chief(crew: Crew) -> None:
+            for step in (3, 4, 5):
+                crew.begin_step(step)
+
+        _, one, two = gather(addresses, chief, steps, steps)
+        assert one.result() == two.result() == [3, 4, 5]
+
+    def test_gathers_a_word_of_each(self, addresses: tuple[str, ...]) -> None:
+        def ready(crew: Crew) -> None:
+            crew.tell(ready=crew.index)
+
+        chief, *_ = gather(addresses, lambda crew: crew.gather(), ready, ready)
+        assert chief.result() == [{"ready": 1}, {"ready": 2}]
+
+    def test_stops_all_at_one_step_when_one_gets_a_signal(self, addresses: tuple[str, ...]) -> None:
+        def chief(crew: Crew) -> None:
+            for step in range(1, 1000):
+                crew.begin_step(step)
+                done.append(step)
+                time.sleep(0.01)
+
+        def signalled(crew: Crew) -> None:
+            interruption = Interruption()
+            for step in crew.steps(interruption):
+                taken[crew.index].append(step)
+                if step == 5 and crew.index == 2:
+                    interruption.received = signal.SIGTERM
+
+        done: list[int] = []
+        taken: dict[int, list[int]] = {1: [], 2: []}
+        for future in gather(addresses, chief, signalled, signalled):
+            error = future.exception()
+            assert isinstance(error, Stopped)
+            assert error.signal_number == signal.SIGTERM
+        assert done == taken[1] == taken[2]
+        assert 5 <= len(done) < 900
+
+    def test_hears_why_the_chief_fails(self, addresses: tuple[str, ...]) -> None:
+        def chief(crew: Crew) -> None:
+            raise UserError("The disk is full.")
+
+        _, one = gather(addresses[:2], chief, steps)
+        expected = f"Worker 0, the chief, at {addresses[0]} ended: The disk is full."
+        assert raised(one) == expected
+
+    def test_notices_one_that_is_gone_without_a_word(self, addresses: tuple[str, ...]) -> None:
+        def gone(crew: Crew) -> None:
+            crew._connections.pop(0).socket.close()
+
+        chief, _ = gather(addresses[:2], lambda crew: crew.gather(), gone)
+        assert raised(chief).startswith(f"Worker 1 at {addresses[1]} is gone. Nothing is lost")
+
+    def test_gives_tensorflows_reason_if_nobody_is_gone(self, addresses: tuple[str, ...]) -> None:
+        chief, _ = gather(addresses[:2], lambda crew: str(crew.loss("no heartbeat.")), steps)
+        assert chief.result().startswith("TensorFlow lost the others: no heartbeat. Nothing is")
+
+    def test_of_one_does_what_it_likes(self) -> None:
+        with Crew() as crew:
+            assert crew.is_chief
+            assert crew.gather() == []
+            crew.begin_step(1)

@@ -1,0 +1,189 @@
+"""Two processes train one run, on loopback: like one process, and through whatever happens to one.
+
+Each is started through the command line, as a user would, with TF_CONFIG in its environment.
+"""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_meeting import free_ports
+from test_resume import WITH_A_SIGNAL, Folder, assert_same_run
+
+pytestmark = pytest.mark.slow
+
+ONE_MORE_SHARD = {"accumulation_steps: 2": "accumulation_steps: 3"}
+"""Than there are workers, and sometimes than there are pairs in a batch: shares are uneven."""
+
+CHANGES = ONE_MORE_SHARD | {
+    "max_steps: 120": "max_steps: 50",
+    "tokens_per_step: 400": "tokens_per_step: 120",
+    "validate_every: 30": "validate_every: 25",
+}
+
+LOGGING = """
+import json, sys
+from translator.cli.app import main
+from translator.training.learner import Learner
+
+file, update = open(sys.argv.pop(1), "w"), Learner.update
+
+def logged(self, shards, step, rate):
+    result = update(self, shards, step, rate)
+    if rate:  # not in the rehearsal
+        print(json.dumps([result.loss, len(shards)]), file=file, flush=True)
+    return result
+
+Learner.update = logged
+main()
+"""
+"""Writes the loss and the number of shards of every step into a file."""
+
+IMPATIENT = """
+from translator.cli.app import main
+from translator.training import meeting
+meeting.MEETING_SECONDS = 1.0
+main()
+"""
+
+ELSEWHERE = """
+import sys
+from translator.cli.app import main
+sys.argv += ["--set", "data.folder=other"]
+main()
+"""
+
+STAYED = "the same command on all workers continues from it."
+
+
+class Workers(Folder):
+    """A working directory in which two processes train."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(exist_ok=True)
+        super().__init__(path)
+        config = path / "c.yaml"
+        for old, new in CHANGES.items():
+            assert old in config.read_text()
+            config.write_text(config.read_text().replace(old, new))
+
+    def start_both(self, chief: list[str], worker: list[str]) -> "list[subprocess.Popen[str]]":
+        ports = free_ports(2)
+        return [self.start_one(i, ports, *options) for i, options in enumerate((chief, worker))]
+
+    def start_one(self, index: int, ports: list[int], *options: str) -> "subprocess.Popen[str]":
+        cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+        config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+        return self.start(*options or ("-m", "translator"), TF_CONFIG=json.dumps(config))
+
+    def train_both(
+        self, chief: list[str] | None = None, worker: list[str] | None = None
+    ) -> list[tuple[int, str]]:
+        """Exit codes and outputs of a sitting."""
+        processes = self.start_both(chief or [], worker or [])
+        said = [process.communicate(timeout=300)[0] for process in processes]
+        return [(p.returncode, text) for p, text in zip(processes, said, strict=True)]
+
+
+def signal_at(place: str, count: int, number: int) -> list[str]:
+    return ["-c", WITH_A_SIGNAL, place, str(count), str(number)]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Workers:
+    folder = Workers(tmp_path_factory.mktemp("workers") / "two")
+    chief, worker = folder.train_both(["-c", LOGGING, "losses"])
+    assert (chief[0], worker[0]) == (0, 0), chief[1] + worker[1]
+    assert "; 2 devices." in chief[1]
+    assert worker[1].splitlines()[-1] == "Finished."
+    assert len(worker[1].splitlines()) == 4  # no chatter of TensorFlow's
+    return folder
+
+
+def losses(folder: Workers) -> list[list[float]]:
+    return [json.loads(line) for line in (folder.path / "losses").read_text().splitlines()]
+
+
+def test_two_workers_learn_what_one_process_does(unbroken: Workers, tmp_path: Path) -> None:
+    alone = Workers(tmp_path / "one")
+    code, said = alone.train("-c", LOGGING, "losses")
+    assert code == 0, said
+    assert len(losses(alone)) == 50
+    assert {shards for _, shards in losses(alone)} >= {1, 3}
+    np.testing.assert_allclose(losses(unbroken), losses(alone), rtol=1e-5)
+    ours, theirs = unbroken.last(), alone.last()
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_allclose(array, theirs[name], atol=1e-5, err_msg=name)
+    assert unbroken.translations() == alone.translations()
+    assert len(unbroken.metrics()) == len(alone.metrics())
+
+
+def test_lost_and_stopped_workers_go_on_to_the_same_bits(unbroken: Workers, tmp_path: Path) -> None:
+    folder = Workers(tmp_path / "broken")
+
+    (code, said), (killed, _) = folder.train_both([], signal_at("step", 20, signal.SIGKILL))
+    assert (code, killed) == (2, -signal.SIGKILL), said
+    assert "Error: Worker 1 at 127.0.0.1:" in said.splitlines()[-1]
+    assert said.endswith(f"is gone. Nothing is lost up to the last checkpoint: {STAYED}\n")
+    assert "Traceback" not in said
+    assert folder.run.checkpoints()[-1].name == "step-00000016.safetensors"
+
+    chief, worker = folder.train_both([], signal_at("step", 12, signal.SIGTERM))
+    for code, said in (chief, worker):
+        assert code == 128 + signal.SIGTERM, said
+        assert said.endswith("Stopped. The same command continues runs/c where it is.\n")
+    assert "Continuing runs/c after step 16." in chief[1]
+    stopped_at = int(folder.run.checkpoints()[-1].stem.rpartition("-")[2])
+    assert 28 <= stopped_at <= 30
+
+    for code, said in folder.train_both():
+        assert code == 0, said
+    assert_same_run(folder, unbroken)
+
+
+def test_a_missing_worker_is_named_after_a_time(tmp_path: Path) -> None:
+    folder = Workers(tmp_path / "c")
+    ports = free_ports(2)
+    chief, worker = (
+        folder.start_one(index, [port, other], "-c", IMPATIENT)
+        for index, port, other in ((0, *ports), (1, *free_ports(2)))
+    )
+    said = chief.communicate(timeout=100)[0]
+    assert chief.returncode == 2
+    assert said.splitlines()[-1].startswith(
+        f"Error: Worker 1 at 127.0.0.1:{ports[1]} did not come in 1 seconds. Start the same"
+    )
+    said = worker.communicate(timeout=100)[0]
+    assert worker.returncode == 2
+    assert "Error: Worker 0, the chief, at 127.0.0.1:" in said
+    assert "could not be reached in 1 seconds (connection refused)" in said
+
+
+def test_sigterm_ends_the_wait_for_a_missing_worker(tmp_path: Path) -> None:
+    process = Workers(tmp_path / "c").start_one(0, free_ports(2))
+    assert process.stdout is not None
+    assert "waiting for the others, at most 5 minutes" in process.stdout.readline()
+    time.sleep(1)
+    started = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=100)[0]
+    assert process.returncode == 128 + signal.SIGTERM, said
+    assert said.endswith("Stopped before anything began.\n")
+    assert time.monotonic() - started < 3
+
+
+def test_a_worker_with_other_text_is_refused(tmp_path: Path) -> None:
+    folder = Workers(tmp_path / "c")
+    (folder.path / "other").mkdir()
+    for path in folder.path.glob("*.tsv"):
+        (folder.path / "other" / path.name).write_text("One\tEins\n" * 20)
+    (chief, said), (worker, its_words) = folder.train_both(worker=["-c", ELSEWHERE])
+    assert (chief, worker) == (2, 2)
+    reason = "runs/c: the training or validation text is not the one that this run began with."
+    assert f"Error: {reason}" in its_words
+    assert f"ended: {reason}" in said.splitlines()[-1]

@@ -1,0 +1,120 @@
+"""Several processes that train one run: how they come together, and what those do that follow.
+
+The chief settles the run; the others wait for that, open what it has settled in the run's folder,
+which all of them see, and take its steps with it. They write nothing into the run.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from translator import __version__
+from translator.cli.prepare import PLACES, say, settled
+from translator.config import Config
+from translator.environment import PACKAGES
+from translator.errors import RunError
+from translator.models.weights import load_arrays
+from translator.runs import RunDirectory
+from translator.training.cluster import Cluster, find_cluster
+from translator.training.crew import Crew
+from translator.training.interruption import Interruption
+from translator.training.meeting import meet, said_limit
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+FOLDER_SECONDS = 90.0
+"""How long a worker waits for the chief's files to appear: a network's file system may be late."""
+
+
+@contextmanager
+def gathered(config: Config) -> Iterator[tuple[Crew, tf.distribute.Strategy | None]]:
+    """All processes that train with this one, and the strategy that joins them; for one alone,
+    itself and none. Raises UserError, on all of them, if they do not come together."""
+    cluster = find_cluster(config.training.distribution, os.environ)
+    if cluster is None:
+        yield Crew(), None
+        return
+    import tensorflow as tf
+
+    from translator.training.distribution import JOIN_SECONDS, join, losses_told
+
+    name = f"Worker {cluster.index} of {len(cluster.addresses)}"
+    name += ", the chief" if cluster.index == 0 else ""
+    say(f"{name}: waiting for the others, at most {said_limit()} …")
+    num_gpus = len(tf.config.list_physical_devices("GPU"))
+    with meet(cluster, _facts(config, cluster, num_gpus)) as crew, losses_told(crew):
+        say(f"All workers are here; joining them, or giving up in {JOIN_SECONDS} seconds …")
+        yield crew, join(cluster)
+
+
+def follow(
+    config: Config,
+    run: RunDirectory,
+    crew: Crew,
+    strategy: tf.distribute.Strategy | None,
+    interruption: Interruption,
+) -> None:
+    """Train with the chief until it ends. Raises UserError; Stopped when all were stopped."""
+    from translator.cli.sitting import Sitting
+    from translator.training import loop
+
+    step = crew.hear()["settled"]
+    checkpoint = run.checkpoint(step)
+    _await(run.config)
+    prepared = settled(config, run)
+    state = None
+    if step:
+        _await(checkpoint)
+        state, _ = load_arrays(checkpoint)
+    crew.tell(ready=True)
+    crew.hear()
+    sitting = Sitting(prepared, strategy)
+    sitting.take_up(run, step, state)
+    say(f"Training {run.path} with the chief, which shows how it goes.")
+    with interruption.deferred():
+        loop.follow(
+            prepared.config.training,
+            sitting.learner,
+            crew.steps(interruption),
+            sitting.batches,
+            sitting.plan.batches_per_epoch,
+        )
+    say("Finished.")
+
+
+def _facts(config: Config, cluster: Cluster, num_gpus: int) -> dict[str, Any]:
+    """In what all workers must be alike; texts and checkpoints are compared later."""
+    keys = dict(_keys(config.model_dump(mode="json")))
+    return {
+        "the list of workers": list(cluster.addresses),
+        "the number of GPUs": num_gpus,
+        "translator": __version__,
+        **{name: version(name) for name in PACKAGES},
+        **{k: v for k, v in keys.items() if k not in PLACES and not k.startswith("data.test")},
+    }
+
+
+def _keys(values: dict[str, Any], section: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _keys(value, f"{section}{name}.")
+        else:
+            yield section + name, value
+
+
+def _await(path: Path) -> None:
+    deadline = time.monotonic() + FOLDER_SECONDS
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise RunError(
+                f"{path}: the chief has written it, but this worker does not see it. All workers "
+                "must see the run's folder, on a file system that they share."
+            )
+        time.sleep(0.2)
