@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +22,59 @@ SWITCHES = (
 def num_threads() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def available_memory() -> int | None:
+    """Bytes that this process could still take without driving the machine, or its container, out
+    of memory; None where that cannot be told."""
+    found = []
+    with suppress(OSError, ValueError):
+        found.append(_kibibytes("/proc/meminfo", "MemAvailable"))
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            number, controllers, path = line.split(":", 2)
+            group = path.lstrip("/")
+            if number == "0":
+                found += _room(Path("/sys/fs/cgroup"), group, "memory.max", "memory.current")
+            elif controllers == "memory":
+                root = Path("/sys/fs/cgroup/memory")
+                found += _room(root, group, "memory.limit_in_bytes", "memory.usage_in_bytes")
+    return min(found, default=None)
+
+
+def _room(root: Path, group: str, limit: str, usage: str) -> list[int]:
+    """What a control group leaves, its cache of files counted as free; none without a limit.
+
+    Inside a container, its own group often stands at the root.
+    """
+    for folder in (root / group, root):
+        with suppress(OSError, ValueError):  # "max" where there is no limit
+            left = int((folder / limit).read_text()) - int((folder / usage).read_text())
+            cache = re.search(r"^inactive_file (\d+)", (folder / "memory.stat").read_text(), re.M)
+            return [max(0, left + (int(cache[1]) if cache else 0))]
+    return []
+
+
+def resident_memory() -> int:
+    """Bytes of memory that this process holds."""
+    return _kibibytes("/proc/self/status", "VmRSS")
+
+
+def peak_memory() -> int:
+    """The most that it has held, since `forget_peak_memory` if that could be done."""
+    return _kibibytes("/proc/self/status", "VmHWM")
+
+
+def forget_peak_memory() -> None:
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _kibibytes(path: str, name: str) -> int:
+    found = re.search(rf"^{name}: *([0-9]+) kB", Path(path).read_text().expandtabs(1), re.M)
+    if found is None:
+        raise ValueError(f"{path} has no {name}")
+    return 1024 * int(found[1])
 
 
 def current() -> dict[str, str]:

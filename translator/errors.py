@@ -22,8 +22,31 @@ class RunError(UserError):
 
 
 class Stopped(BaseException):
-    """SIGINT or SIGTERM was received, and everything worth keeping has been saved."""
+    """SIGINT, SIGTERM or SIGHUP was received, and everything worth keeping has been saved."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"stopped by signal {signal_number}")
         self.signal_number = signal_number
+
+
+class OutOfMemory(UserError):
+    """A device has not enough memory for a batch cut into `num_shards`."""
+
+    def __init__(self, num_shards: int, num_pairs: int) -> None:
+        super().__init__(
+            f"A device ran out of memory with a batch cut into {num_shards} shards. Raise "
+            "training.accumulation_steps, set training.recompute_activations: true, or choose a "
+            "smaller model; the same command continues from the last checkpoint."
+        )
+        self.num_shards, self.num_pairs = num_shards, num_pairs
+
+
+class DoesNotFit(UserError):
+    """A batch takes more main memory than there is, unless it is cut into `num_shards`."""
+
+    def __init__(self, num_shards: int, needed: int, available: int) -> None:
+        super().__init__(
+            f"The largest batch would take the process to {needed / 2**30:.1f} GiB, and "
+            f"{available / 2**30:.1f} GiB are there"
+        )
+        self.num_shards, self.needed, self.available = num_shards, needed, available

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ class RunDirectory:
     metrics.jsonl            a line for each report and validation; tensorboard/ shows the same
     validation/              translations of the validation sentences, step by step
     results/                 translations and scores of `translator eval`
+    profile.txt              where the time of a step went, if training.profile asked for it
     stopped_at_nan.json      the batch at which the loss was no number, if that happened
     """
 
@@ -36,6 +38,7 @@ class RunDirectory:
         self.start = path / "start.safetensors"
         self.best = path / "best.safetensors"
         self.metrics = path / "metrics.jsonl"
+        self.profile = path / "profile.txt"
         self.nan_report = path / "stopped_at_nan.json"
         self._checkpoints = path / "checkpoints"
 
@@ -86,9 +89,13 @@ class RunDirectory:
         """Weights kept for averaging, oldest first."""
         return _by_step(self._checkpoints, "weights")
 
+    @property
+    def tensorboard(self) -> Path:
+        return self._folder("tensorboard")
+
     def event_file(self, seconds: float) -> Path:
         """Where a sitting that begins at this time (since 1970) writes for TensorBoard."""
-        return self._folder("tensorboard") / f"events.out.tfevents.{seconds:.6f}.translator"
+        return self.tensorboard / f"events.out.tfevents.{seconds:.6f}.translator"
 
     def validation(self, step: int) -> Path:
         return self._folder("validation") / f"step-{step:08d}.txt"
@@ -105,14 +112,26 @@ class RunDirectory:
         return folder
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the run for one training process. Raises RunError if another has it."""
-        with (self.path / ".lock").open("w") as file:
+    def locked(self) -> Iterator[bool]:
+        """Hold the run for one training process. Raises RunError if another has it.
+
+        Gives whether the process that had it before was killed: every other way out, also by an
+        error, empties the lock file.
+        """
+        with (self.path / ".lock").open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise RunError(f"{self.path}: another process is training this run.") from None
-            yield
+            file.seek(0)
+            was_killed = bool(file.read())
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            try:
+                yield was_killed
+            finally:
+                file.truncate(0)
 
 
 def read_json(path: Path) -> dict[str, str]:

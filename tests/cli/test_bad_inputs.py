@@ -144,7 +144,8 @@ TRAIN: list[tuple[str, Callable[[], object], str]] = [
     (
         "cache on a file",
         lambda: write("cache", ""),
-        "HERE/cache/translator: cannot keep prepared text here: Not a directory.",
+        "HERE/cache/translator: cannot keep prepared text here: Not a directory. Free some space, "
+        "or set XDG_CACHE_HOME to another folder.",
     ),
     (
         "run on a file",
@@ -445,7 +446,7 @@ def test_a_disk_that_is_full_when_a_checkpoint_is_due_leaves_the_one_before(
     fsync = os.fsync
 
     def full(file: int) -> None:
-        if os.readlink(f"/proc/self/fd/{file}").endswith(".unfinished"):
+        if os.readlink(f"/proc/self/fd/{file}").endswith(".safetensors.unfinished"):
             raise OSError(28, os.strerror(28))
         fsync(file)
 

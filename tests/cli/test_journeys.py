@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,15 +13,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import translator
 from translator.cli.evaluate import evaluate
 from translator.cli.train import train
 from translator.cli.translate import translate
-from translator.errors import ConfigError, RunError, Stopped
+from translator.data.batches import Batch
+from translator.errors import ConfigError, DataError, OutOfMemory, RunError, Stopped
+from translator.evaluation.validation import Validator
 from translator.models.weights import Arrays, load_arrays, save_arrays
 from translator.runs import RunDirectory
-from translator.training.learner import Learner
+from translator.training import preflight
+from translator.training.learner import Learner, Update
 
 from .conftest import ROOT, Command
 
@@ -117,12 +122,104 @@ class TestTraining:
         assert str(caught.value) == "runs/c: another process is training this run."
 
 
+class TestMemory:
+    def test_that_is_short_cuts_the_batches_and_says_so(
+        self, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+    ) -> None:
+        monkeypatch.setattr(preflight, "available_memory", lambda: 0)
+        grown = iter(range(2**20, 2**30, 2**20))
+        monkeypatch.setattr(preflight, "peak_memory", lambda: next(grown))
+        monkeypatch.setattr(preflight, "resident_memory", lambda: 2**20)
+        train("c.yaml", overrides=["training.max_steps=3"])
+        said = capsys.readouterr().err
+        assert (
+            "The largest batch would take the process to 0.0 GiB, and 0.0 GiB are there: " in said
+        )
+        found = re.search(r"every batch is cut into ([2-9]|[1-9][0-9]+) shards", said)
+        assert found is not None
+        assert f"accumulation_steps: {found[1]}\n" in Path("runs/c/config.yaml").read_text()
+        monkeypatch.undo()
+        os.chdir(workplace)
+        train("c.yaml", overrides=["training.max_steps=4"])
+        assert f"accumulation_steps: {found[1]}\n" in Path("runs/c/config.yaml").read_text()
+
+    def test_that_runs_out_goes_on_from_the_last_checkpoint_with_more_shards(
+        self, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+    ) -> None:
+        update = Learner.update
+
+        def run_out(learner: Learner, shards: list[Batch], step: int, rate: float) -> Update:
+            num_pairs = sum(len(shard.labels) for shard in shards)
+            if len(shards) < 4 <= num_pairs and step > 5:
+                raise OutOfMemory(len(shards), num_pairs)
+            return update(learner, shards, step, rate)
+
+        monkeypatch.setattr(Learner, "update", run_out)
+        train("c.yaml", overrides=["training.max_steps=10"])
+        said = capsys.readouterr().err
+        for num_shards in (2, 4):
+            assert (
+                f"A device ran out of memory: every batch is cut into {num_shards} shards, "
+                "computed one after the other."
+            ) in said
+        assert said.count("Continuing runs/c after step 5.") == 2
+        assert "Finished after 10 steps" in said
+
+    def test_for_a_single_pair_is_asked_of_the_user(
+        self, workplace: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def run_out(learner: Learner, shards: list[Batch], *_: Any) -> Update:
+            raise OutOfMemory(len(shards), len(shards))
+
+        monkeypatch.setattr(Learner, "update", run_out)
+        with pytest.raises(OutOfMemory, match=r"cut into 1 shards\. Raise"):
+            train("c.yaml")
+
+    def test_in_a_validation_is_a_sentence(
+        self, workplace: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def run_out(*_: object) -> None:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+        monkeypatch.setattr(Validator, "__call__", run_out)
+        with pytest.raises(RunError, match=r"in a validation, lower decoding\.tokens_per_batch"):
+            train("c.yaml", overrides=["training.validate_every=2"])
+
+    def test_that_killed_the_process_is_suspected_at_the_next_start(
+        self, run: Path, capsys: Said
+    ) -> None:
+        train("c.yaml")
+        assert "was killed" not in capsys.readouterr().err
+        (run / ".lock").write_text("4711\n")  # which every way out but a kill would have emptied
+        train("c.yaml")
+        said = capsys.readouterr().err
+        assert "the process that trained runs/c before was killed without a word" in said
+        assert "add --set training.accumulation_steps=2 to the command. It computes a batch" in said
+        train("c.yaml")
+        assert "was killed" not in capsys.readouterr().err
+
+
+class TestProfile:
+    def test_is_a_table_and_a_file_for_tensorboard(self, workplace: Path) -> None:
+        train("c.yaml", overrides=["training.profile=true", "training.max_steps=16"])
+        table = Path("runs/c/profile.txt").read_text().splitlines()
+        assert re.fullmatch(r"A step took [0-9.]+ milliseconds; mean of 5 steps, .*", table[0])
+        operations = {line.split()[0]: line.split()[1:] for line in table if "%" in line}
+        assert any("MatMul" in name for name in operations)
+        assert operations["ResourceApplyAdam"][2] == "32"  # once for each weight
+        assert list(Path("runs/c/tensorboard").glob("plugins/profile/*/*.xplane.pb"))
+
+
 class TestFromAnotherRun:
     def begin(self, monkeypatch: pytest.MonkeyPatch) -> Arrays:
         """The weights of runs/d when its first step is about to begin; there it stops."""
         found: list[Arrays] = []
 
-        def stop(learner: Learner, *_: Any) -> None:
+        update = Learner.update
+
+        def stop(learner: Learner, shards: list[Batch], step: int, rate: float) -> Update:
+            if rate == 0.0:  # the rehearsal
+                return update(learner, shards, step, rate)
             found.append(learner.state())
             raise Stopped(signal.SIGTERM)
 
@@ -155,6 +252,76 @@ class TestFromAnotherRun:
     def test_refuses_a_run_that_is_none(self, workplace: Path) -> None:
         with pytest.raises(RunError, match="there is no such run"):
             train(Path("c.yaml"), Path("runs/d"), start_from=Path("runs/nothing"))
+
+
+BOTH_WAYS = """\
+  train:
+  - {source: train.en, target: train.de, tag: <2de>, weight: 3}
+  - {source: train.de, target: train.en, tag: <2en>, weight: 1}
+  - {tsv: test.tsv, tag: <bt>, weight: 1}
+  validation:
+  - {tsv: validation.tsv, tag: <2de>}
+  - {source: validation.de, target: validation.en, tag: <2en>}
+"""
+
+
+class TestSeveralCorpora:
+    @pytest.fixture
+    def both_ways(self, workplace: Path) -> Path:
+        """c.yaml with two directions and a third corpus, and the run it makes."""
+        path = workplace / "c.yaml"
+        text = path.read_text().replace("  train: {tsv: train.tsv}\n", BOTH_WAYS)
+        text = text.replace("  validation: {tsv: validation.tsv}\n", "")
+        text = text.replace("size: 340", "size: 350, sampling_alpha: 0.2")
+        path.write_text(text.replace("max_length_extra: 0", "max_length_extra: 5"))
+        return Path("runs/c")
+
+    def test_are_reported_trained_translated_and_kept_apart(
+        self, both_ways: Path, workplace: Path, capsys: Said
+    ) -> None:
+        train(Path("c.yaml"))
+        said = capsys.readouterr().err
+        assert "125 pairs, " in said
+        [de, en, bt] = [line for line in said.splitlines() if "times an epoch" in line]
+        assert de.startswith("  <2de> train.en: 60 pairs, ")
+        assert en.startswith("  <2en> train.de: 60 pairs, ")
+        assert bt.startswith("  <bt> test.tsv: 5 pairs, ")
+        # 3/5, 1/5 and 1/5 of 125 pairs, over 60, 60 and 5
+        assert [line.split()[-4] for line in (de, en, bt)] == ["1.25", "0.42", "5.00"]
+        shares = [float(line.split("%")[0].split()[-1]) for line in (de, en, bt)]
+        assert sum(shares) == pytest.approx(100, abs=0.2)
+        assert "source     <2de> " in said and "source     <2en> " in said
+
+        lines = ["<2de> Where is the station?", "<2en> Ja.", "<2en>", "", "Yes.", "<bt>  No."]
+        model = translator.Translator.load(both_ways)
+        together = model.translate(lines)
+        assert together == [model.translate([line])[0] for line in lines]
+        assert together[2] == together[3] == ""
+        [[one], [other]] = model.hypotheses([lines[0], lines[0].replace("<2de>", "<2en>")])
+        assert one.score != other.score
+        assert not any("<" in line for line in together)
+        assert evaluate(both_ways, split="validation")
+
+        train(Path("c.yaml"), overrides=["data.test={tsv: validation.tsv, tag: <2de>}"])
+        with pytest.raises(ConfigError, match=r": data\.train\[1\]\.weight is 1\.0 there and 2"):
+            train(Path("c.yaml"), overrides=["data.train[1].weight=2"])
+        path = workplace / "test.tsv"
+        path.write_text("Another.\tAnderes.\n" + path.read_text())
+        with pytest.raises(RunError, match="text is not the one that this run began with"):
+            train(Path("c.yaml"))
+
+    def test_need_a_vocabulary_that_knows_their_tags(self, run: Path, both_ways: Path) -> None:
+        with pytest.raises(ConfigError) as caught:
+            train(Path("c.yaml"), Path("runs/d"), start_from=run)
+        assert str(caught.value) == (
+            "data.train has the tag <2de>, but the vocabulary of runs/c has no tags; leave it "
+            "out, or begin without --from."
+        )
+
+    def test_without_a_pair_to_learn_from_are_named(self, both_ways: Path) -> None:
+        Path("test.tsv").write_text(f"{'Yes, please. ' * 50}\tJa.\n")
+        with pytest.raises(DataError, match=r"^data\.train\[2\]: No pair is left to train on: "):
+            train(Path("c.yaml"))
 
 
 SENTENCES = ["Her grandmother is called Anna.", "", "Where is the station?", "  ", "No."]

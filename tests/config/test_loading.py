@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from translator.config import Config, differences, load_config, override, save_config
+from translator.config.schema import TextFiles, TsvFiles
 from translator.errors import ConfigError
 
 BASE = """\
@@ -215,6 +216,158 @@ def test_bytes_that_are_no_text_are_no_configuration(tmp_path: Path) -> None:
         load_config(path)
 
 
+SEVERAL = BASE.replace(
+    "  train: {tsv: train.tsv}",
+    "  train:\n  - {tsv: a.tsv, tag: <2de>, weight: 2}\n  - {tsv: b.tsv, weight: 0.5}",
+)
+
+
+class TestSeveralCorpora:
+    """They stand on the lines 5 and 6."""
+
+    def test_have_weights_and_tags(self, load: Load) -> None:
+        data = load(base=SEVERAL).data
+        assert list(data.corpora("train")) == ["data.train[0]", "data.train[1]"]
+        assert (data.weights, data.tags) == ([2, 0.5], ["<2de>"])
+
+    def test_need_neither(self, load: Load) -> None:
+        data = load(overrides=("data.train=[{tsv: a}, {source: b, target: c}]",)).data
+        assert (data.weights, data.tags, data.temperature) == (None, [], 1)
+
+    def test_are_one_without_a_list(self, load: Load) -> None:
+        assert list(load().data.corpora("train")) == ["data.train"]
+        assert load().data.corpora("test") == {}
+
+    def test_may_be_splits_with_and_without_a_tag(self, load: Load) -> None:
+        base = BASE.replace("data:", "data:\n  dataset: ted")
+        data = load(overrides=("data.train=[a, {split: b, tag: <x>}, {tsv: c}]",), base=base).data
+        assert [type(c).__name__ for c in data.corpora("train").values()] == [
+            "NamedSplit",
+            "NamedSplit",
+            "TsvFiles",
+        ]
+
+    def test_come_back_from_disk(self, load: Load, tmp_path: Path) -> None:
+        config = load(base=SEVERAL)
+        save_config(config, tmp_path / "saved.yaml")
+        assert load_config(tmp_path / "saved.yaml") == config
+
+    def test_are_reached_by_overrides(self, load: Load) -> None:
+        overrides = "data.train[0].weight=7", "data.train[1]={tsv: z, weight: 1}"
+        data = load(overrides=overrides, base=SEVERAL).data
+        assert data.weights == [7, 1]
+        assert data.corpora("train")["data.train[1]"] == TsvFiles(tsv="z", weight=1)
+
+    def test_differ_one_by_one(self, load: Load) -> None:
+        other = load(overrides=("data.train[1].weight=3",), base=SEVERAL)
+        assert list(differences(load(base=SEVERAL), other)) == [("data.train[1].weight", 0.5, 3.0)]
+
+    @pytest.mark.parametrize(
+        ("old", "new", "sentence"),
+        [
+            (
+                "weight: 0.5",
+                "wieght: 1",
+                "line 6: there is no key data.train[1].wieght; did you mean data.train[1].weight?",
+            ),
+            (
+                "weight: 0.5",
+                "zzz: 1",
+                "line 6: there is no key data.train[1].zzz; data.train[1] may hold tag, weight, "
+                "source, target, tsv, split.",
+            ),
+            (
+                "weight: 0.5",
+                "weight: 0",
+                "line 6: data.train[1].weight should be greater than 0, not 0.",
+            ),
+            (
+                ", weight: 0.5",
+                "",
+                "line 1: data.train[1].weight is missing: give every corpus of data.train a "
+                "weight, or none.",
+            ),
+            (
+                "data:",
+                "data:\n  temperature: 5",
+                "line 1: data.temperature and data.train[0].weight both say how large a share is; "
+                "keep one of them.",
+            ),
+            (
+                "data:",
+                "data:\n  temperature: 0.5",
+                "line 2: data.temperature should be greater than or equal to 1, not 0.5.",
+            ),
+            (
+                "<2de>",
+                "de",
+                "line 5: data.train[0].tag should be a word in angle brackets, such as <2de> or "
+                "<bt>, not 'de'.",
+            ),
+            (
+                "tsv: b.tsv",
+                "source: b",
+                "line 6: the key data.train[1].target is missing.",
+            ),
+            (
+                "{tsv: b.tsv, weight: 0.5}",
+                "train",
+                "line 1: data.train[1] must name files ({source: …, target: …} or {tsv: …}), "
+                "unless data.dataset names a TensorFlow Datasets set.",
+            ),
+            (
+                "data:",
+                "data:\n  dataset: ted",
+                "line 1: data.dataset is ted, but data.train, data.validation and data.test name "
+                "files; name its splits there, such as 'train', or take data.dataset out.",
+            ),
+            (
+                "validation.tsv",
+                "validation.tsv, weight: 1",
+                "line 1: data.validation.weight: only the corpora of data.train have weights.",
+            ),
+            (
+                "validation.tsv",
+                "validation.tsv, tag: <2fr>",
+                "line 1: data.validation.tag is <2fr>, but data.train never shows it: its tags are "
+                "<2de>.",
+            ),
+            (
+                "{tsv: validation.tsv}",
+                "[]",
+                "line 1: data.validation is an empty list; name a corpus in it.",
+            ),
+        ],
+    )
+    def test_that_are_wrong_are_named_by_their_place(
+        self, refused: Callable[..., str], old: str, new: str, sentence: str
+    ) -> None:
+        assert SEVERAL.count(old) == 1
+        assert refused(base=SEVERAL.replace(old, new)) == f"c.yaml, {sentence}"
+
+    @pytest.mark.parametrize("tag", ["<s>", "</s>", "<unk>", "<pad>", "<0x41>", "<a b>", "<>", "<"])
+    def test_have_no_tag_that_could_be_something_else(
+        self, refused: Callable[..., str], tag: str
+    ) -> None:
+        message = refused(base=SEVERAL.replace("<2de>", f"'{tag}'"))
+        assert message.endswith(f"such as <2de> or <bt>, not '{tag}'.")
+
+    @pytest.mark.parametrize(
+        ("text", "sentence"),
+        [
+            ("data.train[2].weight=1", "train is no list that has a [2]."),
+            ("data.folder[0]=1", "folder is no list that has a [0]."),
+            ("data.train.weight=1", "train holds a value, not keys."),
+            ("data.train[0].tsv.x=1", "tsv holds a value, not keys."),
+            ("[0]=1", "write it as section.key=value."),
+        ],
+    )
+    def test_that_an_override_does_not_find_are_named(
+        self, refused: Callable[..., str], text: str, sentence: str
+    ) -> None:
+        assert refused(overrides=(text,), base=SEVERAL) == f"--set {text}: {sentence}"
+
+
 class TestOverrides:
     def test_are_read_like_the_file(self, load: Load) -> None:
         config = load(
@@ -232,7 +385,7 @@ class TestOverrides:
         assert config.data.source_language == "no"
         assert config.tokenizer.joint is False
         assert config.model.num_layers == 4
-        assert config.model_dump()["data"]["train"] == {"source": ["a", "b"], "target": "c"}
+        assert config.data.train == TextFiles(source=["a", "b"], target="c")
 
     def test_the_last_one_wins(self, load: Load) -> None:
         assert load(overrides=("training.seed=4", "training.seed=5")).training.seed == 5
@@ -323,7 +476,7 @@ def test_differences_are_dotted_keys_with_both_values(load: Load) -> None:
     one, other = load(), load(overrides=("training.averaging.count=3", "data.test={tsv: t}"))
     assert list(differences(one, one)) == []
     assert sorted(differences(one, other)) == [
-        ("data.test", None, {"tsv": "t"}),
+        ("data.test", None, {"tag": None, "weight": None, "tsv": "t"}),
         ("training.averaging.count", 5, 3),
     ]
 

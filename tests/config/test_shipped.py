@@ -17,6 +17,9 @@ ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "translator/config/schema.json"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = [part.partition("```")[0] for part in README.split("```yaml\n")[1:]]
+
 each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.name))
 
 
@@ -52,11 +55,33 @@ def test_a_configuration_fits_the_schema(path: Path) -> None:
     validator().validate(values)
 
 
+def test_the_readme_has_examples() -> None:
+    assert any("tag: <bt>, weight: 1" in text for text in EXAMPLES)
+
+
+@pytest.mark.parametrize("text", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_an_example_of_the_readme_loads_and_fits_the_schema(text: str, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
+    load_config(tmp_path / "c.yaml")
+    values, _ = parse_yaml(text, "README")
+    validator().validate(values)
+
+
 @each_config
 def test_a_configuration_tells_editors_its_schema(path: Path) -> None:
     first = path.read_text(encoding="utf-8").splitlines()[0]
     place = first.removeprefix("# yaml-language-server: $schema=")
     assert (path.parent / place).resolve() == SCHEMA
+
+
+def several(corpus: dict[str, object]) -> dict[str, object]:
+    languages = {"source_language": "en", "target_language": "de"}
+    return languages | {"train": [{"tsv": "t"}, corpus], "validation": {"tsv": "v"}}
+
+
+def test_the_schema_knows_several_corpora() -> None:
+    values, _ = parse_yaml(CONFIGS[0].read_text(encoding="utf-8"), "config")
+    validator().validate(values | {"data": several({"tsv": "a", "tag": "<2de>", "weight": 1})})
 
 
 @pytest.mark.parametrize(
@@ -68,6 +93,10 @@ def test_a_configuration_tells_editors_its_schema(path: Path) -> None:
         {"tokenizer": {"vocabulary_size": 3}},
         {"training": {"max_steps": 0}},
         {"decoding": {"precision": "half"}},
+        {"data": several({"tsv": "a", "tag": "de"})},
+        {"data": several({"tsv": "a", "weight": 0})},
+        {"data": several({"tsv": "a", "wieght": 1})},
+        {"data": several({"tsv": "a"}) | {"temperature": 0.5}},
     ],
     ids=str,
 )

@@ -21,6 +21,12 @@ CHATTER = re.compile(
     rb"|^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWE] "  # TensorFlow's own
     rb"|^WARNING: All log messages before absl::InitializeLog"
     rb"|^To enable the following instructions:"
+    rb"|^Additional GRPC error information from remote target "  # This and more at a lost worker.
+    rb"|^:UNKNOWN:Error received from peer "
+    rb"|^The error could be from a previous operation\. "
+    rb"|^The tasks have crashed\. Check "
+    rb"|^/job:worker/replica:\d+/task:\d+$"
+    rb"|^\t \[\[\{\{node "
 )
 
 

@@ -67,7 +67,8 @@ class Display:
             f"rate {step.learning_rate:.2e}  {self._speed:,.0f} tokens/s  {self._left(step)}"
         )
         self._bar.update(self._task, completed=position.step, text=text)
-        if not self._console.is_terminal and position.step % (2 * RECORD_EVERY) == 0:
+        at_first = position.step == self._first[0]
+        if not self._console.is_terminal and (at_first or position.step % (2 * RECORD_EVERY) == 0):
             self._console.print(f"step {position.step}  {text}", soft_wrap=True)
 
     def _left(self, step: Step) -> str:

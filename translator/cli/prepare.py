@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from translator import environment
+from translator.cli.counting import counting
 from translator.config import (
     Config,
     CorpusStatistics,
@@ -22,10 +23,13 @@ from translator.config import (
     resolve,
     save_config,
 )
-from translator.data.corpus import fingerprint, read_pairs
+from translator.data.cache import make_once
+from translator.data.corpus import fingerprint, read_unchanged
+from translator.data.mixture import Mixture
 from translator.data.store import Store, open_store, store_key
-from translator.data.tokenizer import Tokenizer, train_tokenizer
-from translator.errors import ConfigError, RunError
+from translator.data.survey import Survey, survey
+from translator.data.tokenizer import Tokenizer, tokenizer_key, train_tokenizer
+from translator.errors import ConfigError, DataError, RunError
 from translator.evaluation.score import check_tokenizer
 from translator.models.weights import Arrays, load_arrays, save_arrays, set_model_weights
 from translator.runs import RunDirectory, read_json
@@ -37,17 +41,30 @@ LIMITS = {
     "training.patience",
     "training.save_every",
     "training.keep_text",
+    "training.profile",
+    "training.distribution",
+    "training.accumulation_steps",
+    "training.recompute_activations",
 }
 """Keys that may change when a run is continued."""
 
 PLACES = {"data.folder", "data.dataset_folder", "data.wheel", "data.test"}
-"""Keys that may change because the text itself is compared, or is not used in training."""
+"""Keys that may change, with all in them, because the text itself is compared, or is not used in
+training."""
 
-RESOLVED = {"training.precision", "decoding.precision", "tokenizer.vocabulary_size"}
-"""Keys whose `auto` the recorded configuration has replaced…"""
+RESOLVED = {
+    "training.precision",
+    "training.accumulation_steps",
+    "decoding.precision",
+    "tokenizer.vocabulary_size",
+}
+"""Keys whose `auto` the recorded configuration has replaced."""
 
 DECODER_LAYERS = "model.num_decoder_layers"
-"""…and one whose null it has."""
+"""A key whose null it has replaced."""
+
+TEXTS = {"train": "training", "validation": "validation", "test": "test"}
+"""Splits, as messages call their text."""
 
 
 class Prepared(NamedTuple):
@@ -55,7 +72,7 @@ class Prepared(NamedTuple):
 
     config: Config
     tokenizer: Tokenizer
-    training: Store
+    training: Mixture
     validation: Store
     start_weights: Arrays | None
 
@@ -70,23 +87,18 @@ def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepare
     check_tokenizer(config.evaluation, config.data.target_language)
     if start_from is not None:
         RunDirectory.existing(start_from)
-    statistics = CorpusStatistics(num_pairs=_count(config))
-    speedup = 1.0
-    if config.training.precision == "auto":
-        from translator.training.precision import bfloat16_speedup
-
-        speedup = bfloat16_speedup()
-        say(f"bfloat16 is {speedup:.2f} times as fast as float32 here.")
-    config = resolve(config, statistics, Machine(speedup))
+    text, known = _survey(config)
+    statistics = CorpusStatistics(text.num_pairs)
+    config = _with_vocabulary_size(config, statistics)
     start_weights = None
     if start_from is None:
-        tokenizer = train_tokenizer(
-            config.tokenizer, lambda: read_pairs(config.data, "train"), config.training.seed, say
-        )
+        tokenizer = _learn_tokenizer(config, text, known)
     else:
         tokenizer, start_weights = _from_run(config, start_from)
     tokenizer.save(run.tokenizer(config.tokenizer.joint))
-    prepared = _open(config, tokenizer)._replace(start_weights=start_weights)
+    prepared = _open(config, tokenizer, text.num_pairs)
+    config = resolve(config, statistics, _machine(config))
+    prepared = prepared._replace(config=config, start_weights=start_weights)
     if start_weights is not None:
         from translator.models.build import build_model
 
@@ -101,13 +113,27 @@ def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepare
 
 def resume(config: Config, run: RunDirectory) -> Prepared:
     """Take up a run: its own configuration, but for new limits."""
-    recorded = load_config(run.config)
-    config = _continued(recorded, config, run)
+    prepared = settled(config, run)
     if changes := environment.changes(read_json(run.environment)):
         say(
             f"Warning: {run.path} was begun with another set-up ({'; '.join(changes)}); the "
             "weights may differ in their last bits from those of an unbroken run."
         )
+    save_config(prepared.config, run.config)
+    return prepared
+
+
+def settled(config: Config, run: RunDirectory) -> Prepared:
+    """What a run has settled, with new limits; nothing is written into it."""
+    recorded = load_config(run.config)
+    for key in RESOLVED:
+        section, _, name = key.partition(".")
+        if getattr(getattr(recorded, section), name) == "auto":
+            raise RunError(
+                f"{run.config}: {key} is auto, but a run holds the value it was begun with; "
+                "bring that back."
+            )
+    config = _continued(recorded, config, run)
     tokenizer = Tokenizer.load(run.tokenizer(recorded.tokenizer.joint))
     prepared = _open(config, tokenizer)
     if run.start.exists():
@@ -117,32 +143,31 @@ def resume(config: Config, run: RunDirectory) -> Prepared:
             f"{run.path}: the training or validation text is not the one that this run began with. "
             "Bring it back, or begin another run with --run."
         )
-    save_config(config, run.config)
     return prepared
 
 
 def _continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
     """The recorded configuration with the new limits. Raises ConfigError at any other change."""
-    changed = {}
-    for key, old, new in differences(recorded, wanted):
-        if (key in RESOLVED and new == "auto") or (key == DECODER_LAYERS and new is None):
-            continue
-        changed[key] = (old, new)
     allowed = LIMITS | PLACES
     if recorded.training.optimizer.schedule == "cosine":
         allowed = allowed - {"training.max_steps", "training.max_epochs"}
-    refused = [
-        f"{key} is {old!r} there and {new!r} here"
-        for key, (old, new) in changed.items()
-        if key not in allowed
-    ]
+    refused = []
+    for key, old, new in differences(recorded, wanted):
+        if (key in RESOLVED and new == "auto") or (key == DECODER_LAYERS and new is None):
+            continue
+        if not any(key == name or key.startswith((f"{name}.", f"{name}[")) for name in allowed):
+            refused.append(f"{key} is {old!r} there and {new!r} here")
     if refused:
         raise ConfigError(
             f"{run.path} was begun with another configuration: {'; '.join(refused)}. Change that "
             "back, or begin another run with --run."
         )
-    training = {k.partition(".")[2]: new for k, (_, new) in changed.items() if k in LIMITS}
-    data = {k.partition(".")[2]: new for k, (_, new) in changed.items() if k in PLACES}
+    training, data = (
+        {name: getattr(section, name) for name in (key.partition(".")[2] for key in keys)}
+        for section, keys in ((wanted.training, LIMITS), (wanted.data, PLACES))
+    )
+    if wanted.training.accumulation_steps == "auto":
+        del training["accumulation_steps"]
     return recorded.model_copy(
         update={
             "training": recorded.training.model_copy(update=training),
@@ -158,38 +183,104 @@ def _from_run(config: Config, path: Path) -> tuple[Tokenizer, Arrays]:
     if joint != config.tokenizer.joint:
         raise ConfigError(f"tokenizer.joint must be {str(joint).lower()}, as in {path}.")
     weights, _ = load_arrays(other.best)
-    return Tokenizer.load(other.tokenizer(joint)), weights
+    tokenizer = Tokenizer.load(other.tokenizer(joint))
+    if unknown := [tag for tag in config.data.tags if tag not in tokenizer.source.tags]:
+        known = f"only {', '.join(tokenizer.source.tags)}" if tokenizer.source.tags else "no tags"
+        raise ConfigError(
+            f"data.train has the tag {unknown[0]}, but the vocabulary of {path} has {known}; leave "
+            "it out, or begin without --from."
+        )
+    return tokenizer, weights
 
 
-def _count(config: Config) -> int:
-    """Pairs in the training text; reading it finds what is wrong with it before the work begins."""
+def _survey(config: Config) -> tuple[Survey, dict[str, object]]:
+    """Of the training text, and its fingerprint. Reading all text finds what is wrong with it
+    before the work begins."""
     say(f"Reading {config.data.dataset or 'the text'} …")
-    splits = ["validation", "train"] + ["test"] * (config.data.test is not None)
-    counts = {split: sum(1 for _ in read_pairs(config.data, split)) for split in splits}
-    return counts["train"]
+
+    def read(split: str) -> tuple[Survey, dict[str, object]]:
+        known = fingerprint(config.data, split)
+        with counting(f"Reading the {TEXTS[split]} text") as show:
+            return survey(read_unchanged(config.data, split, known), show), known
+
+    read("validation")
+    training = read("train")
+    if config.data.test is not None:
+        read("test")
+    return training
 
 
-def _open(config: Config, tokenizer: Tokenizer) -> Prepared:
-    def store(split: str, max_length: int | None, keep_text: bool) -> Store:
-        key = store_key(
-            fingerprint(config.data, split), tokenizer, max_length=max_length, keep_text=keep_text
+def _with_vocabulary_size(config: Config, statistics: CorpusStatistics) -> Config:
+    """What text needs to be prepared. The precision waits: measuring it brings in TensorFlow, half
+    a GiB that SentencePiece and the text should not have to share."""
+    tokenizer = resolve(config, statistics, Machine(bfloat16_speedup=1.0)).tokenizer
+    return config.model_copy(update={"tokenizer": tokenizer})
+
+
+def _machine(config: Config) -> Machine:
+    if config.training.precision != "auto":
+        return Machine(bfloat16_speedup=1.0)
+    from translator.training.precision import bfloat16_speedup
+
+    speedup = bfloat16_speedup()
+    say(f"bfloat16 is {speedup:.2f} times as fast as float32 here.")
+    return Machine(speedup)
+
+
+def _learn_tokenizer(config: Config, text: Survey, known: dict[str, object]) -> Tokenizer:
+    """The tokenizer of the training text; another run with the same text and settings finds it."""
+    seed, joint = config.training.seed, config.tokenizer.joint
+
+    def learn(folder: Path) -> None:
+        if len(text.sample) < text.num_pairs:
+            say(
+                f"SentencePiece learns from {2 * len(text.sample):,} of {2 * text.num_pairs:,} "
+                "sentences, evenly spread over the text."
+            )
+        tokenizer = train_tokenizer(
+            config.tokenizer, lambda: text.sample, seed, say, config.data.tags
         )
-        return open_store(
-            cache_folder() / key,
-            lambda: read_pairs(config.data, split),
-            tokenizer,
-            max_length=max_length,
-            keep_text=keep_text,
-        )
+        tokenizer.save(RunDirectory(folder).tokenizer(joint))
+
+    folder = cache_folder() / tokenizer_key(known, config.tokenizer, seed)
+    make_once(folder, learn, say)
+    return Tokenizer.load(RunDirectory(folder).tokenizer(joint))
+
+
+def _open(config: Config, tokenizer: Tokenizer, num_pairs: int | None = None) -> Prepared:
+    corpora = list(config.data.corpora("train"))
+
+    def store(
+        split: str,
+        index: int | None,
+        max_length: int | None,
+        keep_text: bool,
+        total: int | None = None,
+    ) -> Store:
+        text = fingerprint(config.data, split, index)
+        key = store_key(text, tokenizer, max_length=max_length, keep_text=keep_text)
+        number = f" {index + 1} of {len(corpora)}" if index is not None and len(corpora) > 1 else ""
+        with counting(f"Preparing the {TEXTS[split]} text{number}", total) as show:
+            return open_store(
+                cache_folder() / key,
+                lambda: read_unchanged(config.data, split, text, index),
+                tokenizer,
+                max_length=max_length,
+                keep_text=keep_text,
+                show=show,
+                say=say,
+            )
 
     sampled = config.tokenizer.sampling_alpha is not None
-    return Prepared(
-        config,
-        tokenizer,
-        store("train", config.data.max_length, keep_text=sampled),
-        store("validation", None, keep_text=True),
-        None,
-    )
+    total = num_pairs if len(corpora) == 1 else None
+    stores = []
+    for index, key in enumerate(corpora):
+        try:
+            stores.append(store("train", index, config.data.max_length, sampled, total))
+        except DataError as error:
+            raise DataError(f"{key}: {error}" if len(corpora) > 1 else str(error)) from None
+    validation = store("validation", None, None, keep_text=True)
+    return Prepared(config, tokenizer, Mixture(stores), validation, None)
 
 
 def cache_folder() -> Path:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from translator.cli.prepare import begin, resume, say
 from translator.config import Config, load_config
-from translator.data.store import Store
-from translator.data.tokenizer import Sampling, Tokenizer
-from translator.errors import RunError, Stopped
+from translator.data.corpus import name_of
+from translator.data.tokenizer import Tokenizer
+from translator.errors import DoesNotFit, OutOfMemory, RunError, Stopped
 from translator.runs import RunDirectory
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from translator.cli.prepare import Prepared
+    from translator.cli.sitting import Sitting
+    from translator.training.crew import Crew
     from translator.training.interruption import Interruption
     from translator.training.loop import LossNotFinite
+    from translator.training.preflight import Rehearsal
 
 
 def train(
@@ -28,92 +36,134 @@ def train(
 ) -> None:
     """Train the configuration of a YAML file in a run, or continue it where it stopped.
 
-    The run is runs/NAME after the file's name unless given. Raises UserError; Stopped, with all
-    saved, when a signal came.
+    The run is runs/NAME after the file's name unless given. Where TF_CONFIG or Slurm names several
+    workers, this is one of them. Raises UserError; Stopped, with all saved, when a signal came.
     """
+    from translator.cli.workers import follow, gathered
+    from translator.training.interruption import Interruption
+
     config_path = Path(config_path)
     config = load_config(config_path, overrides)
     run = RunDirectory(Path(run_path or Path("runs") / config_path.stem))
     origin = None if start_from is None else Path(start_from)
-    run.create()
-    with run.locked():
-        from translator.training.interruption import Interruption
-
-        with Interruption() as interruption:
-            try:
-                _train(config, run, origin, interruption)
-            except Stopped:
+    with Interruption() as interruption:
+        try:
+            with gathered(config) as (crew, strategy):
+                if not crew.is_chief:
+                    follow(config, run, crew, strategy, interruption)
+                    return
+                run.create()
+                with run.locked() as was_killed:
+                    if was_killed:
+                        _tell_of_kill(run)
+                    _in_memory(
+                        config,
+                        crew.size == 1,
+                        lambda config: _train(config, run, origin, crew, strategy, interruption),
+                    )
+        except Stopped:
+            if run.path.exists():
                 say(f"Stopped. The same command continues {run.path} where it is.")
+            else:
+                say("Stopped before anything began.")
+            raise
+
+
+def _in_memory(config: Config, alone: bool, attempt: Callable[[Config], None]) -> None:
+    """Train, and begin again from the last checkpoint with smaller shards when memory is short."""
+    while True:
+        try:
+            return attempt(config)
+        except DoesNotFit as error:
+            num_shards, found = error.num_shards, str(error)
+        except OutOfMemory as error:
+            if not alone or error.num_shards >= error.num_pairs:
                 raise
+            num_shards, found = 2 * error.num_shards, "A device ran out of memory"
+        say(
+            f"{found}: every batch is cut into {num_shards} shards, computed one after the other. "
+            "What is learnt is the same but for rounding and dropout."
+        )
+        training = config.training.model_copy(update={"accumulation_steps": num_shards})
+        config = config.model_copy(update={"training": training})
+        gc.collect()  # the model of the failed attempt, before there is another
+
+
+def _tell_of_kill(run: RunDirectory) -> None:
+    say(
+        f"Warning: the process that trained {run.path} before was killed without a word, as Linux "
+        "does when memory is short (or it was a power cut, or kill -9)."
+    )
+    shards = load_config(run.config).training.accumulation_steps if run.exists else "auto"
+    if shards != "auto":
+        say(
+            f"If it was memory: add --set training.accumulation_steps={2 * shards} to the command. "
+            "It computes a batch in smaller parts; what is learnt is the same but for rounding and "
+            "dropout."
+        )
 
 
 def _train(
-    config: Config, run: RunDirectory, start_from: Path | None, interruption: Interruption
+    config: Config,
+    run: RunDirectory,
+    start_from: Path | None,
+    crew: Crew,
+    strategy: tf.distribute.Strategy | None,
+    interruption: Interruption,
 ) -> None:
+    may_cut = config.training.accumulation_steps == "auto"
     prepared = resume(config, run) if run.exists else begin(config, run, start_from)
+    import tensorflow as tf
+
     from translator.cli.display import Display
-    from translator.data.batches import Batch, Plan, batch
+    from translator.cli.sitting import Sitting
     from translator.evaluation.validation import Validator
-    from translator.models.build import build_model
     from translator.training.checkpoint import Position, load_checkpoint
-    from translator.training.learner import Learner
-    from translator.training.loop import LossNotFinite, total_steps, train
+    from translator.training.loop import LossNotFinite, train
     from translator.training.records import Records
 
-    config, tokenizer, store, validation_store, start_weights = prepared
-    assert config.training.precision != "auto"
-    plan = Plan(store.lengths, config.training.tokens_per_step, config.training.seed)
-    last_step = total_steps(config.training, plan.batches_per_epoch)
-    model = build_model(
-        config, len(tokenizer.source), len(tokenizer.target), config.training.precision
-    )
-    learner = Learner(model, config.training)
-    checkpoint = load_checkpoint(run)
-    position = Position()
-    if checkpoint is not None:
-        position, state = checkpoint
+    config = prepared.config
+    position, state = load_checkpoint(run) or (Position(), None)
+    crew.tell(settled=position.step)
+    crew.gather()  # All have found what they need.
+    crew.tell(build=True)
+    sitting = Sitting(prepared, strategy)
+    finished = sitting.last_step is not None and position.step >= sitting.last_step
+    rehearsal = None
+    if crew.size == 1 and not finished:
+        rehearsal = sitting.rehearse(may_cut and position.step == 0)
+    sitting.take_up(run, position.step, state)
+    if state is not None:
         if not run.best.exists():  # deleted by hand: the next validation makes it anew
             validated_step = min(position.validated_step, position.step - 1)
             position = replace(position, best_score=None, validated_step=validated_step)
-        learner.restore(state, str(run.checkpoints()[-1]))
         say(f"Continuing {run.path} after step {position.step:,}.")
-    elif start_weights is not None:
-        learner.start_from(start_weights, str(start_from))
-    _describe(config, store, plan.batches_per_epoch, model.count_params(), tokenizer)
-
-    sampling = None
-    if config.tokenizer.sampling_alpha is not None:
-        sampling = Sampling(
-            config.tokenizer.kind,
-            config.tokenizer.sampling_alpha,
-            config.training.seed,
-            config.data.max_length,
-        )
-
-    def batches(index: int) -> list[Batch]:
-        return batch(
-            store,
-            tokenizer,
-            plan,
-            index,
-            config.training.accumulation_steps,
-            sampling,
-        )
-
-    validator = Validator(config, validation_store, tokenizer)
+    _describe(prepared, sitting)
+    if len(prepared.training.stores) > 1:
+        _describe_shares(prepared, sitting)
+    if rehearsal is not None:
+        _describe_rehearsal(rehearsal, sitting.last_step, position.step)
+    validator = Validator(config, prepared.validation, prepared.tokenizer)
     steps = train(
         config.training,
         run,
-        learner,
+        sitting.learner,
         position,
-        batches,
-        plan.batches_per_epoch,
+        sitting.batches,
+        sitting.plan.batches_per_epoch,
         validator,
         interruption,
+        crew.begin_step,
     )
+    if config.training.profile:
+        from translator.training.profiling import profiled
+
+        steps = profiled(steps, run.tensorboard, run.profile)
     with (
         Records(run, position, config.training.keep_text) as records,
-        Display(config.training, last_step, plan.batches_per_epoch, validator.pairs) as display,
+        Display(
+            config.training, sitting.last_step, sitting.plan.batches_per_epoch, validator.pairs
+        ) as display,
     ):
         try:
             for progress in steps:
@@ -121,7 +171,15 @@ def _train(
                 display.show(progress)
                 position = progress.position
         except LossNotFinite as error:
-            raise RunError(_report_nan(error, run, config, tokenizer)) from None
+            raise RunError(_report_nan(error, run, config, prepared.tokenizer)) from None
+        except tf.errors.ResourceExhaustedError:
+            raise RunError(
+                "A device ran out of memory outside of a step. If it was in a validation, lower "
+                "decoding.tokens_per_batch or beam_size; the same command continues from the last "
+                "checkpoint."
+            ) from None
+    if config.training.profile and run.profile.exists():
+        say(f"{run.profile} tells where the time of a step went.")
     say(
         f"Finished after {position.step:,} steps and {position.seconds / 60:.1f} minutes. "
         f"The best weights are of step {position.best_step:,}; use them with\n"
@@ -130,10 +188,8 @@ def _train(
     )
 
 
-def _describe(
-    config: Config, store: Store, batches_per_epoch: int, num_parameters: int, tokenizer: Tokenizer
-) -> None:
-    facts = store.facts
+def _describe(prepared: Prepared, sitting: Sitting) -> None:
+    config, tokenizer, facts = prepared.config, prepared.tokenizer, prepared.training.facts
     left_out = ", ".join(
         f"{count:,} {why}"
         for count, why in (
@@ -147,8 +203,35 @@ def _describe(
         pieces += f" + {len(tokenizer.target):,}"
     say(
         f"{facts.num_pairs:,} pairs{f' ({left_out} left out)' if left_out else ''}, "
-        f"{batches_per_epoch:,} batches an epoch; {pieces} pieces; {num_parameters:,} parameters; "
-        f"{config.training.precision}."
+        f"{sitting.plan.batches_per_epoch:,} batches an epoch; {pieces} pieces; "
+        f"{sitting.learner.model.count_params():,} parameters; {config.training.precision}"
+        f"{f'; {sitting.num_replicas} devices' if sitting.num_replicas > 1 else ''}."
+    )
+
+
+def _describe_shares(prepared: Prepared, sitting: Sitting) -> None:
+    """What each corpus gives to an epoch."""
+    corpora = prepared.config.data.corpora("train").values()
+    shares = prepared.training.shares(sitting.plan.repetitions())
+    for corpus, share in zip(corpora, shares, strict=True):
+        say(
+            f"  {name_of(corpus)}: {share.num_pairs:,} pairs, {share.tokens:.1%} of the target "
+            f"pieces in the batches; a pair comes {share.repetition:.2f} times an epoch."
+        )
+
+
+def _describe_rehearsal(rehearsal: Rehearsal, last_step: int | None, step: int) -> None:
+    end = ""
+    if last_step is not None:
+        seconds = round((last_step - step) * rehearsal.seconds)
+        end = (
+            f" At that pace step {last_step:,} is {timedelta(seconds=seconds)} away, not counting "
+            "validations."
+        )
+    say(
+        f"A step on the largest batch took {rehearsal.seconds:.2f} s, "
+        f"{rehearsal.tokens_per_second:,.0f} target tokens a second; the process holds "
+        f"{rehearsal.peak_bytes / 2**30:.1f} GiB at most.{end}"
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -134,17 +135,27 @@ def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
     """Put each `section.key=value` into nested values, read by the rules of the file."""
     for text in overrides:
         key, equals, value = text.partition("=")
-        if not equals or not key:
+        parts = _parts(key)
+        if not equals or not parts or not isinstance(parts[0], str):
             raise ConfigError(f"--set {text}: write it as section.key=value.")
-        *parents, last = key.split(".")
-        section = values
-        for parent in parents:
-            section = section.setdefault(parent, {})
-            if not isinstance(section, dict):
+        section: Any = values
+        for parent, child in pairwise(parts):
+            if isinstance(section, dict):
+                section.setdefault(parent, {})
+            section = section[parent]
+            if isinstance(child, int) and not (isinstance(section, list) and child < len(section)):
+                raise ConfigError(f"--set {text}: {parent} is no list that has a [{child}].")
+            if isinstance(child, str) and not isinstance(section, dict):
                 raise ConfigError(f"--set {text}: {parent} holds a value, not keys.")
-        section[last], _ = parse_yaml(value, f"--set {text}")
-        if parents == ["data"]:
-            _make_absolute(section, Path.cwd(), only=last)
+        section[parts[-1]], _ = parse_yaml(value, f"--set {text}")
+        if parts[:-1] == ["data"]:
+            _make_absolute(section, Path.cwd(), only=str(parts[-1]))
+
+
+def _parts(dotted: str) -> list[str | int]:
+    """data.train[1].weight → data, train, 1, weight."""
+    found = re.findall(r"\[([0-9]+)\]|([^.\[]+)", dotted)
+    return [int(index) if index else name for index, name in found]
 
 
 def _make_absolute(data: dict[str, Any], base: Path, only: str | None = None) -> None:
@@ -171,6 +182,9 @@ def differences(old: Config, new: Config) -> Iterator[tuple[str, Any, Any]]:
         if isinstance(one, dict) and isinstance(other, dict):
             for name in one | other:
                 yield from walk((*key, name), one.get(name), other.get(name))
+        elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+            for i, items in enumerate(zip(one, other, strict=True)):
+                yield from walk((*key, i), *items)
         elif one != other:
             yield _dotted(key), one, other
 
@@ -194,8 +208,8 @@ def validate(values: Any, name: str, lines: dict[Key, int], overridden: set[str]
     raise ConfigError(f"{place}: {_sentence(first, key, errors)}")
 
 
-_BRANCHES = {"str", "TextFiles", "TsvFiles", "list[str]", "literal['auto']", "constrained-int"}
-_BRANCHES |= {"int", "float", "bool"}
+_BRANCHES = {"str", "TextFiles", "TsvFiles", "NamedSplit", "corpus", "list"}
+_BRANCHES |= {"list[str]", "literal['auto']", "constrained-int", "int", "float", "bool"}
 
 
 def _sentence(error: Any, key: Key, errors: list[Any]) -> str:
@@ -215,27 +229,38 @@ def _sentence(error: Any, key: Key, errors: list[Any]) -> str:
 
 def _nearest(key: Key) -> str:
     *parents, last = [part for part in key if isinstance(part, str)]
-    known = {name: parent for parent, name in _all_keys(Config, ())}
+    known: dict[str, Key] = {}
+    for parent, name in _all_keys(Config, ()):
+        known.setdefault(name, parent)
     siblings = [name for parent, name in _all_keys(Config, ()) if parent == tuple(parents)]
     if last in known:
         return f"; did you mean {_dotted((*known[last], last))}?"
     close = difflib.get_close_matches(last, siblings, n=1, cutoff=0.6)
     if close:
-        return f"; did you mean {_dotted((*parents, close[0]))}?"
+        return f"; did you mean {_dotted((*key[:-1], close[0]))}?"
     close = difflib.get_close_matches(last, list(known), n=1, cutoff=0.75)
     if close:
         return f"; did you mean {_dotted((*known[close[0]], close[0]))}?"
-    return f"; {_dotted(tuple(parents)) or 'the file'} may hold {', '.join(siblings)}."
+    choice = ", ".join(dict.fromkeys(siblings))
+    return f"; {_dotted(key[:-1]) or 'the file'} may hold {choice}."
 
 
 def _all_keys(section: type[BaseModel], parents: tuple[str, ...]) -> Iterator[tuple[Key, str]]:
     for name, field in section.model_fields.items():
         yield parents, name
-        for kind in (field.annotation, *get_args(field.annotation)):
-            for inner in (kind, *get_args(kind)):
-                if isinstance(inner, type) and issubclass(inner, BaseModel):
-                    yield from _all_keys(inner, (*parents, name))
+        for inner in _sections(field.annotation):
+            yield from _all_keys(inner, (*parents, name))
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections that a type may be, however deep it names them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _sections(inner)
 
 
 def _dotted(key: Key) -> str:
-    return ".".join(str(part) for part in key)
+    """data, train, 1, weight → data.train[1].weight"""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
+    return text.removeprefix(".")

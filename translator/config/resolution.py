@@ -26,6 +26,9 @@ def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> C
     precision = config.training.precision
     if precision == "auto":
         precision = "bfloat16" if machine.bfloat16_speedup > 1.05 else "float32"
+    accumulation_steps = config.training.accumulation_steps
+    if accumulation_steps == "auto":
+        accumulation_steps = 1  # until a rehearsal shows that it needs more
     decoding = config.decoding.precision
     vocabulary_size = config.tokenizer.vocabulary_size
     if vocabulary_size == "auto":
@@ -38,7 +41,9 @@ def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> C
                     "num_decoder_layers": config.model.num_decoder_layers or config.model.num_layers
                 }
             ),
-            "training": config.training.model_copy(update={"precision": precision}),
+            "training": config.training.model_copy(
+                update={"precision": precision, "accumulation_steps": accumulation_steps}
+            ),
             "decoding": config.decoding.model_copy(
                 update={"precision": precision if decoding == "auto" else decoding}
             ),

@@ -6,9 +6,20 @@ value that `resolve` computes once, from the corpus and the machine, and that th
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 DropoutRate = Annotated[float, Field(ge=0.0, le=0.95)]
@@ -31,7 +42,36 @@ class Section(BaseModel):
     )
 
 
-class TextFiles(Section):
+TAG = r"<[A-Za-z0-9_.:-]+>"
+"""What a tag looks like."""
+
+RESERVED_TAGS = ("<s>", "<pad>", "<unk>")
+"""Names that a vocabulary has for pieces of its own; its bytes are <0x00> to <0xFF>."""
+
+
+def _is_tag(text: str) -> str:
+    if re.fullmatch(TAG, text) and text not in RESERVED_TAGS and not text.startswith("<0x"):
+        return text
+    raise PydanticCustomError("tag", "a word in angle brackets, such as <2de> or <bt>")
+
+
+CorpusTag = Annotated[
+    str, AfterValidator(_is_tag), WithJsonSchema({"type": "string", "pattern": f"^{TAG}$"})
+]
+
+
+class Corpus(Section):
+    """What may be said of any corpus, beside where its text is."""
+
+    tag: CorpusTag | None = None
+    """Put in front of every source sentence, such as <2de> for a translation into German or <bt>
+    for one that was back-translated; who translates writes it there himself: <2de> Good morning"""
+    weight: Annotated[float, Field(gt=0.0)] | None = None
+    """Only in data.train: share of the pairs that are learnt from, relative to the weights of the
+    other corpora. Without weights data.temperature decides."""
+
+
+class TextFiles(Corpus):
     """Two parallel text files: line i of one translates line i of the other."""
 
     source: Paths
@@ -40,24 +80,41 @@ class TextFiles(Section):
     """File (or files) in the target language, as many and as long as the source's."""
 
 
-class TsvFiles(Section):
+class TsvFiles(Corpus):
     """Tab-separated text: a line holds the source sentence, a tab, and the target sentence."""
 
     tsv: Paths
     """File (or files), plain or .gz."""
 
 
-def _kind_of_split(value: Any) -> str:
-    if isinstance(value, (str, TextFiles, TsvFiles)):
+class NamedSplit(Corpus):
+    """A split of data.dataset that is to have a tag or a weight; else its name alone is enough."""
+
+    split: str
+    """Split expression, such as train[:90%]."""
+
+
+def _kind_of_corpus(value: Any) -> str:
+    if isinstance(value, (str, Corpus)):
         return type(value).__name__
-    return "TsvFiles" if isinstance(value, dict) and "tsv" in value else "TextFiles"
+    keys = value if isinstance(value, dict) else {}
+    return "TsvFiles" if "tsv" in keys else "NamedSplit" if "split" in keys else "TextFiles"
 
 
-Split = Annotated[
+def _one_or_several(value: Any) -> str:
+    return "list" if isinstance(value, list) else "corpus"
+
+
+OneCorpus = Annotated[
     Annotated[str, Tag("str")]
     | Annotated[TextFiles, Tag("TextFiles")]
-    | Annotated[TsvFiles, Tag("TsvFiles")],
-    Discriminator(_kind_of_split),
+    | Annotated[TsvFiles, Tag("TsvFiles")]
+    | Annotated[NamedSplit, Tag("NamedSplit")],
+    Discriminator(_kind_of_corpus),
+]
+Split = Annotated[
+    Annotated[OneCorpus, Tag("corpus")] | Annotated[list[OneCorpus], Tag("list")],
+    Discriminator(_one_or_several),
 ]
 
 
@@ -69,8 +126,8 @@ class DataConfig(Section):
     target_language: str
     """Language code of the target, such as de; evaluation picks its tokenizer by it."""
     dataset: str | None = None
-    """Name of a TensorFlow Datasets translation set, such as ted_hrlr_translate/pt_to_en; the
-    splits are then split expressions, such as train[:90%]."""
+    """Name of a TensorFlow Datasets translation set, such as ted_hrlr_translate/pt_to_en; a corpus
+    may then be a split expression, such as train[:90%]."""
     dataset_folder: str | None = None
     """Where TensorFlow Datasets keeps prepared sets; its own default if not given."""
     wheel: str | None = None
@@ -78,30 +135,89 @@ class DataConfig(Section):
     folder: str = "."
     """Folder that file names below are relative to; itself relative to the configuration file."""
     train: Split
-    """The pairs to learn from."""
+    """The pairs to learn from: a corpus, or a list of corpora that the batches mix."""
+    temperature: Annotated[float, Field(ge=1.0)] = 1.0
+    """How evenly the corpora of data.train are mixed: one of n pairs has a share in proportion to
+    n^(1/temperature). 1: as large as it is; 5: small ones get more (Arivazhagan et al. 2019)."""
     validation: Split
-    """The pairs that choose the best checkpoint; a few hundred to a few thousand."""
+    """The pairs that choose the best checkpoint; a few hundred to a few thousand. Of a list, all
+    corpora one after the other."""
     test: Split | None = None
     """The pairs for the final score; never looked at during training."""
     max_length: Width = 128
     """Pieces: training leaves out pairs with a longer side (and counts them); translation reads so
     many of a longer sentence (and says so)."""
 
+    def corpora(self, split: str) -> dict[str, Corpus]:
+        """The corpora of train, validation or test, by their keys, such as data.train[0]."""
+        value = getattr(self, split)
+        if isinstance(value, list):
+            found = {f"data.{split}[{i}]": corpus for i, corpus in enumerate(value)}
+        else:
+            found = {} if value is None else {f"data.{split}": value}
+        return {
+            key: NamedSplit(split=corpus) if isinstance(corpus, str) else corpus
+            for key, corpus in found.items()
+        }
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags that training knows, in the order of the alphabet."""
+        return sorted({corpus.tag for corpus in self.corpora("train").values() if corpus.tag})
+
+    @property
+    def weights(self) -> list[float] | None:
+        """Those of the corpora of data.train, if they have any."""
+        corpora = self.corpora("train").values()
+        return [corpus.weight for corpus in corpora if corpus.weight is not None] or None
+
     @model_validator(mode="after")
-    def _splits_match_kind(self) -> DataConfig:
-        for name in ("train", "validation", "test"):
-            split = getattr(self, name)
-            if split is None:
-                continue
-            if self.dataset is not None and not isinstance(split, str):
+    def _corpora_are_there(self) -> DataConfig:
+        corpora: dict[str, Corpus] = {}
+        for split in ("train", "validation", "test"):
+            if getattr(self, split) == []:
+                raise ValueError(f"data.{split} is an empty list; name a corpus in it")
+            corpora |= self.corpora(split)
+        named = [key for key, corpus in corpora.items() if isinstance(corpus, NamedSplit)]
+        if self.dataset is None and named:
+            raise ValueError(
+                f"{named[0]} must name files ({{source: …, target: …}} or {{tsv: …}}), "
+                "unless data.dataset names a TensorFlow Datasets set"
+            )
+        if self.dataset is not None and not named:
+            raise ValueError(
+                f"data.dataset is {self.dataset}, but data.train, data.validation and data.test "
+                "name files; name its splits there, such as 'train', or take data.dataset out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tags_are_learnt(self) -> DataConfig:
+        for key, corpus in (self.corpora("validation") | self.corpora("test")).items():
+            if corpus.tag and corpus.tag not in self.tags:
+                known = f"its tags are {', '.join(self.tags)}" if self.tags else "it has no tags"
                 raise ValueError(
-                    f"data.{name} must be a split of data.dataset, such as '{name}', not files"
+                    f"{key}.tag is {corpus.tag}, but data.train never shows it: {known}"
                 )
-            if self.dataset is None and isinstance(split, str):
-                raise ValueError(
-                    f"data.{name} must name files ({{source: …, target: …}} or {{tsv: …}}), "
-                    "unless data.dataset names a TensorFlow Datasets set"
-                )
+        return self
+
+    @model_validator(mode="after")
+    def _weights_are_clear(self) -> DataConfig:
+        for key, corpus in (self.corpora("validation") | self.corpora("test")).items():
+            if corpus.weight is not None:
+                raise ValueError(f"{key}.weight: only the corpora of data.train have weights")
+        corpora = self.corpora("train")
+        weighted = [key for key, corpus in corpora.items() if corpus.weight is not None]
+        bare = [key for key in corpora if key not in weighted]
+        if weighted and bare:
+            raise ValueError(
+                f"{bare[0]}.weight is missing: give every corpus of data.train a weight, or none"
+            )
+        if weighted and self.temperature != 1:
+            raise ValueError(
+                f"data.temperature and {weighted[0]}.weight both say how large a share is; "
+                "keep one of them"
+            )
         return self
 
 
@@ -210,17 +326,27 @@ class TrainingConfig(Section):
     max_steps: Count | None = None
     """Stop after so many steps (optimizer updates)."""
     max_epochs: Count | None = None
-    """Stop after so many passes over the training text."""
+    """Stop after so many passes over the training text. Of several corpora, a pass has as many
+    pairs as they hold together, whatever their shares in it."""
     max_minutes: Annotated[float, Field(gt=0.0)] | None = None
     """Stop after so many minutes of training, earlier sittings of the run included."""
     tokens_per_step: Count = 4096
     """Size of a batch: sentences times their longest side, in pieces (of the best segmentation)."""
-    accumulation_steps: Count = 1
-    """Shards into which a batch is cut and computed one after the other, to save memory."""
+    accumulation_steps: Literal["auto"] | Count = "auto"
+    """Shards into which a batch is cut, to save memory: a device computes its share of them one
+    after the other. More devices than shards cut it into as many as they are. auto: one, or as
+    many as the largest batch of a new run needs to fit into memory."""
+    recompute_activations: bool = False
+    """Compute each layer's activations again for its gradient in place of keeping them: about a
+    third more time, and much less memory for deep models and long sentences."""
     label_smoothing: Share = 0.1
     """Share of the probability that is spread over the whole vocabulary."""
     precision: Precision = "auto"
     """Of the products; weights, softmax and sums stay float32. auto: the faster one, measured."""
+    distribution: Literal["auto", "single", "mirrored", "workers"] = "auto"
+    """What learns together: one device, all GPUs of this machine (mirrored), or the processes that
+    TF_CONFIG or Slurm names (workers). auto, decided at every start: workers if there are several,
+    else mirrored if there is more than one GPU. The devices share a batch: its size stays."""
     optimizer: OptimizerConfig = OptimizerConfig()
     averaging: AveragingConfig = AveragingConfig()
     validate_every: Count = 1000
@@ -231,6 +357,9 @@ class TrainingConfig(Section):
     """Stop after so many validations without a better score."""
     best_by: Literal["bleu", "loss"] = "bleu"
     """What makes a validation better: higher BLEU or lower loss."""
+    profile: bool = False
+    """Write a profile of the eleventh to fifteenth step of a sitting into the run: tensorboard/ has
+    it all, profile.txt a table."""
     keep_text: bool = True
     """Write translations of validation and test sentences, and the batch whose loss became NaN,
     into the run. They hold your text; false leaves them out."""

@@ -6,6 +6,7 @@ It has a model of its own, so that averaged weights can be tried without touchin
 from __future__ import annotations
 
 import time
+from functools import cached_property
 
 import tensorflow as tf
 
@@ -28,16 +29,18 @@ class Validator:
 
     def __init__(self, config: Config, store: Store, tokenizer: Tokenizer) -> None:
         self._config = config
+        self._tokenizer = tokenizer
         self.pairs = list(store.pairs())
         self._batches = list(_batches(store, config))
-        self._translator = Translator(
-            build_model(
-                config, len(tokenizer.source), len(tokenizer.target), config.decoding.precision
-            ),
-            tokenizer,
-            config.decoding,
-            config.data.max_length,
+
+    @cached_property
+    def _translator(self) -> Translator:
+        """Made at the first validation, so that training begins the sooner."""
+        config, tokenizer = self._config, self._tokenizer
+        model = build_model(
+            config, len(tokenizer.source), len(tokenizer.target), config.decoding.precision
         )
+        return Translator(model, tokenizer, config.decoding, config.data.max_length)
 
     def __call__(self, weights: Arrays) -> Validation:
         started = time.monotonic()

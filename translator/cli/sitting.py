@@ -1,0 +1,77 @@
+"""What a sitting of training works with: a learner, and the batches that it learns from."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import tensorflow as tf
+
+from translator.cli.prepare import Prepared
+from translator.data.batches import Batch, batch
+from translator.data.mixture import mix
+from translator.data.plan import Plan
+from translator.data.tokenizer import Sampling
+from translator.models.build import build_model
+from translator.models.weights import Arrays
+from translator.runs import RunDirectory
+from translator.training.distribution import local_strategy
+from translator.training.learner import Learner
+from translator.training.loop import total_steps
+from translator.training.preflight import Rehearsal, rehearse
+
+
+class Sitting:
+    """Made alike by every process that trains a run."""
+
+    def __init__(self, prepared: Prepared, strategy: tf.distribute.Strategy | None) -> None:
+        """Without a strategy, this process trains alone, on the devices that it finds."""
+        config = prepared.config
+        assert config.training.precision != "auto"
+        self._prepared = prepared
+        training = prepared.training
+        parts = mix(training.sizes, config.data.weights, config.data.temperature)
+        self.plan = Plan(
+            training.lengths, config.training.tokens_per_step, config.training.seed, parts
+        )
+        self.last_step = total_steps(config.training, self.plan.batches_per_epoch)
+        strategy = strategy or local_strategy(config.training.distribution)
+        self.num_replicas = strategy.num_replicas_in_sync
+        with strategy.scope():
+            model = build_model(
+                config,
+                len(prepared.tokenizer.source),
+                len(prepared.tokenizer.target),
+                config.training.precision,
+            )
+            self.learner = Learner(model, config.training)
+        self._sampling = None
+        if config.tokenizer.sampling_alpha is not None:
+            self._sampling = Sampling(
+                config.tokenizer.kind,
+                config.tokenizer.sampling_alpha,
+                config.training.seed,
+                config.data.max_length,
+            )
+
+    def take_up(self, run: RunDirectory, step: int, state: Arrays | None) -> None:
+        """Give the learner the state of a checkpoint or, without one, the run's first weights."""
+        if state is not None:
+            self.learner.restore(state, str(run.checkpoint(step)))
+        elif self._prepared.start_weights is not None:
+            self.learner.start_from(self._prepared.start_weights, str(run.start))
+
+    def batches(self, index: int) -> list[Batch]:
+        """The shards of the batch that step `index` (from 0) learns from."""
+        return self._batch(index, self.learner.num_shards)
+
+    def rehearse(self, may_cut: bool) -> Rehearsal:
+        """A step on the largest batch, forgotten again, on a learner that has learnt nothing yet.
+
+        Raises DoesNotFit, if the batch may be cut into more shards; OutOfMemory.
+        """
+        largest = self.plan.largest(self._prepared.config.model.model_dim)
+        return rehearse(self.learner, partial(self._batch, largest), may_cut)
+
+    def _batch(self, index: int, num_shards: int) -> list[Batch]:
+        training, tokenizer = self._prepared.training, self._prepared.tokenizer
+        return batch(training, tokenizer, self.plan, index, num_shards, self._sampling)
