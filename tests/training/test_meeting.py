@@ -43,11 +43,14 @@ def free_ports(count: int) -> list[int]:
 Act = Callable[[Crew], Any]
 
 
-def gather(addresses: tuple[str, ...], *acts: Act, **facts: Any) -> list["Future[Any]"]:
+def gather(
+    addresses: tuple[str, ...], *acts: Act, late: float = 0.0, **facts: Any
+) -> list["Future[Any]"]:
     """Worker i meets the others and does acts[i]; what each gave or raised. `facts` are the
-    last one's."""
+    last one's; worker 1 comes `late` seconds after the others."""
 
     def work(index: int) -> Any:
+        time.sleep(late if index == 1 else 0.0)
         theirs = FACTS | facts if index == len(acts) - 1 else FACTS
         with meet(Cluster(addresses, index), theirs) as crew:
             return acts[index](crew)
@@ -150,11 +153,11 @@ class TestCrew:
         _, one, two = gather(addresses, chief, steps, steps)
         assert one.result() == two.result() == [3, 4, 5]
 
-    def test_gathers_a_word_of_each(self, addresses: tuple[str, ...]) -> None:
+    def test_gathers_a_word_of_each_in_their_order(self, addresses: tuple[str, ...]) -> None:
         def ready(crew: Crew) -> None:
             crew.tell(ready=crew.index)
 
-        chief, *_ = gather(addresses, lambda crew: crew.gather(), ready, ready)
+        chief, *_ = gather(addresses, lambda crew: crew.gather(), ready, ready, late=0.5)
         assert chief.result() == [{"ready": 1}, {"ready": 2}]
 
     def test_stops_all_at_one_step_when_one_gets_a_signal(self, addresses: tuple[str, ...]) -> None:

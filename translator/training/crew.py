@@ -89,7 +89,7 @@ class Crew:
         self.index = index
         self.size = len(addresses)
         self._addresses = addresses
-        self._connections = dict(connections or {})
+        self._connections = dict(sorted((connections or {}).items()))
 
     @property
     def is_chief(self) -> bool:
@@ -107,7 +107,7 @@ class Crew:
         self.tell(step=step)
 
     def gather(self) -> list[Message]:
-        """As the chief: one message of each other worker. Raises as `hear` does."""
+        """As the chief: one message of each other worker, in their order. Raises as `hear` does."""
         return [self._wait(index) for index in self._connections]
 
     def hear(self) -> Message:
