@@ -52,6 +52,17 @@ def make(
     return open_store(folder, pairs, tokenizer, **settings)  # type: ignore[arg-type]
 
 
+def make_part(folder: Path, tokenizer: Tokenizer) -> None:
+    """Begin, and be stopped after 57 pairs."""
+
+    def breaks_off() -> Iterator[Pair]:
+        yield from PAIRS[:57]
+        raise Stopped(15)
+
+    with pytest.raises(Stopped):
+        make(folder, tokenizer, breaks_off)
+
+
 def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -111,12 +122,7 @@ def test_what_is_written_is_not_encoded_again(
     tokenizer: Tokenizer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def breaks_off() -> Iterator[Pair]:
-        yield from PAIRS[:57]
-        raise Stopped(15)
-
-    with pytest.raises(Stopped):
-        make(tmp_path / "s", tokenizer, breaks_off)
+    make_part(tmp_path / "s", tokenizer)
     shown: list[int] = []
     make(tmp_path / "s", tokenizer, show=shown.append)
     assert shown == [60, 70, 80, 90, 100]
@@ -141,12 +147,7 @@ def test_the_bits_do_not_depend_on_chunks_and_journal(
 def test_a_journal_that_cannot_be_true_is_not_believed(
     damage: str, whole: dict[str, bytes], tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
-    def breaks_off() -> Iterator[Pair]:
-        yield from PAIRS[:57]
-        raise Stopped(15)
-
-    with pytest.raises(Stopped):
-        make(tmp_path / "s", tokenizer, breaks_off)
+    make_part(tmp_path / "s", tokenizer)
     unfinished = tmp_path / "s.unfinished"
     assert json.loads((unfinished / "journal.json").read_text())["num_read"] == 50
     match damage:

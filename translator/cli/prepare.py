@@ -18,8 +18,9 @@ from translator.config import (
     Config,
     CorpusStatistics,
     Machine,
-    differences,
+    continued,
     load_config,
+    replaced,
     resolve,
     save_config,
 )
@@ -33,35 +34,6 @@ from translator.errors import ConfigError, DataError, RunError
 from translator.evaluation.score import check_tokenizer
 from translator.models.weights import Arrays, load_arrays, save_arrays, set_model_weights
 from translator.runs import RunDirectory, read_json
-
-LIMITS = {
-    "training.max_steps",
-    "training.max_epochs",
-    "training.max_minutes",
-    "training.patience",
-    "training.save_every",
-    "training.keep_text",
-    "training.profile",
-    "training.distribution",
-    "training.accumulation_steps",
-    "training.recompute_activations",
-}
-"""Keys that may change when a run is continued."""
-
-PLACES = {"data.folder", "data.dataset_folder", "data.wheel", "data.test"}
-"""Keys that may change, with all in them, because the text itself is compared, or is not used in
-training."""
-
-RESOLVED = {
-    "training.precision",
-    "training.accumulation_steps",
-    "decoding.precision",
-    "tokenizer.vocabulary_size",
-}
-"""Keys whose `auto` the recorded configuration has replaced."""
-
-DECODER_LAYERS = "model.num_decoder_layers"
-"""A key whose null it has replaced."""
 
 TEXTS = {"train": "training", "validation": "validation", "test": "test"}
 """Splits, as messages call their text."""
@@ -125,16 +97,8 @@ def resume(config: Config, run: RunDirectory) -> Prepared:
 
 def settled(config: Config, run: RunDirectory) -> Prepared:
     """What a run has settled, with new limits; nothing is written into it."""
-    recorded = load_config(run.config)
-    for key in RESOLVED:
-        section, _, name = key.partition(".")
-        if getattr(getattr(recorded, section), name) == "auto":
-            raise RunError(
-                f"{run.config}: {key} is auto, but a run holds the value it was begun with; "
-                "bring that back."
-            )
-    config = _continued(recorded, config, run)
-    tokenizer = Tokenizer.load(run.tokenizer(recorded.tokenizer.joint))
+    config = continued(load_config(run.config), config, run)
+    tokenizer = Tokenizer.load(run.tokenizer(config.tokenizer.joint))
     prepared = _open(config, tokenizer)
     if run.start.exists():
         prepared = prepared._replace(start_weights=load_arrays(run.start)[0])
@@ -144,36 +108,6 @@ def settled(config: Config, run: RunDirectory) -> Prepared:
             "Bring it back, or begin another run with --run."
         )
     return prepared
-
-
-def _continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
-    """The recorded configuration with the new limits. Raises ConfigError at any other change."""
-    allowed = LIMITS | PLACES
-    if recorded.training.optimizer.schedule == "cosine":
-        allowed = allowed - {"training.max_steps", "training.max_epochs"}
-    refused = []
-    for key, old, new in differences(recorded, wanted):
-        if (key in RESOLVED and new == "auto") or (key == DECODER_LAYERS and new is None):
-            continue
-        if not any(key == name or key.startswith((f"{name}.", f"{name}[")) for name in allowed):
-            refused.append(f"{key} is {old!r} there and {new!r} here")
-    if refused:
-        raise ConfigError(
-            f"{run.path} was begun with another configuration: {'; '.join(refused)}. Change that "
-            "back, or begin another run with --run."
-        )
-    training, data = (
-        {name: getattr(section, name) for name in (key.partition(".")[2] for key in keys)}
-        for section, keys in ((wanted.training, LIMITS), (wanted.data, PLACES))
-    )
-    if wanted.training.accumulation_steps == "auto":
-        del training["accumulation_steps"]
-    return recorded.model_copy(
-        update={
-            "training": recorded.training.model_copy(update=training),
-            "data": recorded.data.model_copy(update=data),
-        }
-    )
 
 
 def _from_run(config: Config, path: Path) -> tuple[Tokenizer, Arrays]:
@@ -214,7 +148,7 @@ def _with_vocabulary_size(config: Config, statistics: CorpusStatistics) -> Confi
     """What text needs to be prepared. The precision waits: measuring it brings in TensorFlow, half
     a GiB that SentencePiece and the text should not have to share."""
     tokenizer = resolve(config, statistics, Machine(bfloat16_speedup=1.0)).tokenizer
-    return config.model_copy(update={"tokenizer": tokenizer})
+    return replaced(config, {"tokenizer.vocabulary_size": tokenizer.vocabulary_size})
 
 
 def _machine(config: Config) -> Machine:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from translator.cli.prepare import begin, resume, say
-from translator.config import Config, load_config
+from translator.config import Config, load_config, replaced
 from translator.data.corpus import name_of
 from translator.data.tokenizer import Tokenizer
 from translator.errors import DoesNotFit, OutOfMemory, RunError, Stopped
@@ -84,8 +84,7 @@ def _in_memory(config: Config, alone: bool, attempt: Callable[[Config], None]) -
             f"{found}: every batch is cut into {num_shards} shards, computed one after the other. "
             "What is learnt is the same but for rounding and dropout."
         )
-        training = config.training.model_copy(update={"accumulation_steps": num_shards})
-        config = config.model_copy(update={"training": training})
+        config = replaced(config, {"training.accumulation_steps": num_shards})
         gc.collect()  # the model of the failed attempt, before there is another
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from translator import __version__
-from translator.cli.prepare import PLACES, say, settled
+from translator.cli.prepare import say, settled
 from translator.config import Config
+from translator.config.continuation import PLACES
 from translator.environment import PACKAGES
 from translator.errors import RunError
 from translator.models.weights import load_arrays
@@ -91,22 +92,13 @@ def follow(
 
 def _facts(config: Config, cluster: Cluster, num_gpus: int) -> dict[str, Any]:
     """In what all workers must be alike; texts and checkpoints are compared later."""
-    keys = dict(_keys(config.model_dump(mode="json")))
     return {
         "the list of workers": list(cluster.addresses),
         "the number of GPUs": num_gpus,
         "translator": __version__,
         **{name: version(name) for name in PACKAGES},
-        **{k: v for k, v in keys.items() if k not in PLACES and not k.startswith("data.test")},
+        **config.model_dump(mode="json", exclude={"data": PLACES}),
     }
-
-
-def _keys(values: dict[str, Any], section: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _keys(value, f"{section}{name}.")
-        else:
-            yield section + name, value
 
 
 def _await(path: Path) -> None:

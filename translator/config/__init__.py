@@ -1,6 +1,8 @@
 """What a run is told: a YAML file, checked key by key."""
 
-from translator.config.loading import differences, load_config, override, save_config
+from translator.config.continuation import continued
+from translator.config.keys import differences, replaced
+from translator.config.loading import load_config, override, save_config
 from translator.config.resolution import CorpusStatistics, Machine, resolve
 from translator.config.schema import Config
 
@@ -8,9 +10,11 @@ __all__ = [
     "Config",
     "CorpusStatistics",
     "Machine",
+    "continued",
     "differences",
     "load_config",
     "override",
+    "replaced",
     "resolve",
     "save_config",
 ]

@@ -16,10 +16,9 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from translator.config.keys import Key, dotted, parts
 from translator.config.schema import Config
 from translator.errors import ConfigError
-
-Key = tuple[str | int, ...]
 
 PATH_KEYS = ("folder", "dataset_folder", "wheel")
 
@@ -79,7 +78,7 @@ def parse_yaml(text: str, name: str) -> tuple[Any, dict[Key, int]]:
             if child in mapping:
                 first = lines[(*key, child)]
                 raise ConfigError(
-                    f"{name}, line {line}: {_dotted((*key, child))} stands here for the second "
+                    f"{name}, line {line}: {dotted((*key, child))} stands here for the second "
                     f"time (first on line {first}); keep one of them."
                 )
             mapping[child] = build(value_node, (*key, child))
@@ -135,11 +134,11 @@ def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
     """Put each `section.key=value` into nested values, read by the rules of the file."""
     for text in overrides:
         key, equals, value = text.partition("=")
-        parts = _parts(key)
-        if not equals or not parts or not isinstance(parts[0], str):
+        path = parts(key)
+        if not equals or not path or not isinstance(path[0], str):
             raise ConfigError(f"--set {text}: write it as section.key=value.")
         section: Any = values
-        for parent, child in pairwise(parts):
+        for parent, child in pairwise(path):
             if isinstance(section, dict):
                 section.setdefault(parent, {})
             section = section[parent]
@@ -147,15 +146,9 @@ def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
                 raise ConfigError(f"--set {text}: {parent} is no list that has a [{child}].")
             if isinstance(child, str) and not isinstance(section, dict):
                 raise ConfigError(f"--set {text}: {parent} holds a value, not keys.")
-        section[parts[-1]], _ = parse_yaml(value, f"--set {text}")
-        if parts[:-1] == ["data"]:
-            _make_absolute(section, Path.cwd(), only=str(parts[-1]))
-
-
-def _parts(dotted: str) -> list[str | int]:
-    """data.train[1].weight → data, train, 1, weight."""
-    found = re.findall(r"\[([0-9]+)\]|([^.\[]+)", dotted)
-    return [int(index) if index else name for index, name in found]
+        section[path[-1]], _ = parse_yaml(value, f"--set {text}")
+        if path[:-1] == ("data",):
+            _make_absolute(section, Path.cwd(), only=str(path[-1]))
 
 
 def _make_absolute(data: dict[str, Any], base: Path, only: str | None = None) -> None:
@@ -175,22 +168,6 @@ def save_config(config: Config, path: Path) -> None:
     unfinished.replace(path)
 
 
-def differences(old: Config, new: Config) -> Iterator[tuple[str, Any, Any]]:
-    """The dotted keys in which two configurations differ, with both values."""
-
-    def walk(key: Key, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
-        if isinstance(one, dict) and isinstance(other, dict):
-            for name in one | other:
-                yield from walk((*key, name), one.get(name), other.get(name))
-        elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-            for i, items in enumerate(zip(one, other, strict=True)):
-                yield from walk((*key, i), *items)
-        elif one != other:
-            yield _dotted(key), one, other
-
-    yield from walk((), old.model_dump(), new.model_dump())
-
-
 def validate(values: Any, name: str, lines: dict[Key, int], overridden: set[str]) -> Config:
     """A Config of plain values; the first thing wrong with them becomes one sentence."""
     try:
@@ -199,9 +176,8 @@ def validate(values: Any, name: str, lines: dict[Key, int], overridden: set[str]
         errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         first = errors[0]
     key = tuple(part for part in first["loc"] if part not in _BRANCHES)
-    dotted = _dotted(key)
-    if dotted in overridden:
-        place = f"--set {dotted}"
+    if dotted(key) in overridden:
+        place = f"--set {dotted(key)}"
     else:
         line = next((lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in lines), None)
         place = f"{name}, line {line}" if line else name
@@ -213,18 +189,18 @@ _BRANCHES |= {"list[str]", "literal['auto']", "constrained-int", "int", "float",
 
 
 def _sentence(error: Any, key: Key, errors: list[Any]) -> str:
-    dotted, kind = _dotted(key), error["type"]
+    name, kind = dotted(key), error["type"]
     if kind == "extra_forbidden":
-        return f"there is no key {dotted}{_nearest(key)}"
+        return f"there is no key {name}{_nearest(key)}"
     if kind == "missing":
-        return f"the key {dotted} is missing."
+        return f"the key {name} is missing."
     if kind == "value_error":
         return f"{error['ctx']['error']}."
     alternatives = [e for e in errors if tuple(p for p in e["loc"] if p not in _BRANCHES) == key]
     expected = " or ".join(
         dict.fromkeys(e["msg"].removeprefix("Input should be ") for e in alternatives)
     )
-    return f"{dotted} should be {expected}, not {error['input']!r}."
+    return f"{name} should be {expected}, not {error['input']!r}."
 
 
 def _nearest(key: Key) -> str:
@@ -234,15 +210,15 @@ def _nearest(key: Key) -> str:
         known.setdefault(name, parent)
     siblings = [name for parent, name in _all_keys(Config, ()) if parent == tuple(parents)]
     if last in known:
-        return f"; did you mean {_dotted((*known[last], last))}?"
+        return f"; did you mean {dotted((*known[last], last))}?"
     close = difflib.get_close_matches(last, siblings, n=1, cutoff=0.6)
     if close:
-        return f"; did you mean {_dotted((*key[:-1], close[0]))}?"
+        return f"; did you mean {dotted((*key[:-1], close[0]))}?"
     close = difflib.get_close_matches(last, list(known), n=1, cutoff=0.75)
     if close:
-        return f"; did you mean {_dotted((*known[close[0]], close[0]))}?"
+        return f"; did you mean {dotted((*known[close[0]], close[0]))}?"
     choice = ", ".join(dict.fromkeys(siblings))
-    return f"; {_dotted(key[:-1]) or 'the file'} may hold {choice}."
+    return f"; {dotted(key[:-1]) or 'the file'} may hold {choice}."
 
 
 def _all_keys(section: type[BaseModel], parents: tuple[str, ...]) -> Iterator[tuple[Key, str]]:
@@ -258,9 +234,3 @@ def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for inner in get_args(annotation):
         yield from _sections(inner)
-
-
-def _dotted(key: Key) -> str:
-    """data, train, 1, weight → data.train[1].weight"""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
-    return text.removeprefix(".")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from translator.config.keys import replaced
 from translator.config.schema import Config
 
 
@@ -23,32 +24,20 @@ class Machine(NamedTuple):
 
 def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> Config:
     """The configuration with every `auto` replaced. A pure function."""
+    values: dict[str, object] = {}
     precision = config.training.precision
     if precision == "auto":
         precision = "bfloat16" if machine.bfloat16_speedup > 1.05 else "float32"
-    accumulation_steps = config.training.accumulation_steps
-    if accumulation_steps == "auto":
-        accumulation_steps = 1  # until a rehearsal shows that it needs more
-    decoding = config.decoding.precision
-    vocabulary_size = config.tokenizer.vocabulary_size
-    if vocabulary_size == "auto":
-        vocabulary_size = auto_vocabulary_size(statistics.num_pairs)
-    return config.model_copy(
-        update={
-            "tokenizer": config.tokenizer.model_copy(update={"vocabulary_size": vocabulary_size}),
-            "model": config.model.model_copy(
-                update={
-                    "num_decoder_layers": config.model.num_decoder_layers or config.model.num_layers
-                }
-            ),
-            "training": config.training.model_copy(
-                update={"precision": precision, "accumulation_steps": accumulation_steps}
-            ),
-            "decoding": config.decoding.model_copy(
-                update={"precision": precision if decoding == "auto" else decoding}
-            ),
-        }
-    )
+        values["training.precision"] = precision
+    if config.decoding.precision == "auto":
+        values["decoding.precision"] = precision
+    if config.training.accumulation_steps == "auto":
+        values["training.accumulation_steps"] = 1  # until a rehearsal shows that it needs more
+    if config.tokenizer.vocabulary_size == "auto":
+        values["tokenizer.vocabulary_size"] = auto_vocabulary_size(statistics.num_pairs)
+    if config.model.num_decoder_layers is None:
+        values["model.num_decoder_layers"] = config.model.num_layers
+    return replaced(config, values)
 
 
 def auto_vocabulary_size(num_pairs: int) -> int:

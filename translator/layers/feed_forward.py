@@ -17,8 +17,8 @@ def affine(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, relu: bool = False)
     """x W + b, or max(0, x W + b): [M, D], [D, F], [F] → [M, F].
 
     Written as one function so that TensorFlow makes it one kernel. The gradient is the usual one,
-    but for how it sums over the rows towards the bias: as a product with ones, which takes a third
-    of the time of TensorFlow's BiasAddGrad in bfloat16.
+    but for how it sums over the rows towards the bias: as a product with ones, which takes less
+    than half the time of TensorFlow's BiasAddGrad in bfloat16.
     """
 
     @tf.custom_gradient

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from translator.config import differences
 from translator.errors import ConfigError, RunError, UserError
 from translator.training.cluster import Cluster, split_address
 from translator.training.crew import Connection, Crew, Left, Message, worker_name
@@ -101,12 +102,11 @@ def _welcome(
     else:
         present[index] = guest
         guest.send({"waiting": True})
-        for key in sorted(facts.keys() | theirs.keys()):
-            if theirs.get(key) != facts.get(key):
-                raise ConfigError(
-                    f"{worker_name(index, addresses)} does not fit the chief: {key} is "
-                    f"{theirs.get(key)!r} there and {facts.get(key)!r} here."
-                )
+        for key, there, here in differences(theirs, facts):
+            raise ConfigError(
+                f"{worker_name(index, addresses)} does not fit the chief: {key} is {there!r} there "
+                f"and {here!r} here."
+            )
 
 
 def _forget_the_gone(present: dict[int, Connection]) -> None:

@@ -29,7 +29,7 @@ class Rehearsal(NamedTuple):
     tokens_per_second: float
     """Target pieces, without padding."""
     peak_bytes: int
-    """Of the process so far or, with GPUs, of the fullest of them."""
+    """The most that the process held meanwhile or, with GPUs, the fullest of them."""
 
 
 def rehearse(

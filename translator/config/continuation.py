@@ -1,0 +1,61 @@
+"""What may change when a run is continued, and what a run has settled for good."""
+
+from __future__ import annotations
+
+from translator.config.keys import differences, parts, replaced, value
+from translator.config.schema import Config
+from translator.errors import ConfigError, RunError
+from translator.runs import RunDirectory
+
+LIMITS = {
+    "training.max_steps",
+    "training.max_epochs",
+    "training.max_minutes",
+    "training.patience",
+    "training.save_every",
+    "training.keep_text",
+    "training.profile",
+    "training.distribution",
+    "training.accumulation_steps",
+    "training.recompute_activations",
+}
+"""How long a run goes on, what it writes, and what it computes on."""
+
+PLACES = {"folder", "dataset_folder", "wheel", "test"}
+"""Keys of data, free with all in them: the text itself is compared, or not used in training."""
+
+RESOLVED = {
+    "tokenizer.vocabulary_size": "auto",
+    "model.num_decoder_layers": None,
+    "training.precision": "auto",
+    "training.accumulation_steps": "auto",
+    "decoding.precision": "auto",
+}
+"""What a beginning replaces by a value, which the run keeps."""
+
+
+def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
+    """What is wanted, where it leaves open what the run has settled. Raises ConfigError at a change
+    that is not allowed, RunError if the run's own configuration leaves something open."""
+    for key, is_open in RESOLVED.items():
+        if value(recorded, key) == is_open:
+            raise RunError(
+                f"{run.config}: {key} is {is_open or 'null'}, but a run holds the value it was "
+                "begun with; bring that back."
+            )
+    open_keys = [key for key, is_open in RESOLVED.items() if value(wanted, key) == is_open]
+    wanted = replaced(wanted, {key: value(recorded, key) for key in open_keys})
+    allowed = LIMITS | {f"data.{name}" for name in PLACES}
+    if recorded.training.optimizer.schedule == "cosine":
+        allowed -= {"training.max_steps", "training.max_epochs"}
+    refused = [
+        f"{key} is {old!r} there and {new!r} here"
+        for key, old, new in differences(recorded, wanted)
+        if ".".join(map(str, parts(key)[:2])) not in allowed
+    ]
+    if refused:
+        raise ConfigError(
+            f"{run.path} was begun with another configuration: {'; '.join(refused)}. Change that "
+            "back, or begin another run with --run."
+        )
+    return wanted
