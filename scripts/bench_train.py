@@ -79,6 +79,7 @@ def configuration(shape: Shape, source: Path, target: Path) -> dict[str, Any]:
         "training": {
             "max_steps": 1_000_000,
             "tokens_per_step": shape.tokens_per_step,
+            "optimizer": {"schedule": "inverse_sqrt"},
             "accumulation_steps": 1,
         },
     }
@@ -132,7 +133,7 @@ def translator_engine(config_path: Path, precision: str, vocabulary_size: int) -
     learner = Learner(model, config.training)
 
     def step(arrays: tuple[np.ndarray, np.ndarray, np.ndarray], number: int) -> float:
-        rate = learning_rate(config.training.optimizer, number, None)
+        rate = learning_rate(config.training.optimizer, number, 0.0)
         return learner.update([Batch(*arrays)], number, rate).loss
 
     return step
@@ -183,7 +184,7 @@ def peer_engine(config_path: Path, precision: str, vocabulary_size: int) -> Step
     def step(arrays: tuple[np.ndarray, np.ndarray, np.ndarray], number: int) -> float:
         source, target, labels = (torch.from_numpy(array.astype(np.int64)) for array in arrays)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(settings, number, None)
+            group["lr"] = learning_rate(settings, number, 0.0)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             logits = model(
                 input_ids=source, attention_mask=source != 0, decoder_input_ids=target

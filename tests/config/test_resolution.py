@@ -43,6 +43,18 @@ def test_the_faster_precision_is_taken(speedup: float, precision: str) -> None:
     assert result.decoding.precision == precision
 
 
+@pytest.mark.parametrize(
+    ("limits", "schedule"),
+    [
+        ({"max_steps": 9}, "inverse_sqrt"),
+        ({"max_minutes": 9.0}, "linear"),
+        ({"max_minutes": 9.0, "optimizer": {"schedule": "constant"}}, "constant"),
+    ],
+)
+def test_the_learning_rate_ends_with_the_time(limits: dict[str, object], schedule: str) -> None:
+    assert resolved(config(training=limits)).training.optimizer.schedule == schedule
+
+
 def test_the_decoder_is_as_deep_as_the_encoder_unless_told() -> None:
     assert resolved(config(model={"num_layers": 3})).model.num_decoder_layers == 3
     depths = {"num_layers": 3, "num_decoder_layers": 1}

@@ -315,6 +315,7 @@ class TestRecords:
         position = Position(
             step=step,
             validated_step=step if validation else 0,
+            recorded_step=step // 50 * 50,
             loss_sum=sum(steps) / 10,
             summed_steps=len(steps),
         )

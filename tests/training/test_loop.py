@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -68,7 +69,12 @@ class World:
 
     def sit(self, interruption: Interruption | None = None, **keys: Any) -> Iterator[Progress]:
         """A sitting: from the newest checkpoint, or the beginning, until it ends."""
-        defaults = {"validate_every": 2, "save_every": 1000, "averaging": {"kind": "none"}}
+        defaults = {
+            "validate_every": 2,
+            "save_every": 1000,
+            "averaging": {"kind": "none"},
+            "optimizer": {"schedule": "inverse_sqrt"},
+        }
         config = TrainingConfig.model_validate(defaults | keys)
         self.learner = Counter() if self.learner.seen else self.learner
         position = Position()
@@ -162,6 +168,76 @@ class TestLimits:
         world.finish(max_steps=3)
         assert steps(world.finish(max_steps=5)) == [4, 5]
         assert world.learner.weight == 5
+
+
+LINE: dict[str, Any] = {
+    "validate_every": 1000,
+    "max_minutes": 2.0,
+    "optimizer": {"schedule": "linear", "learning_rate": 1.0, "warmup_steps": 1},
+}
+
+
+class TestASchedule:
+    """One that ends with the minutes; a clock that is read once after each step."""
+
+    def rates(self, progress: list[Progress]) -> list[float]:
+        return [one.learning_rate for one in progress if one.validation is None]
+
+    def test_falls_to_zero_with_the_time(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(loop._Clock, "read", lambda _: 3.0 * float(world.learner.weight[0]))
+        rates = self.rates(world.finish(**LINE))
+        assert rates == pytest.approx([1 - step / 40 for step in range(40)])
+
+    def test_takes_what_ends_first(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(loop._Clock, "read", lambda _: 3.0 * float(world.learner.weight[0]))
+        rates = self.rates(world.finish(**LINE, max_steps=10))
+        assert rates == pytest.approx([1 - step / 10 for step in range(10)])
+
+    def test_looks_at_the_clock_at_recorded_steps_alone(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seconds = [0.0, 6.0, *(2.0 * n + 20 for n in range(2, 200))]  # after each step
+        monkeypatch.setattr(loop._Clock, "read", lambda _: seconds[int(world.learner.weight[0])])
+        rates = self.rates(world.finish(**LINE))
+        assert rates[0] == 1.0
+        assert rates[1] == pytest.approx(1 - 6 / 120)
+        assert rates[2:4] == pytest.approx([1 - 24 / 120, 1 - 24 / 120 * 3 / 2])
+        assert rates[4] == pytest.approx(1 - 28 / 120)
+        assert rates[32:] == pytest.approx([1 - 84 / 120 * n / 32 for n in range(32, 46)] + [0] * 4)
+
+    def test_follows_from_what_is_recorded(
+        self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        random = np.random.default_rng(1)
+        keys = LINE | {"save_every": 7}
+        progress = list(islice(world.sit(**keys), 80))
+        for _ in range(2):
+            done = load_checkpoint(world.run)
+            assert done is not None
+            progress = progress[: done[0].step]
+            monkeypatch.setattr(time, "monotonic", ticks(random))
+            progress += islice(world.sit(**keys), 90)
+        recorded = {p.position.recorded_step: p.position.recorded_seconds for p in progress}
+        again = World(tmp_path / "again")
+        monkeypatch.setattr(
+            loop._Clock, "read", lambda _: recorded.get(int(again.learner.weight[0]), 1.0)
+        )
+        replayed = list(islice(again.sit(**LINE), len(progress)))
+        assert self.rates(replayed) == self.rates(progress)
+
+
+def ticks(random: np.random.Generator) -> Callable[[], float]:
+    """A clock whose every look is up to a tenth of a second after the one before."""
+    now = 0.0
+
+    def read() -> float:
+        nonlocal now
+        now += random.uniform(0, 0.1)
+        return now
+
+    return read
 
 
 class TestBatches:

@@ -59,7 +59,7 @@ def gather(
         return [pool.submit(work, index) for index in range(len(acts))]
 
 
-def steps(crew: Crew) -> list[int]:
+def steps(crew: Crew) -> list[tuple[int, float]]:
     return list(crew.steps(Interruption()))
 
 
@@ -148,10 +148,10 @@ class TestCrew:
     def test_takes_the_steps_of_the_chief(self, addresses: tuple[str, ...]) -> None:
         def chief(crew: Crew) -> None:
             for step in (3, 4, 5):
-                crew.begin_step(step)
+                crew.begin_step(step, 0.5 / step)
 
         _, one, two = gather(addresses, chief, steps, steps)
-        assert one.result() == two.result() == [3, 4, 5]
+        assert one.result() == two.result() == [(n, 0.5 / n) for n in (3, 4, 5)]
 
     def test_gathers_a_word_of_each_in_their_order(self, addresses: tuple[str, ...]) -> None:
         def ready(crew: Crew) -> None:
@@ -163,13 +163,13 @@ class TestCrew:
     def test_stops_all_at_one_step_when_one_gets_a_signal(self, addresses: tuple[str, ...]) -> None:
         def chief(crew: Crew) -> None:
             for step in range(1, 1000):
-                crew.begin_step(step)
+                crew.begin_step(step, 0.5 / step)
                 done.append(step)
                 time.sleep(0.01)
 
         def signalled(crew: Crew) -> None:
             interruption = Interruption()
-            for step in crew.steps(interruption):
+            for step, _ in crew.steps(interruption):
                 taken[crew.index].append(step)
                 if step == 5 and crew.index == 2:
                     interruption.received = signal.SIGTERM
@@ -206,4 +206,4 @@ class TestCrew:
         with Crew() as crew:
             assert crew.is_chief
             assert crew.gather() == []
-            crew.begin_step(1)
+            crew.begin_step(1, 0.1)

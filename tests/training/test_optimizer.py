@@ -74,17 +74,18 @@ class TestAdam:
 
 
 class TestLearningRate:
-    @pytest.mark.parametrize("schedule", ["inverse_sqrt", "cosine", "constant"])
+    @pytest.mark.parametrize("schedule", ["inverse_sqrt", "linear", "cosine", "constant"])
     def test_rises_in_equal_steps_to_its_height(self, schedule: str) -> None:
-        rates = self.rates(schedule, [1, 2, 3, 4])
-        np.testing.assert_allclose(rates, [0.5, 1.0, 1.5, 2.0])
+        rates = self.rates(schedule, [1, 2, 3])
+        np.testing.assert_allclose(rates, [0.5, 1.0, 1.5])
 
     @pytest.mark.parametrize(
         ("schedule", "expected"),
         [
-            ("inverse_sqrt", {16: 1.0, 64: 0.5, 256: 0.25}),
-            ("cosine", {8: 1.0, 12: 0.0, 13: 0.0, 1000: 0.0}),  # halfway, at max_steps, beyond
-            ("constant", {5: 2.0, 12: 2.0, 1000: 2.0}),
+            ("inverse_sqrt", {4: 2.0, 16: 1.0, 64: 0.5, 256: 0.25}),
+            ("linear", {10: 1.8, 50: 1.0, 90: 0.2, 100: 0.0}),
+            ("cosine", {50: 1.0, 100: 0.0}),
+            ("constant", {4: 2.0, 12: 2.0, 1000: 2.0}),
         ],
     )
     def test_falls_as_its_schedule_says(self, schedule: str, expected: dict[int, float]) -> None:
@@ -92,15 +93,21 @@ class TestLearningRate:
         np.testing.assert_allclose(rates, list(expected.values()), atol=1e-12)
 
     def test_along_a_cosine_is_slow_at_both_ends(self) -> None:
-        quarters = self.rates("cosine", [6, 10])  # (1 ± cos 45°) of half the height
+        quarters = self.rates("cosine", [25, 75])  # (1 ± cos 45°) of half the height
         np.testing.assert_allclose(quarters, [1 + np.sqrt(0.5), 1 - np.sqrt(0.5)])
 
     def test_without_warm_up_begins_at_its_height(self) -> None:
         assert self.rates("inverse_sqrt", [1, 4], warmup=0) == [2.0, 1.0]
         assert self.rates("constant", [1, 4], warmup=0) == [2.0, 2.0]
 
+    @pytest.mark.parametrize("schedule", ["linear", "cosine"])
+    def test_warms_up_over_a_tenth_of_a_run_at_most(self, schedule: str) -> None:
+        rates = self.rates(schedule, [1, 5], warmup=10_000)
+        np.testing.assert_allclose(rates, [0.2, 1.0])  # 1 % and 5 % are over
+
     def rates(self, schedule: str, steps: list[int], warmup: int = 4) -> list[float]:
+        """Of a run that has done as many per cent as steps."""
         config = OptimizerConfig.model_validate(
             {"learning_rate": 2.0, "schedule": schedule, "warmup_steps": warmup}
         )
-        return [learning_rate(config, step, max_steps=12) for step in steps]
+        return [learning_rate(config, step, min(1.0, step / 100)) for step in steps]

@@ -80,13 +80,7 @@ def follow(
     sitting.take_up(run, step, state)
     say(f"Training {run.path} with the chief, which shows how it goes.")
     with interruption.deferred():
-        loop.follow(
-            prepared.config.training,
-            sitting.learner,
-            crew.steps(interruption),
-            sitting.batches,
-            sitting.plan.batches_per_epoch,
-        )
+        loop.follow(sitting.learner, crew.steps(interruption), sitting.batches)
     say("Finished.")
 
 

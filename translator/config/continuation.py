@@ -29,6 +29,7 @@ RESOLVED = {
     "model.num_decoder_layers": None,
     "training.precision": "auto",
     "training.accumulation_steps": "auto",
+    "training.optimizer.schedule": "auto",
     "decoding.precision": "auto",
 }
 """What a beginning replaces by a value, which the run keeps."""
@@ -46,8 +47,8 @@ def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
     open_keys = [key for key, is_open in RESOLVED.items() if value(wanted, key) == is_open]
     wanted = replaced(wanted, {key: value(recorded, key) for key in open_keys})
     allowed = LIMITS | {f"data.{name}" for name in PLACES}
-    if recorded.training.optimizer.schedule == "cosine":
-        allowed -= {"training.max_steps", "training.max_epochs"}
+    if recorded.training.optimizer.falls_to_zero:
+        allowed -= {"training.max_steps", "training.max_epochs", "training.max_minutes"}
     refused = [
         f"{key} is {old!r} there and {new!r} here"
         for key, old, new in differences(recorded, wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from typing import Any
 
 from translator.config.schema import Config
@@ -24,23 +25,22 @@ def parts(key: str) -> Key:
 
 
 def value(config: Config, key: str) -> Any:
-    """What stands at a key of a section, such as training.seed."""
-    section, name = key.split(".")
-    return getattr(getattr(config, section), name)
+    """What stands at a key."""
+    return reduce(getattr, key.split("."), config)
 
 
 def replaced(config: Config, values: Mapping[str, Any]) -> Config:
-    """The configuration with other values at some keys of its sections."""
-    sections: dict[str, dict[str, Any]] = {}
+    """The configuration with other values at some keys."""
     for key, new in values.items():
-        section, name = key.split(".")
-        sections.setdefault(section, {})[name] = new
-    return config.model_copy(
-        update={
-            section: getattr(config, section).model_copy(update=update)
-            for section, update in sections.items()
-        }
-    )
+        config = _replaced(config, key.split("."), new)
+    return config
+
+
+def _replaced(section: Any, names: list[str], new: Any) -> Any:
+    name, *inner = names
+    if inner:
+        new = _replaced(getattr(section, name), inner, new)
+    return section.model_copy(update={name: new})
 
 
 def differences(one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:

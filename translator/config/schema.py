@@ -289,10 +289,13 @@ class OptimizerConfig(Section):
 
     learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
     """Highest learning rate, reached at the end of the warm-up."""
-    schedule: Literal["inverse_sqrt", "cosine", "constant"] = "inverse_sqrt"
-    """How it falls after the warm-up: with 1/√step, or along half a cosine to zero at max_steps."""
+    schedule: Literal["auto", "inverse_sqrt", "linear", "cosine", "constant"] = "auto"
+    """How it falls after the warm-up: with 1/√step for as long as it takes; or to zero at the
+    nearest of max_steps, max_epochs and max_minutes, along a line (Li et al. 2020) or half a
+    cosine. auto: linear with max_minutes, else inverse_sqrt."""
     warmup_steps: Annotated[int, Field(ge=0)] = 1000
-    """Steps over which it rises linearly from zero."""
+    """Steps over which it rises linearly from zero; if it falls to zero later, no more than a tenth
+    of the run."""
     beta_1: Share = 0.9
     """Decay of the mean of the gradients."""
     beta_2: Share = 0.98
@@ -303,6 +306,11 @@ class OptimizerConfig(Section):
     """Share of a weight (not of biases and norms) taken off a step, times the learning rate."""
     clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
     """Longest gradient (global norm) that is not scaled down; null: no clipping."""
+
+    @property
+    def falls_to_zero(self) -> bool:
+        """Whether the learning rate ends with the run."""
+        return self.schedule in ("linear", "cosine")
 
 
 class AveragingConfig(Section):
@@ -367,9 +375,10 @@ class TrainingConfig(Section):
     @model_validator(mode="after")
     def _has_an_end(self) -> TrainingConfig:
         steps_are_limited = self.max_steps is not None or self.max_epochs is not None
-        if self.optimizer.schedule == "cosine" and not steps_are_limited:
+        if self.optimizer.falls_to_zero and not (steps_are_limited or self.max_minutes):
             raise ValueError(
-                "training.optimizer.schedule: cosine needs training.max_steps or max_epochs"
+                f"training.optimizer.schedule: {self.optimizer.schedule} needs training.max_steps, "
+                "max_epochs or max_minutes"
             )
         if not (steps_are_limited or self.max_minutes or self.patience):
             raise ValueError(

@@ -37,8 +37,12 @@ class Position:
     """Validations since the best."""
     averaged_step: int = 0
     """When the mean of the best weights was last tried (averaging.kind best)."""
+    recorded_step: int = 0
+    """The last step that has a row in metrics.jsonl…"""
+    recorded_seconds: float = 0.0
+    """…and its seconds there: the pace by which a schedule that ends with the time goes."""
     loss_sum: float = 0.0
-    """Losses of the steps since the last record of them…"""
+    """Losses of the steps for the next row, or for the one just written…"""
     summed_steps: int = 0
     """…and how many steps that are."""
     kept: tuple[tuple[int, float], ...] = ()

@@ -100,11 +100,14 @@ class Crew:
         for connection in self._connections.values():
             connection.send(message)
 
-    def begin_step(self, step: int) -> None:
-        """As the chief: make all take a step. Raises as `hear` does, also if one asks to stop."""
+    def begin_step(self, step: int, rate: float) -> None:
+        """As the chief: make all take a step, with its learning rate.
+
+        Raises as `hear` does, also if one asks to stop.
+        """
         for index in self._connections:
             self._listen(index, 0.0)
-        self.tell(step=step)
+        self.tell(step=step, rate=rate)
 
     def gather(self) -> list[Message]:
         """As the chief: one message of each other worker, in their order. Raises as `hear` does."""
@@ -117,8 +120,8 @@ class Crew:
         """
         return self._wait(0)
 
-    def steps(self, interruption: Interruption) -> Iterator[int]:
-        """As a worker: the steps to take, until the chief has finished.
+    def steps(self, interruption: Interruption) -> Iterator[tuple[int, float]]:
+        """As a worker: the steps to take, with their learning rates, until the chief has finished.
 
         A signal, deferred, goes to the chief, which stops all at one step. Raises as `hear` does.
         """
@@ -132,7 +135,7 @@ class Crew:
                 continue
             if "step" not in message:
                 return
-            yield int(message["step"])
+            yield int(message["step"]), float(message["rate"])
 
     def loss(self, reason: str) -> UserError:
         """The sentence to leave with when TensorFlow, for its reason, has lost another worker.

@@ -24,7 +24,7 @@ from translator.training.learner import Learner
 from translator.training.optimizer import learning_rate
 
 RECORD_EVERY = 50
-"""Steps whose losses Position sums up for one record."""
+"""Steps between rows of metrics.jsonl; before the first of these, powers of two have one."""
 
 
 class Validation(NamedTuple):
@@ -69,13 +69,14 @@ def train(
     batches_per_epoch: int,
     evaluate: Callable[[Arrays], Validation],
     interruption: Interruption,
-    begin_step: Callable[[int], None] = lambda step: None,
+    begin_step: Callable[[int, float], None] = lambda step, rate: None,
 ) -> Iterator[Progress]:
     """Train from `position` until a limit is reached or patience is over.
 
-    batches(i) gives the shards of the i-th batch, from 0. begin_step(n) is called before step n:
-    where several processes train, it makes all take it. Raises Stopped, after saving, when a signal
-    came; LossNotFinite; RunError when a checkpoint cannot be written; and what begin_step raises.
+    batches(i) gives the shards of the i-th batch, from 0. begin_step(n, rate) is called before step
+    n: where several processes train, it makes all take it. Raises Stopped, after saving, when a
+    signal came; LossNotFinite; RunError when a checkpoint cannot be written; and what begin_step
+    raises.
     """
     last_step = total_steps(config, batches_per_epoch)
     clock = _Clock(position.seconds)
@@ -109,14 +110,15 @@ def train(
                     break
                 started = time.monotonic()
                 step = position.step + 1
-                rate = learning_rate(config.optimizer, step, last_step)
+                done = share_done(config, position, last_step)
+                rate = learning_rate(config.optimizer, step, done)
                 shards = batches(position.step)
-                begin_step(step)
+                begin_step(step, rate)
                 update = learner.update(shards, step, rate)
                 if not (math.isfinite(update.loss) and math.isfinite(update.gradient_norm)):
                     raise LossNotFinite(step, *update, shards)
                 num_tokens = sum(shard.num_target_tokens for shard in shards)
-                if position.step % RECORD_EVERY == 0:
+                if position.step == position.recorded_step:
                     position = replace(position, loss_sum=0.0, summed_steps=0)
                 position = replace(
                     position,
@@ -126,6 +128,9 @@ def train(
                     seconds=clock.read(),
                     target_tokens=position.target_tokens + num_tokens,
                 )
+                if step % RECORD_EVERY == 0 or (step < RECORD_EVERY and step.bit_count() == 1):
+                    seconds = round(position.seconds, 3)
+                    position = replace(position, recorded_step=step, recorded_seconds=seconds)
                 speed = num_tokens / (time.monotonic() - started)
                 progress = Progress(position, *update, rate, speed)
                 yield progress
@@ -145,22 +150,35 @@ def train(
 
 
 def follow(
-    config: TrainingConfig,
     learner: Learner,
-    steps: Iterable[int],
+    steps: Iterable[tuple[int, float]],
     batches: Callable[[int], list[Batch]],
-    batches_per_epoch: int,
 ) -> None:
-    """Take part in the steps of another process's `train`: the same updates, and nothing else."""
-    last_step = total_steps(config, batches_per_epoch)
-    for step in steps:
-        learner.update(batches(step - 1), step, learning_rate(config.optimizer, step, last_step))
+    """Take part in the steps of another process's `train`, which come with their learning rates:
+    the same updates, and nothing else."""
+    for step, rate in steps:
+        learner.update(batches(step - 1), step, rate)
 
 
 def total_steps(config: TrainingConfig, batches_per_epoch: int) -> int | None:
     """The step that max_steps or max_epochs ends at, whichever comes first; None without either."""
     limits = [config.max_steps, config.max_epochs and config.max_epochs * batches_per_epoch]
     return min((limit for limit in limits if limit is not None), default=None)
+
+
+def share_done(config: TrainingConfig, position: Position, last_step: int | None) -> float:
+    """Of the steps or the minutes that the run may take, the share that is over, 0 to 1.
+
+    Minutes are not read from the clock, but drawn on from the last row of metrics.jsonl at the pace
+    until there: so the learning rates follow from what is recorded.
+    """
+    shares = [0.0]
+    if last_step is not None:
+        shares.append(position.step / last_step)
+    if config.max_minutes is not None and position.recorded_step:
+        pace = position.recorded_seconds / position.recorded_step
+        shares.append(position.step * pace / (60 * config.max_minutes))
+    return min(1.0, max(shares))
 
 
 def _ended(config: TrainingConfig, position: Position, last_step: int | None) -> bool:

@@ -9,23 +9,31 @@ import tensorflow as tf
 
 from translator.config.schema import OptimizerConfig
 
+WARMUP_SHARE = 0.1
 
-def learning_rate(config: OptimizerConfig, step: int, max_steps: int | None) -> float:
-    """The learning rate of an update; steps count from 1.
 
-    It rises linearly over the warm-up. Then inverse_sqrt falls with √(warmup / step), cosine along
-    half a cosine to zero at max_steps, and constant stays.
+def learning_rate(config: OptimizerConfig, step: int, done: float) -> float:
+    """The learning rate of an update; steps count from 1, and `done` is the share of the run that
+    is over before it.
+
+    It rises linearly over the warm-up. Then inverse_sqrt falls with √(warmup / step), constant
+    stays, linear falls with 1 − done, and cosine along half a cosine, both to zero; where these are
+    lower they cut the warm-up off, which takes no more than WARMUP_SHARE of the run.
     """
     warmup = max(1, config.warmup_steps)
-    if step < warmup:
-        return config.learning_rate * step / warmup
-    if config.schedule == "inverse_sqrt":
-        return config.learning_rate * math.sqrt(warmup / step)
-    if config.schedule == "cosine":
-        assert max_steps is not None
-        done = min(1.0, (step - warmup) / max(1, max_steps - warmup))
-        return config.learning_rate * (1 + math.cos(math.pi * done)) / 2
-    return config.learning_rate
+    rise = step / warmup
+    match config.schedule:
+        case "inverse_sqrt":
+            share = min(rise, math.sqrt(warmup / step))
+        case "linear":
+            share = min(max(rise, done / WARMUP_SHARE), 1 - done)
+        case "cosine":
+            share = min(max(rise, done / WARMUP_SHARE), (1 + math.cos(math.pi * done)) / 2)
+        case "constant":
+            share = min(rise, 1.0)
+        case "auto":
+            raise AssertionError("resolve has chosen a schedule")
+    return config.learning_rate * share
 
 
 class Adam:

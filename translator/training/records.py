@@ -12,7 +12,7 @@ import tensorflow as tf
 from translator.errors import RunError
 from translator.runs import RunDirectory, step_of
 from translator.training.checkpoint import Position
-from translator.training.loop import RECORD_EVERY, Progress, Validation
+from translator.training.loop import Progress, Validation
 
 
 class Records:
@@ -41,7 +41,7 @@ class Records:
             return
         self._speeds.append(progress.tokens_per_second)
         position = progress.position
-        if position.step % RECORD_EVERY == 0:
+        if position.step == position.recorded_step:
             self._write(
                 "train",
                 progress,
