@@ -346,7 +346,7 @@ class TrainingConfig(Section):
     many as the largest batch of a new run needs to fit into memory."""
     recompute_activations: bool = False
     """Compute each layer's activations again for its gradient in place of keeping them: about a
-    third more time, and much less memory for deep models and long sentences."""
+    quarter more time, and much less memory for deep models and long sentences."""
     label_smoothing: Share = 0.1
     """Share of the probability that is spread over the whole vocabulary."""
     precision: Precision = "auto"

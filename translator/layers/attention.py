@@ -45,7 +45,8 @@ def attention_weights(query: tf.Tensor, key: tf.Tensor, mask: tf.Tensor | None =
     scores *= tf.constant(1 / math.sqrt(query.shape[-1]), scores.dtype)
     if mask is None:
         return tf.nn.softmax(tf.cast(scores, tf.float32))
-    scores += tf.where(mask, tf.zeros([], scores.dtype), scores.dtype.min)
+    # Subtracted: an addition TensorFlow would fuse with the product into a far slower kernel.
+    scores -= tf.where(mask, tf.zeros([], scores.dtype), scores.dtype.max)
     weights = tf.nn.softmax(tf.cast(scores, tf.float32))
     return tf.where(tf.reduce_any(mask, axis=-1, keepdims=True), weights, 0.0)
 
