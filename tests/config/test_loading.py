@@ -196,6 +196,12 @@ def test_a_configuration_is_data_and_nothing_else(
             "c.yaml, line 6: training needs an end: set max_steps, max_epochs, max_minutes or "
             "patience.",
         ),
+        (
+            BASE.replace("max_steps: 5", "max_steps: 5, r_drop: 5.0")
+            + "model: {dropout_rate: 0.0, embedding_dropout_rate: 0.0}",
+            "c.yaml: training.r_drop compares two passes with different dropout, but every "
+            "dropout rate of model is 0; give one, such as model.dropout_rate, or take r_drop out.",
+        ),
     ],
 )
 def test_what_is_missing_or_of_the_wrong_kind_is_named(

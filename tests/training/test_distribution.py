@@ -82,7 +82,7 @@ for distribution in ("single", "mirrored"):
                         dropout_rate=0.3, attention_dropout_rate=0.2), 11, 11, 12, "float32")
         initialize(model, 1)
         learner = Learner(model, TrainingConfig.model_validate(
-            {"max_steps": 50, "accumulation_steps": 3,
+            {"max_steps": 50, "accumulation_steps": 3, "r_drop": 5.0,
              "optimizer": {"epsilon": 1e-3, "weight_decay": 0.01}}))
     updates = []
     for step in range(1, 51):

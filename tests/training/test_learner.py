@@ -29,6 +29,7 @@ PAIRS = [
 DROPOUT = {"dropout_rate": 0.3, "attention_dropout_rate": 0.3, "embedding_dropout_rate": 0.3}
 NONE = {"kind": "none"}
 EMA = {"kind": "ema", "decay": 0.24}
+R_DROPS = pytest.mark.parametrize("r_drop", [0.0, 5.0])
 
 
 def batch_of(*rows: int) -> Batch:
@@ -57,6 +58,7 @@ def make_learner(
     def make(
         dtype: str = "float32", model_seed: int = 1, dropout: bool = False, **changes: object
     ) -> Learner:
+        changes = {key: value for key, value in changes.items() if value}  # 0 is every default
         key = (dtype, model_seed, dropout, str(changes))
         if key not in traced:
             fixed = {
@@ -99,8 +101,11 @@ def assert_same_bits(one: Arrays, other: Arrays) -> None:
 
 
 class TestUpdate:
-    def test_tells_the_mean_smoothed_loss_of_a_real_token(self, make_learner: MakeLearner) -> None:
-        learner, batch = make_learner(), BATCHES[0]
+    @R_DROPS
+    def test_tells_the_mean_smoothed_loss_of_a_real_token(
+        self, make_learner: MakeLearner, r_drop: float
+    ) -> None:
+        learner, batch = make_learner(r_drop=r_drop), BATCHES[0]
         states, real = learner.model(batch.source, batch.target), batch.labels != 0
         table = learner.model.output_table.value
         expected = cross_entropy(states[real], table, batch.labels[real], 0.1) / real.sum()
@@ -132,10 +137,15 @@ class TestUpdate:
         assert learner._update.experimental_get_tracing_count() == 1
         assert learner._accumulate.experimental_get_tracing_count() == 1
 
-    @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-    def test_repeats_to_the_bit_with_dropout(self, make_learner: MakeLearner, dtype: str) -> None:
+    @pytest.mark.parametrize(
+        "dtype, r_drop", [("float32", 0.0), ("bfloat16", 0.0), ("bfloat16", 5.0)]
+    )
+    def test_repeats_to_the_bit_with_dropout(
+        self, make_learner: MakeLearner, dtype: str, r_drop: float
+    ) -> None:
         once, again = (
-            learn(make_learner(dtype, dropout=True, averaging=EMA), 1, 2, 3, 4) for _ in range(2)
+            learn(make_learner(dtype, dropout=True, averaging=EMA, r_drop=r_drop), 1, 2, 3, 4)
+            for _ in range(2)
         )
         assert_same_bits(once, again)
 
@@ -168,12 +178,43 @@ class TestUpdate:
         assert twice.loss != pytest.approx(alone.loss, rel=1e-3)
 
 
-class TestAccumulation:
-    @pytest.mark.parametrize("shards", [[(0,), (1, 2), (3, 4, 5)], [(0, 1, 2, 3, 4), (5,)]])
-    def test_over_shards_equals_one_batch(
-        self, make_learner: MakeLearner, shards: list[tuple[int, ...]]
+class TestRDrop:
+    def test_without_dropout_learns_what_is_learnt_without_it(
+        self, make_learner: MakeLearner
     ) -> None:
-        whole, parts = make_learner(), make_learner(accumulation_steps=3)
+        plain, twice = make_learner(), make_learner(r_drop=5.0)
+        for step in (1, 2, 3):
+            one, other = (learner.update([BATCHES[0]], step, 0.01) for learner in (plain, twice))
+            assert other == pytest.approx(one, rel=1e-5)
+        state = twice.state()
+        for name, array in plain.state().items():
+            np.testing.assert_allclose(state[name], array, atol=1e-6, err_msg=name)
+
+    @pytest.mark.usefixtures("eagerly")
+    def test_sees_how_far_two_passes_with_dropout_are_apart(
+        self, make_learner: MakeLearner
+    ) -> None:
+        weak, strong = (
+            make_learner(dropout=True, r_drop=alpha).update([BATCHES[0]], 1, 0.0)
+            for alpha in (1e-3, 100.0)
+        )
+        assert strong.loss == pytest.approx(weak.loss, rel=1e-4)
+        assert strong.gradient_norm > 10 * weak.gradient_norm
+
+
+class TestAccumulation:
+    @pytest.mark.parametrize(
+        "shards, r_drop",
+        [
+            ([(0,), (1, 2), (3, 4, 5)], 0.0),
+            ([(0, 1, 2, 3, 4), (5,)], 0.0),
+            ([(0, 1, 2, 3, 4), (5,)], 5.0),
+        ],
+    )
+    def test_over_shards_equals_one_batch(
+        self, make_learner: MakeLearner, shards: list[tuple[int, ...]], r_drop: float
+    ) -> None:
+        whole, parts = (make_learner(accumulation_steps=n, r_drop=r_drop) for n in (1, 3))
         for step in (1, 2, 3):
             one = whole.update([batch_of(0, 1, 2, 3, 4, 5)], step, 0.01)
             other = parts.update([batch_of(*rows) for rows in shards], step, 0.01)
@@ -251,9 +292,14 @@ class TestState:
 
 
 class TestRecomputation:
-    def test_changes_nothing_but_what_is_kept(self, make_learner: MakeLearner) -> None:
-        kept = make_learner(dropout=True)
-        again = make_learner(dropout=True, recompute_activations=True)
+    @R_DROPS
+    def test_changes_nothing_but_what_is_kept(
+        self, make_learner: MakeLearner, r_drop: float
+    ) -> None:
+        kept, again = (
+            make_learner(dropout=True, recompute_activations=again, r_drop=r_drop)
+            for again in (False, True)
+        )
         for step in (1, 2, 3):
             one, other = (learner.update([BATCHES[0]], step, 0.01) for learner in (kept, again))
             assert other == pytest.approx(one, rel=1e-5)

@@ -1,4 +1,4 @@
-"""Cross-entropy by hand, then the chunked one against the plain one.
+"""Cross-entropy and R-Drop by hand, then the chunked ones against the plain ones.
 
 M tokens, D model width, V vocabulary.
 """
@@ -12,10 +12,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from translator.training.loss import CHUNK, chunked_cross_entropy, cross_entropy
+from translator.training.loss import (
+    CHUNK,
+    chunked_cross_entropy,
+    chunked_r_drop,
+    cross_entropy,
+    r_drop,
+)
 
 Loss = Callable[..., tf.Tensor]
 LOSSES = pytest.mark.parametrize("loss", [cross_entropy, chunked_cross_entropy])
+R_DROPS = pytest.mark.parametrize("loss", [r_drop, chunked_r_drop])
 
 
 def example(num_tokens: int, dtype: tf.DType = tf.float32) -> tuple[tf.Tensor, ...]:
@@ -104,3 +111,73 @@ class TestChunked:
         value = chunked_cross_entropy(states, table, tf.constant([2]), 0.0)
         assert value.dtype == tf.float32
         assert float(value) == pytest.approx(math.log(1 + math.exp(-1) + math.exp(-2)))
+
+
+def of_two_passes(num_tokens: int, dtype: tf.DType = tf.float32) -> tuple[tf.Tensor, ...]:
+    """states [M, 2, 4], table [7, 4], labels [M]"""
+    states, table, labels = example(2 * num_tokens, dtype)
+    return tf.reshape(states, [num_tokens, 2, 4]), table, labels[::2]
+
+
+def only_the_loss(loss: Loss, alpha: float) -> Loss:
+    return lambda *arguments: loss(*arguments, alpha)[0]
+
+
+@R_DROPS
+class TestRDropByHand:
+    # V = 2, D = 1: a state of 1 says ¼ and ¾, a state of 0 says ½ and ½.
+    table = tf.constant([[0.0], [math.log(3)]])
+    states = tf.constant([[[1.0], [0.0]]])
+
+    def test_is_the_mean_of_both_and_their_divergence(self, loss: Loss) -> None:
+        # KL(p‖q) = ¼ log ½ + ¾ log 3/2 and KL(q‖p) = ½ log 2 + ½ log 2/3: together ¼ log 3.
+        value, entropy = loss(self.states, self.table, tf.constant([0]), 0.0, 5.0)
+        mean = (math.log(4) + math.log(2)) / 2
+        assert float(entropy) == pytest.approx(mean)
+        assert float(value) == pytest.approx(mean + 5 / 2 * 1 / 2 * math.log(3) / 4)
+
+    def test_of_passes_that_agree_is_cross_entropy(self, loss: Loss) -> None:
+        states, labels = tf.ones([3, 2, 1]), tf.constant([0, 1, 1])
+        values = loss(states, self.table, labels, 0.1, 5.0)
+        expected = cross_entropy(states[:, 0], self.table, labels, 0.1)
+        np.testing.assert_allclose(values, [expected, expected], rtol=1e-6)
+
+    def test_pulls_the_passes_together(self, loss: Loss) -> None:
+        inputs = self.states, self.table, tf.constant([0])
+        _, gradient, _ = value_and_gradients(only_the_loss(loss, 100.0), inputs, 0.0)
+        assert gradient[0, 0, 0] > 10 > -10 > gradient[0, 1, 0]
+
+
+class TestChunkedRDrop:
+    @pytest.mark.parametrize("smoothing", [0.0, 0.1])
+    @pytest.mark.parametrize("num_tokens", [1, 5, CHUNK // 2, CHUNK // 2 + 1, CHUNK + 3])
+    def test_equals_the_plain_formula(self, num_tokens: int, smoothing: float) -> None:
+        inputs = of_two_passes(num_tokens)
+        plain = value_and_gradients(only_the_loss(r_drop, 5.0), inputs, smoothing)
+        plain_entropy = cross_entropy(
+            tf.reshape(inputs[0], [-1, 4]), inputs[1], tf.repeat(inputs[2], 2), smoothing
+        )
+        functions: list[Loss] = [chunked_r_drop, tf.function(chunked_r_drop)]
+        for function in functions:
+            chunked = value_and_gradients(only_the_loss(function, 5.0), inputs, smoothing)
+            for ours, theirs, rtol in zip(chunked, plain, (1e-6, 1e-4, 1e-4), strict=True):
+                np.testing.assert_allclose(
+                    ours, theirs, rtol=rtol, atol=2e-6 * np.abs(theirs).max()
+                )
+            _, entropy = function(*inputs, smoothing, 5.0)
+            np.testing.assert_allclose(2 * entropy, plain_entropy, rtol=1e-5)
+
+    def test_of_bfloat16_is_near_the_plain_formula(self) -> None:
+        low = of_two_passes(CHUNK + 1, tf.bfloat16)
+        chunked = value_and_gradients(only_the_loss(chunked_r_drop, 5.0), low, 0.1)
+        exact = tf.cast(low[0], tf.float32), *low[1:]
+        plain = value_and_gradients(only_the_loss(r_drop, 5.0), exact, 0.1)
+        assert chunked[0] == pytest.approx(plain[0], rel=2e-3)
+        for ours, theirs in zip(chunked[1:], plain[1:], strict=True):
+            assert np.abs(ours - theirs).max() < 0.02 * np.abs(theirs).max()
+
+    def test_stays_finite_where_a_probability_vanishes(self) -> None:
+        states = tf.constant([[[300.0], [-300.0]]])
+        inputs = states, tf.constant([[0.0], [1.0]]), tf.constant([1])
+        for result in value_and_gradients(only_the_loss(chunked_r_drop, 5.0), inputs, 0.1):
+            assert np.isfinite(result).all()

@@ -40,6 +40,7 @@ training:
   max_steps: 120
   tokens_per_step: 400
   accumulation_steps: 2
+  r_drop: 2.0
   precision: float32
   validate_every: 30
   save_every: 8
@@ -221,10 +222,10 @@ def test_asked_to_stop_a_run_saves_and_goes_on_to_the_same_bits(
 
 
 @pytest.mark.slow
-def test_dropout_sampling_mixing_and_average_are_all_in_the_run(unbroken: Folder) -> None:
+def test_dropout_sampling_mixing_r_drop_and_average_are_all_in_the_run(unbroken: Folder) -> None:
     """Else the tests above would show little."""
     config = load_config(unbroken.run.config)
-    assert config.tokenizer.sampling_alpha and config.model.dropout_rate
+    assert config.tokenizer.sampling_alpha and config.model.dropout_rate and config.training.r_drop
     assert (config.data.weights, config.data.tags) == ([2, 1], ["<2de>"])
     state = unbroken.last()
     kinds = {name.partition("/")[0] for name in state}

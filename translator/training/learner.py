@@ -15,10 +15,11 @@ from translator.config.schema import TrainingConfig
 from translator.data.batches import Batch
 from translator.data.tokenizer import PAD_ID
 from translator.errors import OutOfMemory
+from translator.layers.dropout import place
 from translator.models.encoder_decoder import EncoderDecoder
 from translator.models.weights import Arrays, check_fit, model_weights, set_model_weights
 from translator.training.distribution import Replicas, deal
-from translator.training.loss import chunked_cross_entropy
+from translator.training.loss import chunked_cross_entropy, chunked_r_drop
 from translator.training.optimizer import Adam
 
 _IDS = tf.TensorSpec([None, None], tf.int32)
@@ -33,7 +34,7 @@ class Update(NamedTuple):
     """What a step tells of itself."""
 
     loss: float
-    """Smoothed cross-entropy a target token, in nats."""
+    """Smoothed cross-entropy a target token, in nats; with R-Drop the mean of both passes."""
     gradient_norm: float
 
 
@@ -81,7 +82,8 @@ class Learner:
         Raises OutOfMemory; the state is then undefined.
         """
         num_tokens = sum(shard.num_target_tokens for shard in shards)
-        seeds = [np.array([self._config.seed, step * 2**20 + i]) for i in range(len(shards))]
+        places = range(step * 2**20, step * 2**20 + len(shards))
+        seeds = [tf.constant([self._config.seed, i], tf.int64) for i in places]
         replicas = self._replicas
         *rounds, last = deal(
             list(zip(shards, seeds, strict=True)), replicas.count, replicas.local, _NOTHING
@@ -142,19 +144,24 @@ class Learner:
         return named
 
     def _gradients(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """The sum of the smoothed cross-entropy, and the gradients of what is to become less."""
+        real = tf.not_equal(batch.labels, PAD_ID)
+        labels = tf.boolean_mask(batch.labels, real)
+        alpha, smoothing = self._config.r_drop, self._config.label_smoothing
         with tf.GradientTape() as tape:
-            states = self.model(batch.source, batch.target, seed=seed)
-            real = tf.not_equal(batch.labels, PAD_ID)
-            loss = chunked_cross_entropy(
-                tf.boolean_mask(states, real),
-                tf.convert_to_tensor(self.model.output_table.value),
-                tf.boolean_mask(batch.labels, real),
-                self._config.label_smoothing,
-            )
+            table = tf.convert_to_tensor(self.model.output_table.value)
+            if alpha:
+                seeds = (place(seed, 0), place(seed, 1))
+                passes = [self.model(batch.source, batch.target, seed=each) for each in seeds]
+                states = tf.boolean_mask(tf.stack(passes, axis=2), real)
+                loss, cross_entropy = chunked_r_drop(states, table, labels, smoothing, alpha)
+            else:
+                states = tf.boolean_mask(self.model(batch.source, batch.target, seed=seed), real)
+                loss = cross_entropy = chunked_cross_entropy(states, table, labels, smoothing)
         gradients = tape.gradient(
             loss, self._weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        return loss, gradients
+        return cross_entropy, gradients
 
     def _accumulate_all(self, shards: list[Batch], seeds: list[tf.Tensor]) -> None:
         """A shard on each local replica."""

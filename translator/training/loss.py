@@ -1,4 +1,4 @@
-"""Cross-entropy with label smoothing, from decoder states.
+"""Cross-entropy with label smoothing, from decoder states; alone, or with R-Drop.
 
 The logits of a batch, [M, V], are by far its largest tensor. Here they live a chunk of tokens at a
 time: as soon as a chunk's are known, so is their gradient, and both are gone before the next.
@@ -32,29 +32,73 @@ def cross_entropy(
     return -tf.reduce_sum((1 - label_smoothing) * of_labels + label_smoothing * mean)
 
 
+def r_drop(
+    states: tf.Tensor, table: tf.Tensor, labels: tf.Tensor, label_smoothing: float, alpha: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The loss of R-Drop (Liang et al. 2021), summed over tokens, and the cross-entropy in it.
+
+    states [M, 2, D] are those of two passes with different dropout. The loss is the mean of their
+    cross-entropies + α/2 · ½ (KL(p₁‖p₂) + KL(p₂‖p₁)), half of the paper's, so that it is on the
+    scale of one pass. The plain formula; `chunked_r_drop` is the one for training.
+    """
+    logits = tf.einsum("mpd,vd->pmv", states, tf.cast(table, states.dtype))
+    log_1, log_2 = tf.unstack(tf.nn.log_softmax(tf.cast(logits, tf.float32)))
+    there = tf.reduce_sum(tf.exp(log_1) * (log_1 - log_2))
+    back = tf.reduce_sum(tf.exp(log_2) * (log_2 - log_1))
+    both = tf.reshape(states, [-1, states.shape[-1]]), table, tf.repeat(labels, 2)
+    mean = cross_entropy(*both, label_smoothing) / 2
+    return mean + alpha / 2 * (there + back) / 2, mean
+
+
 def chunked_cross_entropy(
     states: tf.Tensor, table: tf.Tensor, labels: tf.Tensor, label_smoothing: float
 ) -> tf.Tensor:
-    """`cross_entropy`, its gradient computed along with it, chunk by chunk.
+    """`cross_entropy`, its gradient computed along with it, chunk by chunk."""
+    return _chunked(states, table, labels, label_smoothing, 0.0)[0]
+
+
+def chunked_r_drop(
+    states: tf.Tensor, table: tf.Tensor, labels: tf.Tensor, label_smoothing: float, alpha: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """`r_drop`, its gradient computed along with it, chunk by chunk. The second has no gradient."""
+    rows = tf.reshape(states, [-1, states.shape[-1]])
+    loss, divergence = _chunked(rows, table, tf.repeat(labels, 2), label_smoothing, alpha / 2)
+    return loss / 2, tf.stop_gradient(loss - alpha / 2 * divergence) / 2
+
+
+def _chunked(
+    states: tf.Tensor,
+    table: tf.Tensor,
+    labels: tf.Tensor,
+    label_smoothing: float,
+    weight: float,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cross-entropy + weight · divergence, and the divergence, which has no gradient of its own.
 
     With z = states · tableᵀ and p = softmax(z), the loss of a token is −log p_label + ε (z_label −
     mean(z)), and its gradient towards z is p − (1 − ε) onehot − ε/V. Only p and its three products
     are as large as [M, V]: (1 − ε) is taken off p in place at the labels, and ε/V, the same
     everywhere, is left to vectors: towards the states it is ε · mean(table), towards the table the
     sum of the states times ε/V. A probability too small for a float counts as the smallest one.
+
+    The divergence is that of rows 0 and 1, 2 and 3, and so on; it is 0 if the weight is.
     """
     vocabulary_size = tf.cast(tf.shape(table)[0], tf.float32)
 
     @tf.custom_gradient
     def loss(
         states: tf.Tensor, table: tf.Tensor
-    ) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor, tf.Tensor]]]:
+    ) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable[..., tuple[tf.Tensor, tf.Tensor]]]:
         num_tokens = tf.shape(states)[0]
         low_table = tf.cast(table, states.dtype)
 
         def chunk(
-            start: tf.Tensor, total: tf.Tensor, d_states: tf.TensorArray, d_table: tf.Tensor
-        ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray, tf.Tensor]:
+            start: tf.Tensor,
+            total: tf.Tensor,
+            divergence: tf.Tensor,
+            d_states: tf.TensorArray,
+            d_table: tf.Tensor,
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.TensorArray, tf.Tensor]:
             s, y = states[start : start + CHUNK], labels[start : start + CHUNK]
             at_labels = tf.stack([tf.range(tf.shape(y)[0]), y], axis=1)
             z = tf.cast(tf.matmul(s, low_table, transpose_b=True), tf.float32)
@@ -62,19 +106,24 @@ def chunked_cross_entropy(
             z_label, p_label = tf.gather_nd(z, at_labels), tf.gather_nd(p, at_labels)
             log_p = tf.math.log(tf.maximum(p_label, TINY))
             p_wanted = tf.fill(tf.shape(y), 1 - label_smoothing)
+            if weight:
+                of_chunk, p = _divergence(z, p, weight)
+                divergence += of_chunk
             d_z = tf.cast(tf.tensor_scatter_nd_sub(p, at_labels, p_wanted), s.dtype)
             return (
                 start + CHUNK,
                 total + tf.reduce_sum(label_smoothing * z_label - log_p),
+                divergence,
                 d_states.write(start // CHUNK, tf.matmul(d_z, low_table)),
                 d_table + tf.cast(tf.matmul(d_z, s, transpose_a=True), tf.float32),
             )
 
-        _, total, d_states, d_table = tf.while_loop(
+        _, total, divergence, d_states, d_table = tf.while_loop(
             lambda start, *_: start < num_tokens,
             chunk,
             (
                 0,
+                0.0,
                 0.0,
                 tf.TensorArray(states.dtype, (num_tokens + CHUNK - 1) // CHUNK, infer_shape=False),
                 tf.zeros_like(table),
@@ -90,9 +139,24 @@ def chunked_cross_entropy(
             d_states -= tf.cast(mean_row, states.dtype)
             d_table -= label_smoothing / vocabulary_size * sum_of_states
 
-        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def gradient(upstream: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return d_states * tf.cast(upstream, d_states.dtype), d_table * upstream
 
-        return total, gradient
+        return (total + weight * divergence, divergence), gradient
 
     return loss(states, table)
+
+
+def _divergence(z: tf.Tensor, p: tf.Tensor, weight: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sum of KL(p₁‖p₂) + KL(p₂‖p₁) over pairs of rows, and p + weight · its gradient towards z.
+
+    The softmax's normalizers cancel out in the sum: with d = z − z of the other row and m = Σ p d
+    over the vocabulary, a pair's divergence is m₁ + m₂, and its gradient towards z is p (1 + d − m)
+    − p of the other row.
+    """
+    shape = tf.shape(z)
+    z, p = (tf.reshape(x, [-1, 2, shape[1]]) for x in (z, p))
+    d = weight * (z - tf.reverse(z, [1]))
+    m = tf.reduce_sum(p * d, axis=-1, keepdims=True)
+    d_z = p * (d + (1 + weight - m)) - weight * tf.reverse(p, [1])
+    return tf.reduce_sum(m) / weight, tf.reshape(d_z, shape)
