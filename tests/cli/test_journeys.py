@@ -225,7 +225,8 @@ class TestFromAnotherRun:
 
         monkeypatch.setattr(Learner, "update", stop)
         with pytest.raises(Stopped):
-            train(Path("c.yaml"), Path("runs/d"), ["training.seed=7"], Path("runs/c"))
+            changes = ["training.seed=7", "model.word_dropout_rate=0.1"]
+            train(Path("c.yaml"), Path("runs/d"), changes, Path("runs/c"))
         return found[0]
 
     def assert_begins_with(self, state: Arrays, run: Path) -> None:

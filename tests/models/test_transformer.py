@@ -25,6 +25,7 @@ DROPOUT_KEYS = (
     "attention_dropout_rate",
     "activation_dropout_rate",
     "embedding_dropout_rate",
+    "word_dropout_rate",
 )
 SOURCE = tf.constant([[4, 5, 6, 7, END_ID], [8, 9, END_ID, PAD_ID, PAD_ID]])
 TARGET = tf.constant([[BEGIN_ID, 4, 5, 6], [BEGIN_ID, 9, 7, 8]])
@@ -120,6 +121,14 @@ class TestDropout:
         assert not np.allclose(model(SOURCE, TARGET, seed=SEED + 1), dropped, atol=1e-2)
         assert not np.allclose(model(SOURCE, TARGET), dropped, atol=1e-2)
 
+    def test_of_words_leaves_their_positions(self, make_model: MakeModel) -> None:
+        model = make_model(word_dropout_rate=0.5)
+        embedding, positions = model.source_embedding, model.source_positions
+        rest = model._embed(SOURCE, embedding, positions, SEED) - positions(tf.range(5))
+        is_zero = np.isclose(rest, 0, atol=1e-5).all(axis=-1, keepdims=True)
+        assert 0 < is_zero.mean() < 1
+        np.testing.assert_allclose(rest, np.where(is_zero, 0, 2 * embedding(SOURCE)), atol=1e-5)
+
     def test_has_a_seed_of_its_own_at_every_place(
         self, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -131,8 +140,9 @@ class TestDropout:
 
         for module in (attention, feed_forward, residual, transformer):
             monkeypatch.setattr(module, "dropout", spy)
+        monkeypatch.setattr(transformer, "word_dropout", spy)
         make_model()(SOURCE, TARGET, seed=SEED)
-        assert len(seeds) == 1 + 2 * 4 + 1 + 2 * 6  # embedding and layers, twice
+        assert len(seeds) == 2 + 2 * 4 + 2 + 2 * 6  # words, embedding and layers, twice
         assert len(set(seeds)) == len(seeds)
 
 

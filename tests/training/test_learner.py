@@ -26,7 +26,12 @@ PAIRS = [
     ([5], [5]),
     ([8, 4], [9, 9, 10]),
 ]
-DROPOUT = {"dropout_rate": 0.3, "attention_dropout_rate": 0.3, "embedding_dropout_rate": 0.3}
+DROPOUT = {
+    "dropout_rate": 0.3,
+    "attention_dropout_rate": 0.3,
+    "embedding_dropout_rate": 0.3,
+    "word_dropout_rate": 0.1,
+}
 NONE = {"kind": "none"}
 EMA = {"kind": "ema", "decay": 0.24}
 R_DROPS = pytest.mark.parametrize("r_drop", [0.0, 5.0])

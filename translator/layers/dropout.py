@@ -36,3 +36,14 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     kept = tf.reshape(random_bytes >= threshold, tf.shape(x))
     scale = tf.cast(256 / (256 - threshold), x.dtype)
     return x * tf.where(kept, scale, tf.zeros_like(scale))
+
+
+def word_dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
+    """`dropout` of whole vectors [..., D], such as embeddings of words (Gal & Ghahramani 2016).
+
+    Each place in a sentence is decided on its own, and what is kept is scaled up, as in the
+    low-resource systems of Sennrich & Zhang (2019).
+    """
+    if seed is None or not rate:
+        return x
+    return x * dropout(tf.ones_like(x[..., :1]), rate, seed)

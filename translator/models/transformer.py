@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from translator.config.schema import ModelConfig
 from translator.layers.attention import KeyValue, MultiHeadAttention
-from translator.layers.dropout import dropout, place
+from translator.layers.dropout import dropout, place, word_dropout
 from translator.layers.embedding import Embedding, PositionEmbedding
 from translator.layers.feed_forward import FeedForward
 from translator.layers.masks import causal_mask, padding_mask
@@ -181,22 +181,31 @@ class Transformer(EncoderDecoder):
     def encode(self, source: tf.Tensor, seed: tf.Tensor | None = None) -> Memory:
         seed = place(seed, 0)
         mask = padding_mask(source)
-        x = self.source_embedding(source) + self.source_positions(tf.range(tf.shape(source)[1]))
-        x = dropout(x, self.config.embedding_dropout_rate, place(seed, 0))
+        x = self._embed(source, self.source_embedding, self.source_positions, place(seed, 0))
         for i, layer in enumerate(self.encoder_layers):
             x = self._through(layer, x, mask, place(seed, i + 1))
         return Memory(x if self.encoder_norm is None else self.encoder_norm(x), mask)
 
     def decode(self, target: tf.Tensor, memory: Memory, seed: tf.Tensor | None = None) -> tf.Tensor:
         seed = place(seed, 1)
-        length = tf.shape(target)[1]
-        x = self.target_embedding(target) + self.target_positions(tf.range(length))
-        x = dropout(x, self.config.embedding_dropout_rate, place(seed, 0))
+        x = self._embed(target, self.target_embedding, self.target_positions, place(seed, 0))
         # Padding follows every real position, so the causal mask alone hides it from all of them.
-        mask = causal_mask(length)
+        mask = causal_mask(tf.shape(target)[1])
         for i, layer in enumerate(self.decoder_layers):
             x = self._through(layer, x, mask, memory, place(seed, i + 1))
         return x if self.decoder_norm is None else self.decoder_norm(x)
+
+    def _embed(
+        self,
+        ids: tf.Tensor,
+        embedding: Embedding,
+        positions: PositionEmbedding,
+        seed: tf.Tensor | None,
+    ) -> tf.Tensor:
+        """[B, T] → [B, T, D]. A word that is dropped leaves its position."""
+        words = word_dropout(embedding(ids), self.config.word_dropout_rate, place(seed, 0))
+        x = words + positions(tf.range(tf.shape(ids)[1]))
+        return dropout(x, self.config.embedding_dropout_rate, seed)
 
     def _through(self, layer: keras.layers.Layer, *arguments: object) -> tf.Tensor:
         if self.recompute_activations:
