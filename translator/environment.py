@@ -24,6 +24,11 @@ def num_threads() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def has_gpu() -> bool:
+    """Whether there is an NVIDIA GPU, without asking TensorFlow."""
+    return any(Path("/dev").glob("nvidia[0-9]*"))
+
+
 def available_memory() -> int | None:
     """Bytes that this process could still take without driving the machine, or its container, out
     of memory; None where that cannot be told."""

@@ -177,7 +177,10 @@ def test_a_configuration_is_data_and_nothing_else(
         ("", "c.yaml: a configuration starts with sections, such as 'data:'."),
         ("- data", "c.yaml: a configuration starts with sections, such as 'data:'."),
         ("data: {}", "c.yaml, line 1: the key data.source_language is missing."),
-        (BASE.replace("training: {max_steps: 5}", ""), "c.yaml: the key training is missing."),
+        (
+            BASE.replace("training: {max_steps: 5}", "model: {}"),
+            "c.yaml: training needs an end: set max_steps, max_epochs, max_minutes or patience.",
+        ),
         (
             BASE.replace("{tsv: train.tsv}", "{source: a}"),
             "c.yaml, line 4: the key data.train.target is missing.",
@@ -188,7 +191,7 @@ def test_a_configuration_is_data_and_nothing_else(
         ),
         (
             BASE.replace("{tsv: train.tsv}", "train"),
-            "c.yaml, line 1: data.train must name files ({source: …, target: …} or {tsv: …}), "
+            "c.yaml, line 4: data.train must name files ({source: …, target: …} or {tsv: …}), "
             "unless data.dataset names a TensorFlow Datasets set.",
         ),
         (
@@ -199,7 +202,7 @@ def test_a_configuration_is_data_and_nothing_else(
         (
             BASE.replace("max_steps: 5", "max_steps: 5, r_drop: 5.0")
             + "model: {dropout_rate: 0.0, embedding_dropout_rate: 0.0}",
-            "c.yaml: training.r_drop compares two passes with different dropout, but every "
+            "c.yaml, line 6: training.r_drop compares two passes with different dropout, but every "
             "dropout rate of model is 0; give one, such as model.dropout_rate, or take r_drop out.",
         ),
     ],
@@ -290,13 +293,13 @@ class TestSeveralCorpora:
             (
                 ", weight: 0.5",
                 "",
-                "line 1: data.train[1].weight is missing: give every corpus of data.train a "
+                "line 6: data.train[1].weight is missing: give every corpus of data.train a "
                 "weight, or none.",
             ),
             (
                 "data:",
                 "data:\n  temperature: 5",
-                "line 1: data.temperature and data.train[0].weight both say how large a share is; "
+                "line 2: data.temperature and data.train[0].weight both say how large a share is; "
                 "keep one of them.",
             ),
             (
@@ -318,30 +321,30 @@ class TestSeveralCorpora:
             (
                 "{tsv: b.tsv, weight: 0.5}",
                 "train",
-                "line 1: data.train[1] must name files ({source: …, target: …} or {tsv: …}), "
+                "line 6: data.train[1] must name files ({source: …, target: …} or {tsv: …}), "
                 "unless data.dataset names a TensorFlow Datasets set.",
             ),
             (
                 "data:",
                 "data:\n  dataset: ted",
-                "line 1: data.dataset is ted, but data.train, data.validation and data.test name "
+                "line 2: data.dataset is ted, but data.train, data.validation and data.test name "
                 "files; name its splits there, such as 'train', or take data.dataset out.",
             ),
             (
                 "validation.tsv",
                 "validation.tsv, weight: 1",
-                "line 1: data.validation.weight: only the corpora of data.train have weights.",
+                "line 7: data.validation.weight: only the corpora of data.train have weights.",
             ),
             (
                 "validation.tsv",
                 "validation.tsv, tag: <2fr>",
-                "line 1: data.validation.tag is <2fr>, but data.train never shows it: its tags are "
+                "line 7: data.validation.tag is <2fr>, but data.train never shows it: its tags are "
                 "<2de>.",
             ),
             (
                 "{tsv: validation.tsv}",
                 "[]",
-                "line 1: data.validation is an empty list; name a corpus in it.",
+                "line 7: data.validation is an empty list; name a corpus in it.",
             ),
         ],
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from translator.config import Config, CorpusStatistics, Machine, resolve
-from translator.config.resolution import auto_vocabulary_size
+from translator.config.preset import auto_vocabulary_size
 
 
 def config(**sections: object) -> Config:

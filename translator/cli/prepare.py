@@ -16,14 +16,13 @@ from translator import environment
 from translator.cli.counting import counting
 from translator.config import (
     Config,
-    CorpusStatistics,
     Machine,
     continued,
     load_config,
-    replaced,
     resolve,
     save_config,
 )
+from translator.config.preset import Choice, choose
 from translator.data.cache import make_once
 from translator.data.corpus import fingerprint, read_unchanged
 from translator.data.mixture import Mixture
@@ -60,8 +59,12 @@ def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepare
     if start_from is not None:
         RunDirectory.existing(start_from)
     text, known = _survey(config)
-    statistics = CorpusStatistics(text.num_pairs)
-    config = _with_vocabulary_size(config, statistics)
+    statistics = text.statistics()
+    # The precision waits: measuring it brings in TensorFlow, half a GiB that SentencePiece and the
+    # text should not have to share.
+    machine = Machine(None, environment.has_gpu())
+    _describe_choices(choose(config, statistics, machine), text.num_pairs)
+    config = resolve(config, statistics, machine)
     start_weights = None
     if start_from is None:
         tokenizer = _learn_tokenizer(config, text, known)
@@ -69,7 +72,9 @@ def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepare
         tokenizer, start_weights = _from_run(config, start_from)
     tokenizer.save(run.tokenizer(config.tokenizer.joint))
     prepared = _open(config, tokenizer, text.num_pairs)
-    config = resolve(config, statistics, _machine(config))
+    config = resolve(
+        config, statistics, machine._replace(bfloat16_speedup=_bfloat16_speedup(config))
+    )
     prepared = prepared._replace(config=config, start_weights=start_weights)
     if start_weights is not None:
         from translator.models.build import build_model
@@ -144,21 +149,22 @@ def _survey(config: Config) -> tuple[Survey, dict[str, object]]:
     return training
 
 
-def _with_vocabulary_size(config: Config, statistics: CorpusStatistics) -> Config:
-    """What text needs to be prepared. The precision waits: measuring it brings in TensorFlow, half
-    a GiB that SentencePiece and the text should not have to share."""
-    tokenizer = resolve(config, statistics, Machine(bfloat16_speedup=1.0)).tokenizer
-    return replaced(config, {"tokenizer.vocabulary_size": tokenizer.vocabulary_size})
+def _describe_choices(choices: list[Choice], num_pairs: int) -> None:
+    if choices:
+        say(f"Chosen for {num_pairs:,} pairs and this machine; what you set wins:")
+    for choice in choices:
+        text = f"{choice.key}: {json.dumps(choice.value)}"
+        say(f"  {text:46} {choice.findings}")
 
 
-def _machine(config: Config) -> Machine:
+def _bfloat16_speedup(config: Config) -> float | None:
     if config.training.precision != "auto":
-        return Machine(bfloat16_speedup=1.0)
+        return None
     from translator.training.precision import bfloat16_speedup
 
     speedup = bfloat16_speedup()
     say(f"bfloat16 is {speedup:.2f} times as fast as float32 here.")
-    return Machine(speedup)
+    return speedup
 
 
 def _learn_tokenizer(config: Config, text: Survey, known: dict[str, object]) -> Tokenizer:

@@ -1,9 +1,10 @@
 """What a run is told: a YAML file, checked key by key."""
 
+from translator.config.circumstances import CorpusStatistics, Machine
 from translator.config.continuation import continued
 from translator.config.keys import differences, replaced
 from translator.config.loading import load_config, override, save_config
-from translator.config.resolution import CorpusStatistics, Machine, resolve
+from translator.config.resolution import resolve
 from translator.config.schema import Config
 
 __all__ = [

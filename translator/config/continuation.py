@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from translator.config.keys import differences, parts, replaced, value
+from translator.config.keys import differences, is_set, parts, replaced, value
+from translator.config.preset import KEYS as PRESET_KEYS
 from translator.config.schema import Config
 from translator.errors import ConfigError, RunError
 from translator.runs import RunDirectory
@@ -45,6 +46,8 @@ def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
                 "begun with; bring that back."
             )
     open_keys = [key for key, is_open in RESOLVED.items() if value(wanted, key) == is_open]
+    if wanted.preset is not None:
+        open_keys += [key for key in PRESET_KEYS if not is_set(wanted, key)]
     wanted = replaced(wanted, {key: value(recorded, key) for key in open_keys})
     allowed = LIMITS | {f"data.{name}" for name in PLACES}
     if recorded.training.optimizer.falls_to_zero:

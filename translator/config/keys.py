@@ -29,6 +29,17 @@ def value(config: Config, key: str) -> Any:
     return reduce(getattr, key.split("."), config)
 
 
+def is_set(config: Config, key: str) -> bool:
+    """Whether someone has given a value for a key: a user, or `replaced`."""
+    *sections, name = key.split(".")
+    section: Any = config
+    for inner in sections:
+        if inner not in section.model_fields_set:
+            return False
+        section = getattr(section, inner)
+    return name in section.model_fields_set
+
+
 def replaced(config: Config, values: Mapping[str, Any]) -> Config:
     """The configuration with other values at some keys."""
     for key, new in values.items():

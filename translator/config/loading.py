@@ -119,6 +119,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     if isinstance(values.get("data"), dict):
         _make_absolute(values["data"], path.absolute().parent)
         values["data"].setdefault("folder", str(path.absolute().parent))
+    if values.keys().isdisjoint({"model", "training"}):
+        values.setdefault("preset", "auto")
     apply_overrides(values, overrides)
     return validate(values, str(path), lines, {override.split("=")[0] for override in overrides})
 
@@ -176,6 +178,8 @@ def validate(values: Any, name: str, lines: dict[Key, int], overridden: set[str]
         errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         first = errors[0]
     key = tuple(part for part in first["loc"] if part not in _BRANCHES)
+    if first["type"] == "value_error":  # of several keys: its sentence begins with one of them
+        key = parts(str(first["ctx"]["error"]).split()[0].rstrip(":"))
     if dotted(key) in overridden:
         place = f"--set {dotted(key)}"
     else:

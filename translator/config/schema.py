@@ -276,16 +276,6 @@ class ModelConfig(Section):
     """On the embeddings of source and target, whole ones at a time: the model learns to do with
     less context. For small corpora, where 0.1 is usual (Sennrich & Zhang 2019)."""
 
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> ModelConfig:
-        if self.model_dim % self.num_heads:
-            raise ValueError(
-                f"model.num_heads ({self.num_heads}) must divide model.model_dim ({self.model_dim})"
-            )
-        if self.model_dim % 2:
-            raise ValueError(f"model.model_dim ({self.model_dim}) must be even")
-        return self
-
 
 class OptimizerConfig(Section):
     """Adam (Kingma & Ba 2015), with decoupled weight decay (Loshchilov & Hutter 2019)."""
@@ -379,20 +369,6 @@ class TrainingConfig(Section):
     """Write translations of validation and test sentences, and the batch whose loss became NaN,
     into the run. They hold your text; false leaves them out."""
 
-    @model_validator(mode="after")
-    def _has_an_end(self) -> TrainingConfig:
-        steps_are_limited = self.max_steps is not None or self.max_epochs is not None
-        if self.optimizer.falls_to_zero and not (steps_are_limited or self.max_minutes):
-            raise ValueError(
-                f"training.optimizer.schedule: {self.optimizer.schedule} needs training.max_steps, "
-                "max_epochs or max_minutes"
-            )
-        if not (steps_are_limited or self.max_minutes or self.patience):
-            raise ValueError(
-                "training needs an end: set max_steps, max_epochs, max_minutes or patience"
-            )
-        return self
-
 
 class DecodingConfig(Section):
     """How a translation is searched for."""
@@ -425,12 +401,42 @@ class EvaluationConfig(Section):
 class Config(Section):
     """A whole configuration."""
 
+    preset: Literal["auto"] | None = None
+    """auto: what is not set in the sections data, tokenizer, model and training follows from the
+    text and the machine, by the rules in config/preset.py. A file that has neither model nor
+    training means auto."""
     data: DataConfig
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
-    training: TrainingConfig
+    training: TrainingConfig = TrainingConfig()
     decoding: DecodingConfig = DecodingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _training_has_an_end(self) -> Config:
+        training = self.training
+        limits = training.max_steps, training.max_epochs, training.max_minutes
+        is_limited = self.preset is not None or any(limit is not None for limit in limits)
+        if training.optimizer.falls_to_zero and not is_limited:
+            raise ValueError(
+                f"training.optimizer.schedule: {training.optimizer.schedule} needs "
+                "training.max_steps, max_epochs or max_minutes"
+            )
+        if not (is_limited or training.patience):
+            raise ValueError(
+                "training needs an end: set max_steps, max_epochs, max_minutes or patience"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Config:
+        width, heads = self.model.model_dim, self.model.num_heads
+        both_stand = {"model_dim", "num_heads"} <= self.model.model_fields_set
+        if width % heads and (both_stand or self.preset is None):
+            raise ValueError(f"model.num_heads ({heads}) must divide model.model_dim ({width})")
+        if width % 2:
+            raise ValueError(f"model.model_dim ({width}) must be even")
+        return self
 
     @model_validator(mode="after")
     def _r_drop_needs_dropout(self) -> Config:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import NamedTuple
 
+from translator.config import CorpusStatistics
 from translator.data.corpus import Pair
 
 LARGEST_SAMPLE = 30_000_000
@@ -23,6 +26,24 @@ class Survey(NamedTuple):
     num_pairs: int
     sample: list[Pair]
     """All pairs, or every 2nd, 4th, 8th … when there are too many to learn a vocabulary from."""
+
+    def statistics(self) -> CorpusStatistics:
+        """What follows from the sample for the rules of `auto`."""
+        lengths = [(len(pair.source), len(pair.target)) for pair in self.sample]
+        if not lengths:
+            return CorpusStatistics(self.num_pairs)
+        source, target = (
+            Counter(chain.from_iterable(side)) for side in zip(*self.sample, strict=True)
+        )
+        letters = {character: count for character, count in target.items() if character.isalpha()}
+        shared = sum(count for character, count in letters.items() if character in source)
+        return CorpusStatistics(
+            num_pairs=self.num_pairs,
+            length=sum(length for _, length in lengths) / len(lengths),
+            longest=sorted(map(max, lengths))[int(0.999 * (len(lengths) - 1))],
+            num_characters=len(source | target),
+            shared_letters=shared / max(1, sum(letters.values())),
+        )
 
 
 def survey(pairs: Iterable[Pair], show: Callable[[int], None] = lambda _: None) -> Survey:

@@ -169,7 +169,7 @@ class Translator:
 def load_run_config(run: RunDirectory, overrides: Sequence[str] = ()) -> Config:
     """The configuration that a run keeps, with overrides applied, and its precision for `auto`."""
     config = override(load_config(run.config), overrides)
-    return resolve(config, CorpusStatistics(num_pairs=0), Machine(bfloat16_speedup=1.0))
+    return resolve(config, CorpusStatistics(num_pairs=0), Machine(bfloat16_speedup=None))
 
 
 def _without_end(ids: np.ndarray) -> list[int]:

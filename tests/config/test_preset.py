@@ -1,0 +1,151 @@
+"""`preset: auto`: rules one can follow in the head, smooth, and yielding to the user."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from translator.config import Config, CorpusStatistics, Machine, continued, load_config, resolve
+from translator.config.keys import value
+from translator.config.preset import KEYS, between, choose
+from translator.errors import ConfigError
+from translator.runs import RunDirectory
+
+DATA = "data: {source_language: en, target_language: de, train: {tsv: t}, validation: {tsv: v}}\n"
+CPU, GPU = Machine(1.0), Machine(1.0, has_gpu=True)
+SIZES = [2_000 * 1.03**n for n in range(345)]
+"""2,000 to 50 million pairs, 3 % apart."""
+
+Load = Callable[..., Config]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    def load_text(more: str = "", *overrides: str) -> Config:
+        (tmp_path / "c.yaml").write_text(DATA + more)
+        return load_config(tmp_path / "c.yaml", overrides)
+
+    return load_text
+
+
+def resolved(config: Config, num_pairs: float = 30_000, machine: Machine = CPU) -> Config:
+    return resolve(config, CorpusStatistics(round(num_pairs)), machine)
+
+
+def test_a_line_through_points_runs_over_the_logarithm() -> None:
+    points = {10.0: 1.0, 1000.0: 3.0}
+    assert [between(points, size) for size in (1, 10, 100, 1000, 5000)] == [1, 1, 2, 3, 3]
+
+
+class TestPreset:
+    def test_is_what_a_file_without_model_and_training_means(self, load: Load) -> None:
+        assert load().preset == load("", "training.max_minutes=5").preset == "auto"
+        assert load("training: {max_steps: 1}").preset is None
+        assert choose(load("training: {max_steps: 1}"), CorpusStatistics(9), CPU) == []
+
+    def test_goes_by_its_points(self, load: Load) -> None:
+        small = resolved(load(), 10_000)
+        assert small.model.model_dim == 128 and small.model.num_heads == 2
+        large = resolved(load(), 200_000)
+        assert large.model.model_dim == 256 and large.model.dropout_rate == 0.2
+        assert large.training.max_epochs == 40
+        assert large.training.optimizer.learning_rate == pytest.approx(2e-3, rel=0.03)
+
+    def test_counts_long_sentences_for_more_and_short_ones_for_less(self, load: Load) -> None:
+        long = resolve(load(), CorpusStatistics(50_000, length=140), CPU)
+        short = resolve(load(), CorpusStatistics(200_000, length=35), CPU)
+        ordinary = resolved(load(), 100_000)
+        assert long.model == short.model == ordinary.model
+        assert long.training == short.training == ordinary.training
+
+    def test_reads_as_much_as_the_sentences_hold(self, load: Load) -> None:
+        texts = (CorpusStatistics(9, longest=longest) for longest in (10, 300, 9_000))
+        assert [resolve(load(), text, CPU).data.max_length for text in texts] == [64, 128, 256]
+
+    def test_parts_two_scripts(self, load: Load) -> None:
+        text = CorpusStatistics(30_000, num_characters=4_000, shared_letters=0.02)
+        apart = resolve(load(), text, CPU)
+        assert not apart.tokenizer.joint and apart.model.share_embeddings == "target"
+        assert apart.tokenizer.character_coverage == 0.9995
+        told = resolve(load("model: {share_embeddings: all}\npreset: auto"), text, CPU)
+        assert told.tokenizer.joint
+
+    def test_makes_wide_models_only_for_gpus(self, load: Load) -> None:
+        assert resolved(load(), 5e7, CPU).model.model_dim == 512
+        assert resolved(load(), 5e7, GPU).model.model_dim == 1024
+
+    def test_tells_each_choice_with_its_findings(self, load: Load) -> None:
+        choices = choose(load(), CorpusStatistics(30_000), CPU)
+        config = resolved(load())
+        assert [choice.key for choice in choices] == KEYS
+        assert all(value(config, choice.key) == choice.value for choice in choices)
+        assert all(choice.findings for choice in choices)
+
+    @pytest.mark.parametrize("machine", [CPU, GPU])
+    def test_is_smooth(self, machine: Machine, load: Load) -> None:
+        """A step of 3 % moves a value by one unit of its rounding, or by some per cent."""
+        units = {
+            "model.model_dim": 32,
+            "model.num_layers": 1,
+            "model.num_heads": 8,
+            "model.feed_forward_dim": 160,
+            "training.tokens_per_step": 256,
+            "training.max_epochs": 1,
+        }
+        configs = [resolved(load(), size, machine) for size in SIZES]
+        for one, other in pairwise(configs):
+            for key in KEYS:
+                old, new = value(one, key), value(other, key)
+                if isinstance(old, (bool, str)):
+                    assert old == new
+                else:
+                    assert abs(new - old) <= max(units.get(key, 0), 0.25 * old), key
+
+    @pytest.mark.parametrize("size", SIZES[::43])
+    def test_makes_configurations_that_are_allowed(self, size: float, load: Load) -> None:
+        chosen = resolved(load(), size, GPU)
+        assert Config.model_validate(chosen.model_dump()) == chosen
+
+
+class TestWhatTheUserSets:
+    @pytest.mark.parametrize(
+        ("key", "given"),
+        [
+            ("model.model_dim", 512),
+            ("model.dropout_rate", 0.1),  # its default, but set
+            ("tokenizer.vocabulary_size", 77),
+            ("training.max_epochs", 3),
+            ("training.optimizer.schedule", "constant"),
+            ("data.max_length", 33),
+        ],
+    )
+    def test_wins(self, key: str, given: object, load: Load) -> None:
+        assert value(resolved(load("", f"{key}={given}")), key) == given
+
+    def test_is_what_the_rest_goes_by(self, load: Load) -> None:
+        wide = resolved(load("", "model.model_dim=512"))
+        assert wide.model.num_heads == 8 and wide.model.feed_forward_dim == 1024
+        assert wide.training.optimizer.learning_rate == pytest.approx(1e-3, rel=0.03)
+        assert resolved(load("", "model.num_heads=3")).model.model_dim % 3 == 0
+
+    def test_is_the_end_if_it_sets_one_in_steps(self, load: Load) -> None:
+        assert resolved(load("", "training.max_steps=9")).training.max_epochs is None
+        assert resolved(load("", "training.max_minutes=9")).training.max_epochs == 100
+
+
+class TestARunThatGoesOn:
+    def go_on(self, begun: Config, wanted: Config) -> Config:
+        return continued(begun, wanted, RunDirectory(Path("run")))
+
+    def test_keeps_what_was_chosen_though_the_rules_have_changed(self, load: Load) -> None:
+        begun = resolved(load(), 5_000)
+        assert self.go_on(begun, load()) == begun
+
+    def test_refuses_another_value_of_a_chosen_key(self, load: Load) -> None:
+        begun = resolved(load())
+        wanted: Any = load("", f"model.model_dim={begun.model.model_dim}")
+        assert self.go_on(begun, wanted).model == begun.model
+        with pytest.raises(ConfigError, match=r"model\.model_dim is .* there and 2 here"):
+            self.go_on(begun, load("", "model.model_dim=2", "model.num_heads=1"))

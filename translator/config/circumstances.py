@@ -1,0 +1,36 @@
+"""What the rules for `auto` know of the training text and of the machine."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+ORDINARY_LENGTH = 70.0
+"""Characters of a target sentence that make a pair count as one."""
+
+
+class CorpusStatistics(NamedTuple):
+    """Of the training text."""
+
+    num_pairs: int
+    length: float = ORDINARY_LENGTH
+    """Mean characters of a target sentence."""
+    longest: float = 300.0
+    """Characters that 999 of 1,000 sentences do not exceed."""
+    num_characters: int = 100
+    """Different ones, on both sides."""
+    shared_letters: float = 1.0
+    """Share of the letters in target sentences that occur in source sentences, too."""
+
+    @property
+    def size(self) -> float:
+        """In pairs of ordinary length: short sentences teach less, long ones more."""
+        return self.num_pairs * min(4.0, max(0.25, self.length / ORDINARY_LENGTH))
+
+
+class Machine(NamedTuple):
+    """Of the machine."""
+
+    bfloat16_speedup: float | None
+    """How many times faster a training step's typical work is in bfloat16 than in float32; None
+    until it has been measured."""
+    has_gpu: bool = False

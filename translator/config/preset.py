@@ -1,0 +1,178 @@
+"""`preset: auto`: model, training and vocabulary as they should be for a text and a machine.
+
+The rules stand in one table. Each is a line through a few points, drawn over the logarithm of the
+number of pairs, so that 30,000 and 31,000 pairs get nearly the same. A key that the user sets wins,
+and the rules after it go by it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from translator.config.circumstances import CorpusStatistics, Machine
+from translator.config.keys import is_set, replaced
+from translator.config.schema import Config
+
+CPU_WIDTH = 512
+"""A wider model learns too slowly without a GPU."""
+
+
+class Rule(NamedTuple):
+    """How a key is chosen, and by whose findings."""
+
+    key: str
+    choose: Callable[[Config, CorpusStatistics, Machine], Any]
+    findings: str
+
+
+Points = Mapping[float, float]
+
+
+def between(points: Points, size: float) -> float:
+    """The value at a size: on a line between the nearest two points, the sizes taken by their
+    logarithms; beyond the last point, that point's."""
+    sizes = sorted(points)
+    if size <= sizes[0]:
+        return points[sizes[0]]
+    for low, high in itertools.pairwise(sizes):
+        if size <= high:
+            share = math.log(size / low) / math.log(high / low)
+            return points[low] + share * (points[high] - points[low])
+    return points[sizes[-1]]
+
+
+WIDTH: Points = {2e3: 96, 1e4: 128, 2e5: 256, 1e6: 384, 1e7: 512, 5e7: 1024}
+LAYERS: Points = {2e3: 3, 3e4: 4, 1e6: 6}
+INNER_SHARE: Points = {3e4: 2, 1e6: 4}
+DROPOUT: Points = {2e3: 0.35, 3e4: 0.3, 2e5: 0.2, 3e6: 0.1}
+TOKENS: Points = {2e3: 1024, 3e4: 4096, 1e6: 8192, 1e7: 16_384, 5e7: 32_768}
+EPOCHS: Points = {2e3: 300, 3e4: 100, 2e5: 40, 1e6: 15, 1e7: 5, 5e7: 2}
+
+
+def auto_vocabulary_size(num_pairs: int) -> int:
+    """Forty times the root of the number of pairs, between 1,000 and 32,000, in whole hundreds.
+
+    Small corpora learn better from few pieces, each seen often (Sennrich & Zhang 2019; Gowda & May
+    2020). 10,000 pairs get 4,000 pieces, 640,000 and more 32,000.
+    """
+    return min(32_000, max(1_000, round(40 * math.sqrt(num_pairs) / 100) * 100))
+
+
+def width(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
+    """In multiples of 32, as processors like it, and of the heads, if the user has set these."""
+    unit = math.lcm(32, config.model.num_heads if is_set(config, "model.num_heads") else 1)
+    found = between(WIDTH, statistics.size)
+    if not machine.has_gpu:
+        found = min(CPU_WIDTH, found)
+    return unit * max(1, round(found / unit))
+
+
+def heads(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
+    """As many as leave each a width of 48 or more: few for narrow models."""
+    model_dim = config.model.model_dim
+    return max(
+        h for h in (1, 2, 4, 8, 16) if h == 1 or (model_dim % h == 0 and model_dim >= 48 * h)
+    )
+
+
+def inner_width(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
+    return 32 * round(between(INNER_SHARE, statistics.size) * config.model.model_dim / 32) or 32
+
+
+def dropout(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
+    return round(between(DROPOUT, statistics.size), 2)
+
+
+def highest_rate(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
+    """The wider, the lower."""
+    return float(f"{0.5 / config.model.model_dim:.1e}")
+
+
+def joint(config: Config, statistics: CorpusStatistics, machine: Machine) -> bool:
+    """One vocabulary, unless the languages have different scripts."""
+    wants_one = is_set(config, "model.share_embeddings") and config.model.share_embeddings == "all"
+    return wants_one or statistics.shared_letters >= 0.5
+
+
+GOWDA = "Gowda & May 2020"
+ARAABI = "Araabi & Monz 2020"
+SENNRICH = "Sennrich & Zhang 2019"
+WU = "Wu et al. 2021"
+VAN_BILJON = "van Biljon et al. 2020"
+LI = "Li et al. 2020"
+
+RULES = (
+    Rule(
+        "data.max_length",
+        lambda _, statistics, __: max(64, min(256, 16 * math.ceil(statistics.longest / 2.5 / 16))),
+        "all but a thousandth of the sentences",
+    ),
+    Rule("tokenizer.joint", joint, "languages share pieces if they share a script"),
+    Rule(
+        "tokenizer.vocabulary_size",
+        lambda _, statistics, __: auto_vocabulary_size(statistics.num_pairs),
+        f"{GOWDA}; {SENNRICH}",
+    ),
+    Rule(
+        "tokenizer.character_coverage",
+        lambda _, statistics, __: 0.9995 if statistics.num_characters > 1500 else 1.0,
+        "Kudo & Richardson 2018",
+    ),
+    Rule(
+        "model.share_embeddings",
+        lambda config, _, __: "all" if config.tokenizer.joint else "target",
+        "Press & Wolf 2017",
+    ),
+    Rule("model.model_dim", width, f"{WU}; {ARAABI}"),
+    Rule(
+        "model.num_layers",
+        lambda _, statistics, __: round(between(LAYERS, statistics.size)),
+        f"{VAN_BILJON}; {WU}",
+    ),
+    Rule("model.num_heads", heads, ARAABI),
+    Rule("model.feed_forward_dim", inner_width, f"{ARAABI}; {WU}"),
+    Rule("model.dropout_rate", dropout, f"{ARAABI}; {SENNRICH}"),
+    Rule("model.embedding_dropout_rate", dropout, SENNRICH),
+    Rule(
+        "training.tokens_per_step",
+        lambda _, statistics, __: 256 * round(between(TOKENS, statistics.size) / 256),
+        SENNRICH,
+    ),
+    Rule("training.optimizer.learning_rate", highest_rate, "Vaswani et al. 2017"),
+    Rule("training.optimizer.schedule", lambda *_: "linear", LI),
+)
+"""In an order in which each finds what it goes by."""
+
+EPOCHS_RULE = Rule(
+    "training.max_epochs",
+    lambda _, statistics, __: round(between(EPOCHS, statistics.size)),
+    "the smaller, the more often",
+)
+"""Unless the user says after how many steps or epochs it ends."""
+
+KEYS = [rule.key for rule in (*RULES, EPOCHS_RULE)]
+
+
+class Choice(NamedTuple):
+    """What a rule has chosen."""
+
+    key: str
+    value: Any
+    findings: str
+
+
+def choose(config: Config, statistics: CorpusStatistics, machine: Machine) -> list[Choice]:
+    """What the rules say of the keys that the user has left open; nothing without a preset."""
+    if config.preset is None:
+        return []
+    has_end = config.training.max_steps is not None or config.training.max_epochs is not None
+    choices = []
+    for rule in RULES if has_end else (*RULES, EPOCHS_RULE):
+        if not is_set(config, rule.key):
+            chosen = rule.choose(config, statistics, machine)
+            config = replaced(config, {rule.key: chosen})
+            choices.append(Choice(rule.key, chosen, rule.findings))
+    return choices
