@@ -20,6 +20,7 @@ NO_DROPOUT = dict.fromkeys(
         "activation_dropout_rate",
         "embedding_dropout_rate",
         "word_dropout_rate",
+        "layer_dropout_rate",
     ),
     0.0,
 )

@@ -225,7 +225,8 @@ class TestFromAnotherRun:
 
         monkeypatch.setattr(Learner, "update", stop)
         with pytest.raises(Stopped):
-            changes = ["training.seed=7", "model.word_dropout_rate=0.1"]
+            dropout = ["model.word_dropout_rate=0.1", "model.layer_dropout_rate=0.1"]
+            changes = ["training.seed=7", *dropout]
             train(Path("c.yaml"), Path("runs/d"), changes, Path("runs/c"))
         return found[0]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from translator.layers.dropout import dropout, place, word_dropout
+from translator.layers.dropout import dropout, layer_dropout, place, word_dropout
 
 SEED = tf.constant([3, 7], tf.int64)
 ONES = tf.ones([400, 251])
@@ -99,3 +99,16 @@ class TestWordDropout:
     def test_of_no_rate_or_no_seed_is_none(self) -> None:
         np.testing.assert_array_equal(word_dropout(self.x, 0.0, SEED), self.x)
         np.testing.assert_array_equal(word_dropout(self.x, 0.9, None), self.x)
+
+
+class TestLayerDropout:
+    x, y = tf.zeros([2, 3]), tf.ones([2, 3])
+
+    def test_gives_all_of_x_as_often_as_the_rate_says_and_else_all_of_y(self) -> None:
+        given = np.stack([layer_dropout(self.y, self.x, 0.25, place(SEED, i)) for i in range(500)])
+        assert (given == given[:, :1, :1]).all()
+        assert given.mean() == pytest.approx(0.75, abs=0.04)
+
+    def test_of_no_rate_or_no_seed_gives_y(self) -> None:
+        np.testing.assert_array_equal(layer_dropout(self.y, self.x, 0.0, SEED), self.y)
+        np.testing.assert_array_equal(layer_dropout(self.y, self.x, 0.9, None), self.y)

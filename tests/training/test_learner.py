@@ -31,6 +31,7 @@ DROPOUT = {
     "attention_dropout_rate": 0.3,
     "embedding_dropout_rate": 0.3,
     "word_dropout_rate": 0.1,
+    "layer_dropout_rate": 0.1,
 }
 NONE = {"kind": "none"}
 EMA = {"kind": "ema", "decay": 0.24}

@@ -37,6 +37,7 @@ model:
   dropout_rate: 0.2
   attention_dropout_rate: 0.1
   word_dropout_rate: 0.1
+  layer_dropout_rate: 0.2
 training:
   max_steps: 120
   tokens_per_step: 400

@@ -47,3 +47,14 @@ def word_dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor
     if seed is None or not rate:
         return x
     return x * dropout(tf.ones_like(x[..., :1]), rate, seed)
+
+
+def layer_dropout(y: tf.Tensor, x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
+    """y, what a layer made of x; or with a probability of `rate` x itself, as if there was no such
+    layer (LayerDrop, Fan et al. 2020). As there, nothing is scaled.
+
+    The layer is computed all the same, so that every step takes the same time and memory.
+    """
+    if seed is None or not rate:
+        return y
+    return tf.where(dropout(tf.ones([]), rate, seed) > 0, y, x)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from translator.config.schema import ModelConfig
 from translator.layers.attention import KeyValue, MultiHeadAttention
-from translator.layers.dropout import dropout, place, word_dropout
+from translator.layers.dropout import dropout, layer_dropout, place, word_dropout
 from translator.layers.embedding import Embedding, PositionEmbedding
 from translator.layers.feed_forward import FeedForward
 from translator.layers.masks import causal_mask, padding_mask
@@ -183,7 +183,7 @@ class Transformer(EncoderDecoder):
         mask = padding_mask(source)
         x = self._embed(source, self.source_embedding, self.source_positions, place(seed, 0))
         for i, layer in enumerate(self.encoder_layers):
-            x = self._through(layer, x, mask, place(seed, i + 1))
+            x = self._through(layer, x, mask, seed=place(seed, i + 1))
         return Memory(x if self.encoder_norm is None else self.encoder_norm(x), mask)
 
     def decode(self, target: tf.Tensor, memory: Memory, seed: tf.Tensor | None = None) -> tf.Tensor:
@@ -192,7 +192,7 @@ class Transformer(EncoderDecoder):
         # Padding follows every real position, so the causal mask alone hides it from all of them.
         mask = causal_mask(tf.shape(target)[1])
         for i, layer in enumerate(self.decoder_layers):
-            x = self._through(layer, x, mask, memory, place(seed, i + 1))
+            x = self._through(layer, x, mask, memory, seed=place(seed, i + 1))
         return x if self.decoder_norm is None else self.decoder_norm(x)
 
     def _embed(
@@ -207,10 +207,19 @@ class Transformer(EncoderDecoder):
         x = words + positions(tf.range(tf.shape(ids)[1]))
         return dropout(x, self.config.embedding_dropout_rate, seed)
 
-    def _through(self, layer: keras.layers.Layer, *arguments: object) -> tf.Tensor:
+    def _through(
+        self,
+        layer: keras.layers.Layer,
+        x: tf.Tensor,
+        *surroundings: object,
+        seed: tf.Tensor | None,
+    ) -> tf.Tensor:
+        """[B, T, D] → [B, T, D]. The seed itself decides whether the layer is left out."""
         if self.recompute_activations:
-            return recomputed(layer, *arguments)
-        return layer(*arguments)
+            y = recomputed(layer, x, *surroundings, seed)
+        else:
+            y = layer(x, *surroundings, seed)
+        return layer_dropout(y, x, self.config.layer_dropout_rate, seed)
 
     def start(self, memory: Memory, num_hypotheses: int) -> tuple[StepFunction, Fixed, Growing]:
         keys_values = [
