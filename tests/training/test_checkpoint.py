@@ -322,7 +322,8 @@ class TestRecords:
         return Progress(position, step / 10, 1.0, 0.1, 5.0, validation, False)
 
     def validation(self, step: int) -> Progress:
-        return self.progress(step, Validation(step, "signature", 0.5, 0.1, [f"at {step}", "ä"]))
+        found = Validation(step, "signature", 0.5, 0.1, [f"at {step}", "ä"], {"empty": 0.25})
+        return self.progress(step, found)
 
     def rows(self, run: RunDirectory) -> list[tuple[str, int]]:
         lines = run.metrics.read_text().splitlines()
@@ -345,6 +346,10 @@ class TestRecords:
     def test_keep_the_translations_of_each_validation(self, run: RunDirectory) -> None:
         self.write(run, 1, 80)
         assert run.validation(80).read_text() == "at 80\nä\n"
+
+    def test_keep_the_symptoms_of_each_validation(self, run: RunDirectory) -> None:
+        self.write(run, 40, 40)
+        assert json.loads(run.metrics.read_text())["empty"] == 0.25
 
     def test_keep_no_text_if_told(self, run: RunDirectory) -> None:
         with Records(run, Position(), keep_text=False) as records:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from translator.config.schema import TrainingConfig
 from translator.data.corpus import Pair
+from translator.evaluation.symptoms import said
 from translator.training.loop import RECORD_EVERY, Validation
 from translator.training.loop import Progress as Step
 
@@ -92,6 +93,8 @@ class Display:
             f"step {step.position.step}: validation BLEU {validation.bleu:.2f}, "
             f"loss {validation.loss:.3f}{best}, in {validation.seconds:.0f} s"
         )
+        if found := said(validation.symptoms):
+            self._print(found)
         count = len(self._pairs)
         for index in range(0, count, -(-count // SAMPLES)):
             pair = self._pairs[index]

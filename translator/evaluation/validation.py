@@ -13,9 +13,10 @@ import tensorflow as tf
 from translator.config.schema import Config
 from translator.data.batches import Batch, pad
 from translator.data.store import Store
-from translator.data.tokenizer import PAD_ID, Tokenizer
+from translator.data.tokenizer import PAD_ID, Tokenizer, split_tag
 from translator.decoding.translator import Translator
 from translator.evaluation.score import bleu
+from translator.evaluation.symptoms import symptoms
 from translator.models.build import build_model
 from translator.models.weights import Arrays, set_model_weights
 from translator.training.loop import Validation
@@ -46,16 +47,18 @@ class Validator:
         started = time.monotonic()
         set_model_weights(self._translator.model, weights, "the weights in training")
         translations = self._translator.translate([pair.source for pair in self.pairs])
-        score = bleu(
-            translations,
-            [pair.target for pair in self.pairs],
-            self._config.evaluation,
-            self._config.data.target_language,
-        )
+        references = [pair.target for pair in self.pairs]
+        language = self._config.data.target_language
+        score = bleu(translations, references, self._config.evaluation, language)
+        tags = self._tokenizer.source.tags
+        sources = [split_tag(pair.source, tags)[1] for pair in self.pairs]
+        shares = symptoms(sources, translations, references)
         total = sum(float(self._loss(batch)) for batch in self._batches)
         loss = total / sum(batch.num_target_tokens for batch in self._batches)
         seconds = time.monotonic() - started
-        return Validation(score.value, score.signature, loss, seconds, translations)
+        return Validation(
+            score.value, score.signature, loss, seconds, translations, shares._asdict()
+        )
 
     @tf.function(input_signature=[Batch(_IDS, _IDS, _IDS)])
     def _loss(self, batch: Batch) -> tf.Tensor:

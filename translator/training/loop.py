@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -36,6 +36,8 @@ class Validation(NamedTuple):
     """Nats a target piece, without smoothing."""
     seconds: float
     translations: list[str]
+    symptoms: Mapping[str, float] = {}
+    """Shares of the translations that are empty, copied … (evaluation/symptoms.py)."""
 
 
 class Progress(NamedTuple):

@@ -61,6 +61,7 @@ class Records:
             loss=validation.loss,
             best=progress.is_best,
             validation_seconds=validation.seconds,
+            **validation.symptoms,
         )
         if self._keep_text:
             text = "".join(f"{line}\n" for line in validation.translations)

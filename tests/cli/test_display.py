@@ -1,0 +1,33 @@
+"""What stands on the terminal after a validation."""
+
+import pytest
+
+from translator.cli.display import Display
+from translator.config.schema import TrainingConfig
+from translator.data.corpus import Pair
+from translator.training.checkpoint import Position
+from translator.training.loop import Progress, Validation
+
+PAIRS = [Pair("The house.", "Das Haus.")]
+
+
+def shown(capsys: pytest.CaptureFixture[str], **symptoms: float) -> list[str]:
+    validation = Validation(12.345, "signature", 2.5, 3.0, ["Das [b]Haus.[/b]"], symptoms)
+    with Display(TrainingConfig(max_steps=9), 9, 3, PAIRS) as display:
+        display.show(Progress(Position(step=7), 2.0, 1.0, 0.1, 5.0, validation, True))
+    return capsys.readouterr().err.splitlines()
+
+
+def test_a_validation_is_its_figures_and_samples(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, empty=0.0) == [
+        "step 7: validation BLEU 12.35, loss 2.500 (best so far), in 3 s",
+        "    source     The house.",
+        "    reference  Das Haus.",
+        "    model      Das [b]Haus.[/b]",
+    ]
+
+
+def test_symptoms_stand_before_the_samples(capsys: pytest.CaptureFixture[str]) -> None:
+    said = shown(capsys, empty=0.0, repeating=0.5)
+    assert said[1] == "Of the translations, 50% repeat themselves."
+    assert said[2] == "    source     The house."

@@ -1,0 +1,98 @@
+"""Four ways in which translations are wrong, each with a share one can count."""
+
+import pytest
+
+from translator.evaluation.symptoms import WORTH_SAYING, Symptoms, said, symptoms
+
+WELL = Symptoms(0.0, 0.0, 0.0, 0.0)
+SOURCES = ["The house.", "A dog.", "The cat sleeps.", "Zigbee"]
+REFERENCES = ["Das Haus.", "Ein Hund.", "Die Katze schläft.", "Zigbee"]
+
+
+def of(*translations: str) -> Symptoms:
+    return symptoms(SOURCES, translations, REFERENCES)
+
+
+def test_a_model_that_is_well_has_none() -> None:
+    assert of(*REFERENCES) == WELL
+    assert of("Das Gebäude.", "Hund.", "Katze.", "ZigBee") == WELL
+
+
+def test_no_text_at_all_is_well() -> None:
+    assert symptoms([], [], []) == WELL
+
+
+def test_empty_is_what_has_no_text() -> None:
+    assert of("", " ", "Die Katze schläft.", "Zigbee") == WELL._replace(empty=0.5)
+
+
+@pytest.mark.parametrize(("source", "reference"), [("", "Ein Hund."), ("A dog.", " ")])
+def test_empty_is_right_where_source_or_reference_is(source: str, reference: str) -> None:
+    assert symptoms([source], [""], [reference]) == WELL
+
+
+def test_copied_is_the_source_where_the_reference_is_another_text() -> None:
+    copied = of("the house. ", "A DOG.", "Die Katze schläft.", "zigbee")
+    assert copied == WELL._replace(copied=0.5)
+
+
+@pytest.mark.parametrize(
+    "translation",
+    [
+        "Die Katze Katze Katze Katze",
+        "Die Katze und die Katze und die Katze und die.",
+        "ein Mann ein Mann ein Mann.",
+        "abrakadabrakadabrakadab",  # akadabr three times
+        "na na na na na na",
+        "我们我们我们我们我们我们",
+        "ein Hund und ein Mann und ein Hund , ein Mann , ein Hund , ein",  # 5 of 15
+    ],
+)
+def test_repeating_is_a_loop_or_few_distinct_words(translation: str) -> None:
+    assert symptoms(["x"], [translation], ["Die Katze."]).repeating == 1
+    assert symptoms(["x"], [translation], [translation]).repeating == 0
+
+
+@pytest.mark.parametrize(
+    "translation",
+    [
+        "Laden...",
+        "nein, nein, nein",
+        "Die Katze und die Katze.",
+        "sehr sehr gut",
+        "我们我们我们我们我们",
+        "eins zwei eins zwei eins",
+        "ein Hund und ein Mann und ein Hund , ein Mann , ein",  # 5 of 13
+    ],
+)
+def test_what_a_person_may_say_is_not_repeating(translation: str) -> None:
+    assert symptoms(["x"], [translation], ["Die Katze."]).repeating == 0
+
+
+def test_ignoring_is_the_same_text_for_different_sources() -> None:
+    ignoring = of("Ich weiß.", "Ich weiß.", "ich weiß.", "Zigbee")
+    assert ignoring == WELL._replace(ignoring=0.75)
+
+
+def test_the_same_text_is_right_where_sources_or_references_are_the_same() -> None:
+    sources = ["Off", "Disabled", "Bank", "bank"]
+    references = ["Aus", "aus", "Ufer", "Geldhaus"]
+    assert symptoms(sources, ["Aus", "Aus", "Ufer", "Ufer"], references) == WELL
+
+
+def test_a_partner_must_differ_in_both() -> None:
+    """The first agrees with the second in its source, with the third in its reference; those two
+    are partners of each other."""
+    found = symptoms(["a", "a", "b"], ["x", "x", "x"], ["1", "2", "1"])
+    assert found.ignoring == pytest.approx(2 / 3)
+
+
+def test_said_are_the_shares_worth_it_the_largest_first() -> None:
+    found = Symptoms(empty=0.12, copied=WORTH_SAYING, repeating=0.38, ignoring=0.049)
+    assert said(found._asdict()) == (
+        "Of the translations, 38% repeat themselves, 12% are empty and 5% copy their source."
+    )
+    assert said(WELL._replace(ignoring=1.0)._asdict()) == (
+        "Of the translations, 100% are the same for different sources."
+    )
+    assert said(WELL._asdict()) is None
