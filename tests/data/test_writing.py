@@ -81,7 +81,7 @@ PLACES = [
     (os, "fsync"),
     (Path, "replace"),
     (Path, "rename"),
-    (writing, "_digest"),
+    (writing, "_reread"),
 ]
 
 

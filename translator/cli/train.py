@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from translator.cli.doubts import doubts
 from translator.cli.prepare import begin, resume, say
 from translator.config import Config, load_config, replaced
 from translator.data.corpus import name_of
@@ -140,6 +141,9 @@ def _train(
     _describe(prepared, sitting)
     if len(prepared.training.stores) > 1:
         _describe_shares(prepared, sitting)
+    borrowed = prepared.start_weights is not None
+    for doubt in doubts(config, prepared.training.facts, prepared.validation.facts, borrowed):
+        say(f"Warning: {doubt}")
     if rehearsal is not None:
         _describe_rehearsal(rehearsal, sitting.last_step, position.step)
     validator = Validator(config, prepared.validation, prepared.tokenizer)

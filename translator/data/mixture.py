@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from translator.data.sides import Side
+from translator.data.spelling import Spelling
 from translator.data.store import Store
 from translator.data.writing import Facts
 
@@ -113,4 +114,6 @@ class Mixture:
             sum(one.num_empty for one in facts),
             sum(one.num_long for one in facts),
             digests[0] if len(digests) == 1 else together,
+            Spelling.sum(one.source for one in facts),
+            Spelling.sum(one.target for one in facts),
         )

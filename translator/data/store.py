@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from translator.data.cache import make_once
 from translator.data.corpus import Pair
@@ -20,7 +21,7 @@ from translator.data.tokenizer import Tokenizer
 from translator.data.writing import FACTS, Facts, Recipe, write_store
 from translator.errors import DataError
 
-FORMAT = 2
+FORMAT = 3
 
 
 class Store:
@@ -28,10 +29,10 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         try:
-            self.facts = Facts(**json.loads((folder / FACTS).read_text()))
+            self.facts = TypeAdapter(Facts).validate_json((folder / FACTS).read_bytes())
             self.source = Side(folder, "source", len(self))
             self.target = Side(folder, "target", len(self))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError):
             raise DataError(
                 f"{folder}: this prepared text is damaged; delete the folder to have it made again."
             ) from None

@@ -76,6 +76,18 @@ class Vocabulary:
     def digest(self) -> str:
         return hashlib.sha256(self.model).hexdigest()
 
+    def piece(self, id_: int) -> str:
+        """The text of a piece, ▁ standing for a space."""
+        return str(self._processor.id_to_piece(id_))
+
+    def is_control(self, id_: int) -> bool:
+        """Whether it never comes from text: padding, begin, end, or a tag."""
+        return bool(self._processor.is_control(id_))
+
+    def is_unknown(self, id_: int) -> bool:
+        """Whether it stands in for a character without a piece: the unknown one, or a byte."""
+        return bool(self._processor.is_unknown(id_) or self._processor.is_byte(id_))
+
     @cached_property
     def _pieces(self) -> Pieces:
         return Pieces(self._processor)

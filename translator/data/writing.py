@@ -21,6 +21,7 @@ import numpy as np
 
 from translator.data.corpus import Pair
 from translator.data.sides import SideWriter, read_blocks
+from translator.data.spelling import Spelling, spelling
 from translator.data.tokenizer import Tokenizer
 from translator.errors import DataError
 
@@ -46,6 +47,8 @@ class Facts(NamedTuple):
     """Pairs left out because a side had more than max_length pieces."""
     digest: str
     """SHA-256 of the pieces kept, in order."""
+    source: Spelling
+    target: Spelling
 
 
 class Journal(NamedTuple):
@@ -79,7 +82,9 @@ def write_store(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> No
             f"No pair is left to train on: {journal.num_empty:,} have an empty side and "
             f"{journal.num_long:,} a side of more than data.max_length {recipe.max_length} pieces."
         )
-    facts = Facts(journal.num_pairs, journal.num_empty, journal.num_long, _digest(folder))
+    facts = Facts(
+        journal.num_pairs, journal.num_empty, journal.num_long, *_reread(folder, recipe.tokenizer)
+    )
     _replace(folder / FACTS, facts._asdict())
 
 
@@ -174,9 +179,13 @@ def _replace(path: Path, content: object) -> None:
     unfinished.replace(path)
 
 
-def _digest(folder: Path) -> str:
-    """SHA-256 of the ids: those of the first source, of its target, of the second source …"""
+def _reread(folder: Path, tokenizer: Tokenizer) -> tuple[str, Spelling, Spelling]:
+    """SHA-256 of the ids: those of the first source, of its target, of the second source …
+
+    And how either side is spelt.
+    """
     digest = hashlib.sha256()
+    num_source, num_target = (np.zeros(len(vocabulary), np.int64) for vocabulary in tokenizer)
     sides = (read_blocks(folder, name, CHUNK) for name in ("source", "target"))
     for (source_lengths, source), (target_lengths, target) in zip(*sides, strict=True):
         lengths = np.stack([source_lengths, target_lengths], axis=1).ravel()
@@ -184,4 +193,10 @@ def _digest(folder: Path) -> str:
         both = np.empty(len(is_target), np.int32)
         both[~is_target], both[is_target] = source, target
         digest.update(both.data)
-    return digest.hexdigest()
+        num_source += np.bincount(source, minlength=len(num_source))
+        num_target += np.bincount(target, minlength=len(num_target))
+    return (
+        digest.hexdigest(),
+        spelling(num_source, tokenizer.source),
+        spelling(num_target, tokenizer.target),
+    )

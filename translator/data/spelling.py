@@ -1,0 +1,52 @@
+"""How well a vocabulary spells a text: in how many pieces, and with how many that say nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+from unicodedata import east_asian_width
+
+import numpy as np
+
+from translator.data.tokenizer import Vocabulary
+
+
+class Spelling(NamedTuple):
+    """What is known of the pieces of a text; its tags are not among them."""
+
+    num_pieces: int
+    num_unknown: int
+    """Pieces that stand for characters that the vocabulary lacks: unknown ones, or bytes."""
+    num_characters: int
+    """In the other pieces, spaces included. An East Asian character, which says more than a letter,
+    counts as two."""
+
+    @property
+    def unknown_share(self) -> float:
+        return self.num_unknown / max(1, self.num_pieces)
+
+    @property
+    def characters_per_piece(self) -> float:
+        """About 3 to 5 with a vocabulary of some thousands that was learnt from the text; 1 where
+        every character is a piece."""
+        return self.num_characters / max(1, self.num_pieces)
+
+    @classmethod
+    def sum(cls, spellings: Iterable[Spelling]) -> Spelling:
+        return cls(*map(sum, zip(*spellings, strict=True)))
+
+
+def spelling(counts: np.ndarray, vocabulary: Vocabulary) -> Spelling:
+    """Of a text that has each piece of the vocabulary so often; counts is [V]."""
+    is_text = np.array([not vocabulary.is_control(i) for i in range(len(vocabulary))])
+    is_unknown = np.array([vocabulary.is_unknown(i) for i in range(len(vocabulary))])
+    widths = np.array([_width(vocabulary.piece(i)) for i in range(len(vocabulary))])
+    return Spelling(
+        int(counts[is_text].sum()),
+        int(counts[is_unknown].sum()),
+        int((counts * widths)[is_text & ~is_unknown].sum()),
+    )
+
+
+def _width(piece: str) -> int:
+    return sum(2 if east_asian_width(character) in "WF" else 1 for character in piece)
