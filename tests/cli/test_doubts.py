@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from translator.cli.doubts import doubts
+from translator.cli.doubts import text_doubts
 from translator.config.schema import Config
 from translator.data.spelling import Spelling
 from translator.data.writing import Facts
@@ -23,7 +23,7 @@ def said(
     config = Config.model_validate(
         {"data": data, "training": training_keys, "tokenizer": tokenizer}
     )
-    return list(doubts(config, training, validation, borrowed))
+    return list(text_doubts(config, training, validation, borrowed))
 
 
 def test_what_is_just_at_the_limits_is_not_mentioned() -> None:
@@ -38,8 +38,8 @@ def test_unknown_pieces_are_said_of_either_text_and_side() -> None:
     ]
     assert said(validation=FACTS._replace(target=unknown)) == [
         "1.1% of the pieces in the target side of the validation text are bytes: the vocabulary "
-        "lacks its characters. Begin a run with a higher tokenizer.character_coverage, or with such text in "
-        "data.train."
+        "lacks its characters. Begin a run with a higher tokenizer.character_coverage, or with "
+        "such text in data.train."
     ]
 
 

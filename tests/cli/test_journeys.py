@@ -25,7 +25,9 @@ from translator.evaluation.validation import Validator
 from translator.models.weights import Arrays, load_arrays, save_arrays
 from translator.runs import RunDirectory
 from translator.training import preflight
+from translator.training.checkpoint import Position
 from translator.training.learner import Learner, Update
+from translator.training.overfitting import Overfitting
 
 from .conftest import ROOT, Command
 
@@ -57,6 +59,30 @@ class TestTraining:
         assert "60 pairs, " in said.err and " 340 pieces; 10,880 parameters; float32." in said.err
         assert "Finished after 20 steps" in said.err
         assert "translator translate runs/c" in said.err
+
+    def test_warns_of_text_that_is_left_out_and_of_a_vocabulary_too_small(
+        self, run: Path, capsys: Said
+    ) -> None:
+        train(Path("c.yaml"), Path("runs/short"), ["data.max_length=20", "training.max_steps=1"])
+        said = capsys.readouterr().err
+        assert re.search(r"\nWarning: \d\d% of the training pairs are left out, ", said)
+        assert said.count("nearly in characters") == 2
+        train(Path("c.yaml"), Path("runs/from"), ["training.max_steps=1"], start_from=run)
+        assert "Begin a run without --from: " in capsys.readouterr().err
+
+    def test_warns_of_overfitting_as_it_validates(
+        self, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+    ) -> None:
+        asked = []
+
+        def found(run: RunDirectory, position: Position) -> Overfitting:
+            asked.append((run.metrics.read_text().count("validation_seconds"), position.step))
+            return Overfitting(10, 3, 2.5, 2.0)
+
+        monkeypatch.setattr("translator.training.overfitting.overfitting", found)
+        train(Path("c.yaml"))
+        assert asked == [(1, 10), (2, 20)]
+        assert capsys.readouterr().err.count(f"Warning: {Overfitting(10, 3, 2.5, 2.0)}\n") == 2
 
     def test_when_finished_changes_nothing(self, run: Path) -> None:
         best, metrics = (run / "best.safetensors").read_bytes(), (run / "metrics.jsonl").read_text()
@@ -311,6 +337,40 @@ class TestSeveralCorpora:
         path.write_text("Another.\tAnderes.\n" + path.read_text())
         with pytest.raises(RunError, match="text is not the one that this run began with"):
             train(Path("c.yaml"))
+
+    def test_warn_where_tags_are_missing_or_unknown(
+        self,
+        both_ways: Path,
+        workplace: Path,
+        capsys: Said,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        bare = ["data.validation={tsv: validation.tsv}", "training.max_steps=2"]
+        train(Path("c.yaml"), overrides=bare)
+        missing = "Warning: Lines without a tag in {}, the first of them line 1. "
+        said = capsys.readouterr().err
+        assert missing.format("the validation text: 5") in said
+        assert "times an epoch" in said.partition("Warning: Lines")[0]
+
+        evaluate(both_ways, split="validation")
+        assert missing.format("validation: 5") in capsys.readouterr().err
+        evaluate(both_ways, target=Path("test.de"), hypotheses=Path("test.de"))
+        assert "Lines without a tag" not in capsys.readouterr().err
+
+        (workplace / "in.txt").write_text("Yes.\n<2fr> Yes.\n<2de> Yes.\n")
+        translate(both_ways, Path("in.txt"), Path("out.txt"))
+        bare_line, strange_line = capsys.readouterr().err.splitlines()
+        assert bare_line.startswith(missing.format("the input: 1"))
+        assert ": 1, the first of them line 2 with <2fr>. " in strange_line
+
+        typed = io.TextIOWrapper(io.BytesIO(b"<2de> Yes.\nYes.\nNo.\n"))
+        monkeypatch.setattr(typed, "isatty", lambda: True)
+        monkeypatch.setattr(sys, "stdin", typed)
+        sys.stdout.reconfigure = lambda **_: None  # type: ignore[union-attr]
+        translate(both_ways)
+        said = capsys.readouterr().err
+        assert said.count("Warning: ") == 1
+        assert missing.format("the input: 1").replace("line 1", "line 2") in said
 
     def test_need_a_vocabulary_that_knows_their_tags(self, run: Path, both_ways: Path) -> None:
         with pytest.raises(ConfigError) as caught:

@@ -89,20 +89,21 @@ class Display:
 
     def _show_validation(self, step: Step, validation: Validation) -> None:
         best = " (best so far)" if step.is_best else ""
-        self._print(
+        self.tell(
             f"step {step.position.step}: validation BLEU {validation.bleu:.2f}, "
             f"loss {validation.loss:.3f}{best}, in {validation.seconds:.0f} s"
         )
         if found := said(validation.symptoms):
-            self._print(found)
+            self.tell(found)
         count = len(self._pairs)
         for index in range(0, count, -(-count // SAMPLES)):
             pair = self._pairs[index]
-            self._print(f"    source     {pair.source}")
-            self._print(f"    reference  {pair.target}")
-            self._print(f"    model      {validation.translations[index]}")
+            self.tell(f"    source     {pair.source}")
+            self.tell(f"    reference  {pair.target}")
+            self.tell(f"    model      {validation.translations[index]}")
 
-    def _print(self, text: str) -> None:
+    def tell(self, text: str) -> None:
+        """Say something beside the bar."""
         self._console.print(text, markup=False, soft_wrap=True)
 
 

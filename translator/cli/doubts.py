@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from translator.cli.prepare import Prepared
 from translator.config import Config
+from translator.data.tags import TagCheck
 from translator.data.writing import Facts
 
 UNKNOWN = 0.01
@@ -19,7 +21,20 @@ LONG = 0.05
 """Share of the pairs that a limit may leave out in silence."""
 
 
-def doubts(config: Config, training: Facts, validation: Facts, borrowed: bool) -> Iterator[str]:
+def doubts(prepared: Prepared) -> Iterator[str]:
+    """Sentences on the text of a run."""
+    borrowed = prepared.start_weights is not None
+    facts = prepared.training.facts, prepared.validation.facts
+    yield from text_doubts(prepared.config, *facts, borrowed)
+    check = TagCheck(prepared.config.data, prepared.tokenizer.source.tags)
+    for _ in check.watch(pair.source for pair in prepared.validation.pairs()):
+        pass
+    yield from check.complaints("the validation text")
+
+
+def text_doubts(
+    config: Config, training: Facts, validation: Facts, borrowed: bool
+) -> Iterator[str]:
     """Sentences on vocabulary and length; `borrowed`: the vocabulary is that of another run."""
     learn_anew = "Begin a run without --from: it learns a vocabulary of its own text."
     for name, facts in (("training", training), ("validation", validation)):

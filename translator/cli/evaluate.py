@@ -13,6 +13,7 @@ from translator import environment
 from translator.config import Config
 from translator.data.corpus import read_pairs
 from translator.data.lines import read_lines
+from translator.data.tags import TagCheck
 from translator.errors import ConfigError, DataError
 from translator.runs import RunDirectory
 
@@ -54,7 +55,7 @@ def evaluate(
     config = load_run_config(run, overrides)
     text = _text(config, split, source, target, given=hypotheses is not None)
     if hypotheses is None:
-        translations = _translations(run, overrides, text.sources)
+        translations = _translations(run, config, overrides, text)
     else:
         translations = list(read_lines(hypotheses))
         origin = {**text.origin, "hypotheses": str(hypotheses)}
@@ -107,10 +108,16 @@ def _text(
     return Text(f"file-{target.stem}", sources, references, origin)
 
 
-def _translations(run: RunDirectory, overrides: Sequence[str], sources: list[str]) -> list[str]:
+def _translations(
+    run: RunDirectory, config: Config, overrides: Sequence[str], text: Text
+) -> list[str]:
     from translator.decoding.translator import Translator
 
-    found = Translator.load(run.path, overrides).hypotheses(sources)
+    translator = Translator.load(run.path, overrides)
+    check = TagCheck(config.data, translator.tokenizer.source.tags)
+    found = translator.hypotheses(list(check.watch(text.sources)))
+    for complaint in check.complaints(text.name):
+        print(f"Warning: {complaint}", file=sys.stderr)
     if num_cut := sum(best.num_unread > 0 for best, *_ in found):
         print(
             f"Warning: {num_cut:,} sentences are longer than data.max_length; what is beyond it "

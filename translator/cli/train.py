@@ -120,6 +120,7 @@ def _train(
     from translator.evaluation.validation import Validator
     from translator.training.checkpoint import Position, load_checkpoint
     from translator.training.loop import LossNotFinite, train
+    from translator.training.overfitting import overfitting
     from translator.training.records import Records
 
     config = prepared.config
@@ -141,8 +142,7 @@ def _train(
     _describe(prepared, sitting)
     if len(prepared.training.stores) > 1:
         _describe_shares(prepared, sitting)
-    borrowed = prepared.start_weights is not None
-    for doubt in doubts(config, prepared.training.facts, prepared.validation.facts, borrowed):
+    for doubt in doubts(prepared):
         say(f"Warning: {doubt}")
     if rehearsal is not None:
         _describe_rehearsal(rehearsal, sitting.last_step, position.step)
@@ -173,6 +173,8 @@ def _train(
                 records.add(progress)
                 display.show(progress)
                 position = progress.position
+                if progress.validation is not None and (found := overfitting(run, position)):
+                    display.tell(f"Warning: {found}")
         except LossNotFinite as error:
             raise RunError(_report_nan(error, run, config, prepared.tokenizer)) from None
         except tf.errors.ResourceExhaustedError:

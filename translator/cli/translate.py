@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from translator.data.lines import read_lines, read_stream
+from translator.data.tags import TagCheck
 from translator.errors import ConfigError
+from translator.runs import RunDirectory
 
 if TYPE_CHECKING:
     from translator.decoding.translator import Translation, Translator
@@ -31,27 +33,34 @@ def translate(
     source, output = (None if path is None else Path(path) for path in (source, output))
     interactive = source is None and sys.stdin.isatty()
     lines = read_lines(source) if source else read_stream(sys.stdin.buffer, "standard input")
-    from translator.decoding.translator import Translator
+    from translator.decoding.translator import Translator, load_run_config
 
     if source and output and source.exists() and output.exists() and output.samefile(source):
         raise ConfigError(f"{output}: the output would overwrite the input; name another file.")
     translator = Translator.load(run_path, overrides)
+    data = load_run_config(RunDirectory(Path(run_path))).data
+    check = TagCheck(data, translator.tokenizer.source.tags)
     if interactive:
         with _output(output) as file:
-            _converse(translator, file, n_best)
+            _converse(translator, file, n_best, check)
         return
-    results = translator.stream(lines, n_best or 1)
+    results = translator.stream(check.watch(lines), n_best or 1)
     # What is wrong with the input or the options shows before the output is opened.
     first = list(islice(results, 1))
     with _output(output) as file:
         for number, found in enumerate(chain(first, results), start=1):
             _write(file, number, found, n_best)
+    _warn(check.complaints("the input"))
 
 
-def _converse(translator: Translator, file: TextIO, n_best: int | None) -> None:
+def _converse(translator: Translator, file: TextIO, n_best: int | None, check: TagCheck) -> None:
     """Ask, translate, until the end of input."""
     print("Type a sentence and press Enter; leave with Ctrl-D.", file=sys.stderr)
-    for number, sentence in enumerate(_prompt(), start=1):
+    warned = False
+    for number, sentence in enumerate(check.watch(_prompt()), start=1):
+        if not warned and (complaints := check.complaints("the input")):
+            _warn(complaints)
+            warned = True
         [found] = translator.hypotheses([sentence], n_best or 1)
         _write(file, number, found, n_best)
         file.flush()
@@ -66,6 +75,11 @@ def _prompt() -> Iterator[str]:
             print(file=sys.stderr)
             return
         yield from read_stream([line], "standard input")
+
+
+def _warn(complaints: list[str]) -> None:
+    for complaint in complaints:
+        print(f"Warning: {complaint}", file=sys.stderr)
 
 
 def _write(file: TextIO, number: int, found: list[Translation], n_best: int | None) -> None:

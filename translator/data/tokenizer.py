@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain, takewhile
 from pathlib import Path
@@ -19,11 +18,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import sentencepiece
 
-from translator.config.schema import TAG, TokenizerConfig
+from translator.config.schema import TokenizerConfig
 from translator.data.corpus import Pair
 from translator.data.learning import LearningError, learn
 from translator.data.sampling import Pieces, sample_bpe, sample_unigram
 from translator.data.survey import LARGEST_SAMPLE, MOST_SENTENCES
+from translator.data.tags import split_tag
 from translator.environment import num_threads
 from translator.errors import DataError, RunError
 
@@ -121,17 +121,6 @@ class Vocabulary:
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Ids → sentences."""
         return self._processor.decode([list(row) for row in ids], num_threads=1)
-
-
-def split_tag(sentence: str, tags: Container[str]) -> tuple[str, str]:
-    """The one of `tags` that a sentence begins with ("" if none), and the text behind it."""
-    found = _TAG.match(sentence)
-    if found and found[1] in tags:
-        return found[1], sentence[found.end() :]
-    return "", sentence
-
-
-_TAG = re.compile(f"({TAG}) ?")
 
 
 class Tokenizer(NamedTuple):

@@ -13,7 +13,8 @@ import tensorflow as tf
 from translator.config.schema import Config
 from translator.data.batches import Batch, pad
 from translator.data.store import Store
-from translator.data.tokenizer import PAD_ID, Tokenizer, split_tag
+from translator.data.tags import split_tag
+from translator.data.tokenizer import PAD_ID, Tokenizer
 from translator.decoding.translator import Translator
 from translator.evaluation.score import bleu
 from translator.evaluation.symptoms import symptoms

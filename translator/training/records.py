@@ -82,6 +82,12 @@ class Records:
         self._tensorboard.write(position.step, scalars)
 
 
+def read_metrics(run: RunDirectory) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl, without what a crash cut short."""
+    text = run.metrics.read_text(encoding="utf-8", errors="replace")
+    return list(filter(None, map(_row, text.splitlines())))
+
+
 class _EventFile:
     """What TensorBoard reads: TFRecords of Event messages. TensorFlow's own writer for them lives
     in the tensorboard package; writing them needs no more than this."""
@@ -113,8 +119,7 @@ class _EventFile:
 def _forget_after(run: RunDirectory, position: Position) -> None:
     last = {"train": position.step, "validation": position.validated_step}
     if run.metrics.exists():
-        text = run.metrics.read_text(encoding="utf-8", errors="replace")
-        rows = filter(None, map(_row, text.splitlines()))
+        rows = read_metrics(run)
         kept = "".join(json.dumps(row) + "\n" for row in rows if row["step"] <= last[row["kind"]])
         unfinished = run.metrics.with_suffix(".unfinished")
         unfinished.write_text(kept)
