@@ -46,7 +46,8 @@ def word_dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor
     """
     if seed is None or not rate:
         return x
-    return x * dropout(tf.ones_like(x[..., :1]), rate, seed)
+    scales = dropout(tf.ones(tf.shape(x)[:-1], x.dtype), rate, seed)
+    return x * scales[..., tf.newaxis]
 
 
 def layer_dropout(y: tf.Tensor, x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
