@@ -195,6 +195,14 @@ def test_a_configuration_is_data_and_nothing_else(
             "unless data.dataset names a TensorFlow Datasets set.",
         ),
         (
+            BASE.replace("{tsv: validation.tsv}", "null"),
+            "c.yaml, line 5: data.validation should be a mapping, such as {key: value}, not null.",
+        ),
+        (
+            BASE + "model: true",
+            "c.yaml, line 7: model should be a mapping, such as {key: value}, not true.",
+        ),
+        (
             BASE.replace("max_steps: 5", "seed: 5"),
             "c.yaml, line 6: training needs an end: set max_steps, max_epochs, max_minutes or "
             "patience.",

@@ -7,6 +7,7 @@ twice is refused, and so are tags and aliases: a configuration is data.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -202,9 +203,16 @@ def _sentence(error: Any, key: Key, errors: list[Any]) -> str:
         return f"{error['ctx']['error']}."
     alternatives = [e for e in errors if tuple(p for p in e["loc"] if p not in _BRANCHES) == key]
     expected = " or ".join(
-        dict.fromkeys(e["msg"].removeprefix("Input should be ") for e in alternatives)
+        dict.fromkeys(
+            "a mapping, such as {key: value}"
+            if e["type"] == "model_type"
+            else e["msg"].removeprefix("Input should be ")
+            for e in alternatives
+        )
     )
-    return f"{name} should be {expected}, not {error['input']!r}."
+    found = error["input"]
+    shown = json.dumps(found) if found is None or isinstance(found, bool) else repr(found)
+    return f"{name} should be {expected}, not {shown}."
 
 
 def _nearest(key: Key) -> str:
