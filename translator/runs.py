@@ -27,7 +27,7 @@ class RunDirectory:
     validation/              translations of the validation sentences, step by step
     results/                 translations and scores of `translator eval`
     profile.txt              where the time of a step went, if training.profile asked for it
-    stopped_at_nan.json      the batch at which the loss was no number, if that happened
+    incidents/               the steps at which learning failed, if any: losses, gradients, batch
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,7 +39,6 @@ class RunDirectory:
         self.best = path / "best.safetensors"
         self.metrics = path / "metrics.jsonl"
         self.profile = path / "profile.txt"
-        self.nan_report = path / "stopped_at_nan.json"
         self._checkpoints = path / "checkpoints"
 
     @classmethod
@@ -102,6 +101,10 @@ class RunDirectory:
 
     def validations(self) -> list[Path]:
         return _by_step(self.path / "validation", "step", "txt")
+
+    def incident(self, step: int, number: int) -> Path:
+        """Of the failure at a step; the number tells several at one step apart."""
+        return self._folder("incidents") / f"step-{step:08d}-{number}.json"
 
     def result(self, name: str, suffix: str) -> Path:
         return self._folder("results") / f"{name}.{suffix}"

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 import translator
 from translator.cli.evaluate import evaluate
+from translator.cli.sitting import Sitting
 from translator.cli.train import train
 from translator.cli.translate import translate
 from translator.data.batches import Batch
@@ -223,6 +224,68 @@ class TestMemory:
         assert "add --set training.accumulation_steps=2 to the command. It computes a batch" in said
         train("c.yaml")
         assert "was killed" not in capsys.readouterr().err
+
+
+class TestFailing:
+    EXPLODING = (
+        "training.optimizer.learning_rate=1e30",
+        "training.optimizer.warmup_steps=0",
+    )
+
+    def test_again_and_again_ends_with_a_sentence_and_all_that_is_known(
+        self, workplace: Path, capsys: Said
+    ) -> None:
+        with pytest.raises(RunError) as caught:
+            train(Path("c.yaml"), overrides=self.EXPLODING)
+        assert re.fullmatch(
+            r"The loss at step 2 is (nan|inf) \(gradient norm nan\), and going back 3 times to "
+            r"half the learning rate did not help; runs/c/incidents/step-00000002-4\.json has the "
+            r"details\. Begin another run with a lower training\.optimizer\.learning_rate or more "
+            r"warmup_steps, and look at the batch: its text may be at fault\.",
+            str(caught.value),
+        )
+        said = capsys.readouterr().err
+        assert [f"setback {n} of at most 3" in said for n in (1, 2, 3, 4)] == [True] * 3 + [False]
+        incidents = sorted(Path("runs/c/incidents").iterdir())
+        assert [path.name for path in incidents] == [f"step-00000002-{n}.json" for n in range(1, 5)]
+        rates = [json.loads(path.read_text())["learning_rate"] for path in incidents]
+        assert rates == pytest.approx([rates[0] * 0.5**n for n in range(4)])
+        report = json.loads(incidents[0].read_text())
+        text = Path("train.tsv").read_text()
+        assert len(report["batch"]) > 1
+        assert all(f"{pair['source']}\t{pair['target']}\n" in text for pair in report["batch"])
+        assert "nan" in report["gradient_norms"].values()
+
+    def test_keeps_no_text_if_told(self, workplace: Path) -> None:
+        keys = [*self.EXPLODING, "training.keep_text=false"]
+        with pytest.raises(RunError, match="step-00000002-4"):
+            train(Path("c.yaml"), overrides=keys)
+        report = json.loads(Path("runs/c/incidents/step-00000002-1.json").read_text())
+        assert "batch" not in report
+
+    @pytest.mark.parametrize("is_tuned", [False, True])
+    def test_before_a_checkpoint_begins_again_with_the_first_weights(
+        self, run: Path, monkeypatch: pytest.MonkeyPatch, is_tuned: bool
+    ) -> None:
+        update, return_to = Learner.update, Sitting.return_to
+        first: list[Arrays] = []
+
+        def failing(self: Learner, shards: list[Batch], step: int, rate: float) -> Update:
+            if rate and not first:
+                first.append(self.state())
+            result = update(self, shards, step, rate)
+            return result._replace(loss=np.nan) if step == 3 and len(first) == 1 else result
+
+        def returned(self: Sitting, run: RunDirectory, step: int, state: Arrays | None) -> None:
+            return_to(self, run, step, state)
+            first.append(self.learner.state())
+
+        monkeypatch.setattr(Learner, "update", failing)
+        monkeypatch.setattr(Sitting, "return_to", returned)
+        train(Path("c.yaml"), Path("runs/d"), start_from=run if is_tuned else None)
+        before, again = first
+        assert before.keys() == again.keys()
+        assert all(before[name].tobytes() == again[name].tobytes() for name in before)
 
 
 class TestProfile:

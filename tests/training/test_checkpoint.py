@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import pickle
 import struct
@@ -31,6 +32,7 @@ from translator.training.checkpoint import (
 )
 from translator.training.loop import Progress, Validation
 from translator.training.records import Records
+from translator.training.setback import Failure
 
 ARRAYS: Arrays = {
     "a/kernel": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -367,6 +369,26 @@ class TestRecords:
             ("train", 100),
         ]
         assert [p.name for p in run.validations()] == ["step-00000040.txt", "step-00000080.txt"]
+
+    def test_forget_what_a_run_that_goes_back_will_do_again(
+        self, run: RunDirectory, tmp_path: Path
+    ) -> None:
+        failure = Failure(83, math.nan, 1.0, 0.1, [], {}, 60, None)
+        position = Position(step=60, validated_step=40)
+        with Records(run, Position(), keep_text=True) as records:
+            for step in (*range(1, 83), 0, *range(61, 101)):
+                if step == 0:
+                    records.add(Progress(position, math.nan, 1.0, 0.1, 5.0, failure=failure))
+                    assert self.rows(run)[-1] == ("train", 50)
+                    assert run.validations() == [run.validation(40)]
+                    continue
+                records.add(self.progress(step))
+                if step % 40 == 0:
+                    records.add(self.validation(step))
+        unbroken = RunDirectory(tmp_path / "other")
+        unbroken.create()
+        self.write(unbroken, 1, 100)
+        assert run.metrics.read_text() == unbroken.metrics.read_text()
 
     def test_are_the_same_in_two_sittings(self, run: RunDirectory, tmp_path: Path) -> None:
         other = RunDirectory(tmp_path / "other")

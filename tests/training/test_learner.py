@@ -183,6 +183,46 @@ class TestUpdate:
         twice = learner.update([BATCHES[0], BATCHES[0]], 1, 0.0)
         assert twice.loss != pytest.approx(alone.loss, rel=1e-3)
 
+    @pytest.mark.parametrize("clip_norm", [1.0, None])
+    def test_by_no_number_changes_nothing(
+        self, make_learner: MakeLearner, clip_norm: float | None
+    ) -> None:
+        learner = make_learner(optimizer={"epsilon": 1e-3, "clip_norm": clip_norm})
+        before = learn(learner, 1)
+        before["weights/decoder_norm/scale"][0] = np.nan
+        learner.restore(before, "a checkpoint")
+        update = learner.update([BATCHES[0]], 2, 0.01)
+        assert np.isnan([update.loss, update.gradient_norm]).all()
+        assert_same_bits(learner.state(), before)
+
+
+class TestGradientNorms:
+    @pytest.mark.parametrize("num_shards", [1, 3])
+    def test_are_those_of_the_next_update_and_change_nothing(
+        self, make_learner: MakeLearner, num_shards: int
+    ) -> None:
+        keys = {"dropout": True} | ({"accumulation_steps": 3} if num_shards > 1 else {})
+        learner, shards = make_learner(**keys), BATCHES[:num_shards]
+        before = learn(learner, 1)
+        norms = learner.gradient_norms(shards, 2)
+        assert_same_bits(learner.state(), before)
+        assert norms.keys() == model_weights(learner.model).keys()
+        update = learner.update(shards, 2, 0.01)
+        assert np.sqrt(sum(norm**2 for norm in norms.values())) == pytest.approx(
+            update.gradient_norm, rel=1e-5
+        )
+        after = learner.state()
+        learner.restore(before, "a checkpoint")
+        assert learner.update(shards, 2, 0.01) == update
+        assert_same_bits(learner.state(), after)
+
+    def test_show_where_a_number_is_none(self, make_learner: MakeLearner) -> None:
+        learner = make_learner()
+        state = learner.state()
+        state["weights/encoder_0/feed_forward/inner/bias"][0] = np.inf
+        learner.restore(state, "a checkpoint")
+        assert not np.isfinite(list(learner.gradient_norms([BATCHES[0]], 1).values())).all()
+
 
 class TestRDrop:
     def test_without_dropout_learns_what_is_learnt_without_it(
@@ -291,10 +331,12 @@ class TestState:
     ) -> None:
         weights = model_weights(make_model(seed=8, num_layers=1))
         learner = make_learner(dropout=True, averaging=EMA)
+        learn(learner, 1, 2)
         learner.start_from(weights, "a run")
         assert_same_bits(model_weights(learner.model), weights)
         assert_same_bits(learner.shipped_weights(), weights)
-        assert not learner.state()["first_moments/decoder_norm/scale"].any()
+        moments = {name: a for name, a in learner.state().items() if "_moments/" in name}
+        assert not any(array.any() for array in moments.values())
 
 
 class TestRecomputation:

@@ -13,7 +13,7 @@ from translator.errors import ConfigError, RunError, Stopped, UserError
 from translator.training import crew as crew_module
 from translator.training import meeting
 from translator.training.cluster import Cluster
-from translator.training.crew import Crew
+from translator.training.crew import Crew, Message
 from translator.training.interruption import Interruption
 from translator.training.meeting import meet
 
@@ -59,8 +59,8 @@ def gather(
         return [pool.submit(work, index) for index in range(len(acts))]
 
 
-def steps(crew: Crew) -> list[tuple[int, float]]:
-    return list(crew.steps(Interruption()))
+def orders(crew: Crew) -> list[Message]:
+    return list(crew.orders(Interruption()))
 
 
 def raised(future: "Future[Any]") -> str:
@@ -81,7 +81,7 @@ class TestMeeting:
         self, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(meeting, "MEETING_SECONDS", 1.0)
-        chief, one = gather(addresses, steps, steps)
+        chief, one = gather(addresses, orders, orders)
         said = f"Worker 2 at {addresses[2]} did not come in 1 seconds. Start the same command"
         assert isinstance(chief.exception(), RunError)
         assert raised(chief).startswith(said)
@@ -95,7 +95,7 @@ class TestMeeting:
             meet(Cluster(addresses, 1), FACTS)
 
     def test_refuses_workers_that_differ(self, addresses: tuple[str, ...]) -> None:
-        chief, one = gather(addresses[:2], steps, steps, **{"training.seed": 2})
+        chief, one = gather(addresses[:2], orders, orders, **{"training.seed": 2})
         said = f"Worker 1 at {addresses[1]} does not fit the chief: training.seed is 2 there and 1"
         assert isinstance(chief.exception(), ConfigError)
         assert raised(chief).startswith(said)
@@ -145,13 +145,16 @@ class TestMeeting:
 
 
 class TestCrew:
-    def test_takes_the_steps_of_the_chief(self, addresses: tuple[str, ...]) -> None:
+    def test_does_what_the_chief_orders(self, addresses: tuple[str, ...]) -> None:
         def chief(crew: Crew) -> None:
             for step in (3, 4, 5):
                 crew.begin_step(step, 0.5 / step)
+            crew.examine(5)
+            crew.go_back(2)
 
-        _, one, two = gather(addresses, chief, steps, steps)
-        assert one.result() == two.result() == [(n, 0.5 / n) for n in (3, 4, 5)]
+        _, one, two = gather(addresses, chief, orders, orders)
+        taken: list[Message] = [{"step": n, "rate": 0.5 / n} for n in (3, 4, 5)]
+        assert one.result() == two.result() == [*taken, {"examine": 5}, {"back": 2}]
 
     def test_gathers_a_word_of_each_in_their_order(self, addresses: tuple[str, ...]) -> None:
         def ready(crew: Crew) -> None:
@@ -169,9 +172,9 @@ class TestCrew:
 
         def signalled(crew: Crew) -> None:
             interruption = Interruption()
-            for step, _ in crew.steps(interruption):
-                taken[crew.index].append(step)
-                if step == 5 and crew.index == 2:
+            for order in crew.orders(interruption):
+                taken[crew.index].append(order["step"])
+                if order["step"] == 5 and crew.index == 2:
                     interruption.received = signal.SIGTERM
 
         done: list[int] = []
@@ -187,7 +190,7 @@ class TestCrew:
         def chief(crew: Crew) -> None:
             raise UserError("The disk is full.")
 
-        _, one = gather(addresses[:2], chief, steps)
+        _, one = gather(addresses[:2], chief, orders)
         expected = f"Worker 0, the chief, at {addresses[0]} ended: The disk is full."
         assert raised(one) == expected
 
@@ -199,7 +202,7 @@ class TestCrew:
         assert raised(chief).startswith(f"Worker 1 at {addresses[1]} is gone. Nothing is lost")
 
     def test_gives_tensorflows_reason_if_nobody_is_gone(self, addresses: tuple[str, ...]) -> None:
-        chief, _ = gather(addresses[:2], lambda crew: str(crew.loss("no heartbeat.")), steps)
+        chief, _ = gather(addresses[:2], lambda crew: str(crew.loss("no heartbeat.")), orders)
         assert chief.result().startswith("TensorFlow lost the others: no heartbeat. Nothing is")
 
     def test_of_one_does_what_it_likes(self) -> None:

@@ -62,6 +62,13 @@ from translator.training.records import Records
 
 place, count, number = sys.argv.pop(1), int(sys.argv.pop(1)), int(sys.argv.pop(1))
 left = count
+if fails_at := [int(step) for step in os.environ.get("FAILS_AT", "").split()]:
+    real_update = Learner.update
+    def failing(self, shards, step, rate):
+        result = real_update(self, shards, step, rate)
+        is_full = rate > 0.6 * 5e-3 * min(step / 20, (20 / step) ** 0.5)
+        return result._replace(loss=float("nan")) if is_full and step in fails_at else result
+    Learner.update = failing
 
 def reached():
     global left
@@ -89,7 +96,8 @@ match place:
     case "step": before(Learner, "update")
 main()
 """
-"""Sends itself a signal when it comes to a place for the count-th time."""
+"""Sends itself a signal when it comes to a place for the count-th time. At the steps in FAILS_AT
+the loss is no number, unless the learning rate has been halved."""
 
 KILLS = [
     ("writing", 1),  # no checkpoint is whole yet
@@ -127,15 +135,17 @@ class Folder:
             text=True,
         )
 
-    def train(self, *options: str) -> tuple[int, str]:
+    def train(self, *options: str, **environment: str) -> tuple[int, str]:
         """Exit code and output of a sitting."""
-        process = self.start(*options or ("-m", "translator"))
+        process = self.start(*options or ("-m", "translator"), **environment)
         said, _ = process.communicate(timeout=300)
         return process.returncode, said
 
-    def train_until(self, place: str, count: int, number: int) -> tuple[int, str]:
+    def train_until(
+        self, place: str, count: int, number: int, **environment: str
+    ) -> tuple[int, str]:
         """A sitting that gets a signal at a place it comes to."""
-        return self.train("-c", WITH_A_SIGNAL, place, str(count), str(number))
+        return self.train("-c", WITH_A_SIGNAL, place, str(count), str(number), **environment)
 
     def kill_after(self, seconds: float, checkpoints: bool) -> None:
         """SIGKILL a sitting so long after its start, or after its first new checkpoint."""
@@ -221,6 +231,42 @@ def test_asked_to_stop_a_run_saves_and_goes_on_to_the_same_bits(
     assert code == 0, said
     assert "Continuing runs/c after step 60." in said
     assert_same_run(folder, unbroken)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [5, 69])
+def test_a_run_that_went_back_and_was_killed_ends_with_the_same_bits(
+    unbroken: Folder, tmp_path: Path, step: int
+) -> None:
+    """Back to the beginning from step 5, and from 69 to 64, behind a row of metrics.jsonl."""
+    keys = {"FAILS_AT": str(step)}
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "broken").mkdir()
+    whole, broken = Folder(tmp_path / "whole"), Folder(tmp_path / "broken")
+    code, said = whole.train_until("nowhere", 1, 0, **keys)
+    assert code == 0, said
+    back = step // 8 * 8
+    assert f"The loss at step {step} is nan (gradient norm " in said
+    assert (
+        f"Training goes back to step {back}, and on with half the learning rate (setback 1 of at "
+        f"most 3). runs/c/incidents/step-{step:08}-1.json has the details."
+    ) in said
+
+    rehearsed = 3
+    code, said = broken.train_until("step", rehearsed + step + 2, signal.SIGKILL, **keys)
+    assert code == -signal.SIGKILL, said
+    assert "Training goes back" in said
+    code, said = broken.train_until("nowhere", 1, 0, **keys)
+    assert code == 0, said
+    assert f"Continuing runs/c after step {back}." in said
+    assert "Training goes back" not in said
+    assert_same_run(broken, whole)
+    incident = whole.run.incident(step, 1).read_text()
+    assert incident == broken.run.incident(step, 1).read_text()
+    weights = {name.partition("/")[2] for name in whole.last() if name.startswith("weights/")}
+    assert json.loads(incident)["gradient_norms"].keys() == weights
+    different = [name for name, w in whole.last().items() if (w != unbroken.last()[name]).any()]
+    assert len(different) == len(whole.last())
 
 
 @pytest.mark.slow

@@ -71,20 +71,32 @@ class Workers(Folder):
             assert old in config.read_text()
             config.write_text(config.read_text().replace(old, new))
 
-    def start_both(self, chief: list[str], worker: list[str]) -> "list[subprocess.Popen[str]]":
+    def start_both(
+        self, chief: list[str], worker: list[str], **environment: str
+    ) -> "list[subprocess.Popen[str]]":
         ports = free_ports(2)
-        return [self.start_one(i, ports, *options) for i, options in enumerate((chief, worker))]
+        return [
+            self.start_one(i, ports, *options, **environment)
+            for i, options in enumerate((chief, worker))
+        ]
 
-    def start_one(self, index: int, ports: list[int], *options: str) -> "subprocess.Popen[str]":
+    def start_one(
+        self, index: int, ports: list[int], *options: str, **environment: str
+    ) -> "subprocess.Popen[str]":
         cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
         config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-        return self.start(*options or ("-m", "translator"), TF_CONFIG=json.dumps(config))
+        return self.start(
+            *options or ("-m", "translator"), TF_CONFIG=json.dumps(config), **environment
+        )
 
     def train_both(
-        self, chief: list[str] | None = None, worker: list[str] | None = None
+        self,
+        chief: list[str] | None = None,
+        worker: list[str] | None = None,
+        **environment: str,
     ) -> list[tuple[int, str]]:
         """Exit codes and outputs of a sitting."""
-        processes = self.start_both(chief or [], worker or [])
+        processes = self.start_both(chief or [], worker or [], **environment)
         said = [process.communicate(timeout=300)[0] for process in processes]
         return [(p.returncode, text) for p, text in zip(processes, said, strict=True)]
 
@@ -144,6 +156,23 @@ def test_lost_and_stopped_workers_go_on_to_the_same_bits(unbroken: Workers, tmp_
     for code, said in folder.train_both():
         assert code == 0, said
     assert_same_run(folder, unbroken)
+
+
+def test_workers_go_back_together(unbroken: Workers, tmp_path: Path) -> None:
+    both, alone = Workers(tmp_path / "both"), Workers(tmp_path / "alone")
+    options = ["-c", WITH_A_SIGNAL, "nowhere", "1", "0"]
+    for code, said in both.train_both(options, options, FAILS_AT="21"):
+        assert code == 0, said
+    code, said = alone.train(*options, FAILS_AT="21")
+    assert code == 0, said
+    assert "Training goes back to step 16, " in said
+    ours, theirs = both.last(), alone.last()
+    for name, array in ours.items():
+        np.testing.assert_allclose(array, theirs[name], atol=1e-5, err_msg=name)
+    assert any((array != unbroken.last()[name]).any() for name, array in ours.items())
+    incidents = [json.loads(w.run.incident(21, 1).read_text()) for w in (both, alone)]
+    norms, expected = (incident["gradient_norms"] for incident in incidents)
+    assert norms == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_missing_worker_is_named_after_a_time(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from translator.config.schema import TrainingConfig
 from translator.data.corpus import Pair
 from translator.evaluation.symptoms import said
-from translator.training.loop import RECORD_EVERY, Validation
+from translator.training.checkpoint import RECORD_EVERY
 from translator.training.loop import Progress as Step
+from translator.training.loop import Validation
 
 SAMPLES = 3
 SMOOTHING = 0.95
@@ -56,6 +57,9 @@ class Display:
         self._bar.stop()
 
     def show(self, step: Step) -> None:
+        if step.failure is not None:
+            self._loss = self._first = None
+            return
         if step.validation is not None:
             self._show_validation(step, step.validation)
             return

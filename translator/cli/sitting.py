@@ -12,7 +12,8 @@ from translator.data.mixture import mix
 from translator.data.plan import Plan
 from translator.data.tokenizer import Sampling
 from translator.models.build import build_model
-from translator.models.weights import Arrays
+from translator.models.encoder_decoder import EncoderDecoder
+from translator.models.weights import Arrays, model_weights
 from translator.runs import RunDirectory
 from translator.training.distribution import local_strategy
 from translator.training.learner import Learner
@@ -26,7 +27,6 @@ class Sitting:
     def __init__(self, prepared: Prepared, strategy: tf.distribute.Strategy | None) -> None:
         """Without a strategy, this process trains alone, on the devices that it finds."""
         config = prepared.config
-        assert config.training.precision != "auto"
         self._prepared = prepared
         training = prepared.training
         parts = mix(training.sizes, config.data.weights, config.data.temperature)
@@ -37,13 +37,7 @@ class Sitting:
         strategy = strategy or local_strategy(config.training.distribution)
         self.num_replicas = strategy.num_replicas_in_sync
         with strategy.scope():
-            model = build_model(
-                config,
-                len(prepared.tokenizer.source),
-                len(prepared.tokenizer.target),
-                config.training.precision,
-            )
-            self.learner = Learner(model, config.training)
+            self.learner = Learner(self._new_model(), config.training)
         self._sampling = None
         if config.tokenizer.sampling_alpha is not None:
             self._sampling = Sampling(
@@ -60,6 +54,13 @@ class Sitting:
         elif self._prepared.start_weights is not None:
             self.learner.start_from(self._prepared.start_weights, str(run.start))
 
+    def return_to(self, run: RunDirectory, step: int, state: Arrays | None) -> None:
+        """`take_up` with a learner that has learnt something since."""
+        if state is None and self._prepared.start_weights is None:
+            self.learner.start_from(model_weights(self._new_model()), "a new model")
+        else:
+            self.take_up(run, step, state)
+
     def batches(self, index: int) -> list[Batch]:
         """The shards of the batch that step `index` (from 0) learns from."""
         return self._batch(index, self.learner.num_shards)
@@ -71,6 +72,12 @@ class Sitting:
         """
         largest = self.plan.largest(self._prepared.config.model.model_dim)
         return rehearse(self.learner, partial(self._batch, largest), may_cut)
+
+    def _new_model(self) -> EncoderDecoder:
+        config, tokenizer = self._prepared.config, self._prepared.tokenizer
+        assert config.training.precision != "auto"
+        sizes = len(tokenizer.source), len(tokenizer.target)
+        return build_model(config, *sizes, config.training.precision)
 
     def _batch(self, index: int, num_shards: int) -> list[Batch]:
         training, tokenizer = self._prepared.training, self._prepared.tokenizer

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from translator.cli.doubts import doubts
+from translator.cli.incidents import keep_incident, what_happened
 from translator.cli.prepare import begin, resume, say
 from translator.config import Config, load_config, replaced
 from translator.data.corpus import name_of
-from translator.data.tokenizer import Tokenizer
 from translator.errors import DoesNotFit, OutOfMemory, RunError, Stopped
 from translator.runs import RunDirectory
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from translator.cli.sitting import Sitting
     from translator.training.crew import Crew
     from translator.training.interruption import Interruption
-    from translator.training.loop import LossNotFinite
     from translator.training.preflight import Rehearsal
 
 
@@ -119,9 +118,10 @@ def _train(
     from translator.cli.sitting import Sitting
     from translator.evaluation.validation import Validator
     from translator.training.checkpoint import Position, load_checkpoint
-    from translator.training.loop import LossNotFinite, train
+    from translator.training.loop import train
     from translator.training.overfitting import overfitting
     from translator.training.records import Records
+    from translator.training.setback import MOST_SETBACKS, Diverged
 
     config = prepared.config
     position, state = load_checkpoint(run) or (Position(), None)
@@ -135,7 +135,8 @@ def _train(
         rehearsal = sitting.rehearse(may_cut and position.step == 0)
     sitting.take_up(run, position.step, state)
     if state is not None:
-        if not run.best.exists():  # deleted by hand: the next validation makes it anew
+        if position.best_step and not run.best.exists():
+            # Deleted by hand; the next validation makes it anew.
             validated_step = min(position.validated_step, position.step - 1)
             position = replace(position, best_score=None, validated_step=validated_step)
         say(f"Continuing {run.path} after step {position.step:,}.")
@@ -154,10 +155,12 @@ def _train(
         position,
         sitting.batches,
         sitting.plan.batches_per_epoch,
+        partial(sitting.return_to, run),
         validator,
         interruption,
-        crew.begin_step,
+        crew,
     )
+    text = prepared.tokenizer if config.training.keep_text else None
     if config.training.profile:
         from translator.training.profiling import profiled
 
@@ -173,10 +176,23 @@ def _train(
                 records.add(progress)
                 display.show(progress)
                 position = progress.position
+                if progress.failure is not None:
+                    path = keep_incident(run, progress.failure, position.setbacks, text)
+                    display.tell(
+                        f"{what_happened(progress.failure)}. Training goes back to step "
+                        f"{position.step:,}, and on with half the learning rate (setback "
+                        f"{position.setbacks} of at most {MOST_SETBACKS}). {path} has the details."
+                    )
                 if progress.validation is not None and (found := overfitting(run, position)):
                     display.tell(f"Warning: {found}")
-        except LossNotFinite as error:
-            raise RunError(_report_nan(error, run, config, prepared.tokenizer)) from None
+        except Diverged as error:
+            path = keep_incident(run, error.failure, MOST_SETBACKS + 1, text)
+            raise RunError(
+                f"{what_happened(error.failure)}, and going back {MOST_SETBACKS} times to half the "
+                f"learning rate did not help; {path} has the details. Begin another run with a "
+                "lower training.optimizer.learning_rate or more warmup_steps, and look at the "
+                "batch: its text may be at fault."
+            ) from None
         except tf.errors.ResourceExhaustedError:
             raise RunError(
                 "A device ran out of memory outside of a step. If it was in a validation, lower "
@@ -237,31 +253,4 @@ def _describe_rehearsal(rehearsal: Rehearsal, last_step: int | None, step: int) 
         f"A step on the largest batch took {rehearsal.seconds:.2f} s, "
         f"{rehearsal.tokens_per_second:,.0f} target tokens a second; the process holds "
         f"{rehearsal.peak_bytes / 2**30:.1f} GiB at most.{end}"
-    )
-
-
-def _report_nan(
-    error: LossNotFinite, run: RunDirectory, config: Config, tokenizer: Tokenizer
-) -> str:
-    """Write the batch that broke the loss into the run; returns what to tell the user."""
-    report: dict[str, object] = {
-        "step": error.step,
-        "loss": str(error.loss),
-        "gradient_norm": str(error.gradient_norm),
-    }
-    if config.training.keep_text:
-        report["batch"] = [
-            {"source": source, "target": target}
-            for shard in error.shards
-            for source, target in zip(
-                tokenizer.source.decode(shard.source.tolist()),
-                tokenizer.target.decode(shard.labels.tolist()),
-                strict=True,
-            )
-        ]
-    run.nan_report.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", "utf-8")
-    return (
-        f"The loss at step {error.step} is {error.loss} (gradient norm {error.gradient_norm}); "
-        f"{run.nan_report} has the details. The last checkpoint is good: begin another run with a "
-        "lower training.optimizer.learning_rate or more warmup_steps."
     )

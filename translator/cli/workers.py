@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ from translator.training.meeting import meet, said_limit
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+    from translator.cli.sitting import Sitting
 
 FOLDER_SECONDS = 90.0
 """How long a worker waits for the chief's files to appear: a network's file system may be late."""
@@ -80,8 +83,18 @@ def follow(
     sitting.take_up(run, step, state)
     say(f"Training {run.path} with the chief, which shows how it goes.")
     with interruption.deferred():
-        loop.follow(sitting.learner, crew.steps(interruption), sitting.batches)
+        loop.follow(
+            sitting.learner,
+            crew.orders(interruption),
+            sitting.batches,
+            partial(_back, run, sitting),
+        )
     say("Finished.")
+
+
+def _back(run: RunDirectory, sitting: Sitting, step: int) -> None:
+    state = load_arrays(run.checkpoint(step))[0] if step else None
+    sitting.return_to(run, step, state)
 
 
 def _facts(config: Config, cluster: Cluster, num_gpus: int) -> dict[str, Any]:

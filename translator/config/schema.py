@@ -369,8 +369,8 @@ class TrainingConfig(Section):
     """Write a profile of the eleventh to fifteenth step of a sitting into the run: tensorboard/ has
     it all, profile.txt a table."""
     keep_text: bool = True
-    """Write translations of validation and test sentences, and the batch whose loss became NaN,
-    into the run. They hold your text; false leaves them out."""
+    """Write translations of validation and test sentences, and the batches at which learning
+    failed, into the run. They hold your text; false leaves them out."""
 
 
 class DecodingConfig(Section):

@@ -20,6 +20,9 @@ from translator.runs import RunDirectory, step_of
 
 KEPT_CHECKPOINTS = 2
 
+RECORD_EVERY = 50
+"""Steps between rows of metrics.jsonl; before the first of these, powers of two have one."""
+
 
 @dataclass(frozen=True)
 class Position:
@@ -45,15 +48,30 @@ class Position:
     """Losses of the steps for the next row, or for the one just written…"""
     summed_steps: int = 0
     """…and how many steps that are."""
+    lowest_loss: float | None = None
+    """The lowest mean loss of so many steps."""
+    setbacks: int = 0
+    """How often learning has failed (setback.py)."""
+    due_step: int = 0
+    """The last checkpoint that was due, as one that a signal asks for is not…"""
+    sound_step: int = 0
+    """…and the last of these that the losses after it, or a best validation, show to be sound."""
     kept: tuple[tuple[int, float], ...] = ()
     """Steps whose weights are kept for averaging, with their scores."""
 
 
 def save_checkpoint(run: RunDirectory, position: Position, state: Arrays) -> None:
-    """Write a checkpoint, then forget what no resume can need any more."""
+    """Write a checkpoint, then forget what no resume can need any more.
+
+    That is all that came later, too: a run that goes back takes another way.
+    """
     save_arrays(run.checkpoint(position.step), state, **asdict(position))
+    for path in run.checkpoints():
+        if step_of(path) > position.step:
+            path.unlink()
     for path in run.checkpoints()[:-KEPT_CHECKPOINTS]:
-        path.unlink()
+        if step_of(path) not in (position.due_step, position.sound_step):
+            path.unlink()
     needed = set()
     for path in run.checkpoints():
         try:
@@ -68,10 +86,13 @@ def save_checkpoint(run: RunDirectory, position: Position, state: Arrays) -> Non
 def load_checkpoint(run: RunDirectory) -> tuple[Position, Arrays] | None:
     """The newest checkpoint, if there is one. Raises RunError if it is damaged."""
     checkpoints = run.checkpoints()
-    if not checkpoints:
-        return None
-    state, facts = load_arrays(checkpoints[-1])
-    return _position(checkpoints[-1], facts), state
+    return read_checkpoint(checkpoints[-1]) if checkpoints else None
+
+
+def read_checkpoint(path: Path) -> tuple[Position, Arrays]:
+    """What a checkpoint holds. Raises RunError if it is missing or damaged."""
+    state, facts = load_arrays(path)
+    return _position(path, facts), state
 
 
 def mean_weights(parts: Sequence[Mapping[str, np.ndarray]]) -> Arrays:

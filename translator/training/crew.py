@@ -109,6 +109,14 @@ class Crew:
             self._listen(index, 0.0)
         self.tell(step=step, rate=rate)
 
+    def examine(self, step: int) -> None:
+        """As the chief: make all compute the gradient norms of a step."""
+        self.tell(examine=step)
+
+    def go_back(self, step: int) -> None:
+        """As the chief: make all take up the checkpoint of a step, or their first state for 0."""
+        self.tell(back=step)
+
     def gather(self) -> list[Message]:
         """As the chief: one message of each other worker, in their order. Raises as `hear` does."""
         return [self._wait(index) for index in self._connections]
@@ -120,8 +128,8 @@ class Crew:
         """
         return self._wait(0)
 
-    def steps(self, interruption: Interruption) -> Iterator[tuple[int, float]]:
-        """As a worker: the steps to take, with their learning rates, until the chief has finished.
+    def orders(self, interruption: Interruption) -> Iterator[Message]:
+        """As a worker: what to do, until the chief has finished.
 
         A signal, deferred, goes to the chief, which stops all at one step. Raises as `hear` does.
         """
@@ -133,9 +141,9 @@ class Crew:
             message = self._listen(0, 0.2)
             if message is None:
                 continue
-            if "step" not in message:
+            if "end" in message:
                 return
-            yield int(message["step"]), float(message["rate"])
+            yield message
 
     def loss(self, reason: str) -> UserError:
         """The sentence to leave with when TensorFlow, for its reason, has lost another worker.

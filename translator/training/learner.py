@@ -79,20 +79,13 @@ class Learner:
     def update(self, shards: Sequence[Batch], step: int, rate: float) -> Update:
         """Learn from the shards of one batch; steps count from 1, and decide the dropout.
 
-        Raises OutOfMemory; the state is then undefined.
+        A gradient that is no number changes nothing but the moving average. Raises OutOfMemory; the
+        state is then undefined.
         """
         num_tokens = sum(shard.num_target_tokens for shard in shards)
-        places = range(step * 2**20, step * 2**20 + len(shards))
-        seeds = [tf.constant([self._config.seed, i], tf.int64) for i in places]
-        replicas = self._replicas
-        *rounds, last = deal(
-            list(zip(shards, seeds, strict=True)), replicas.count, replicas.local, _NOTHING
-        )
         try:
-            for dealt in rounds:
-                self._accumulate(*map(list, zip(*dealt, strict=True)))
             loss, norm = self._update(
-                *map(list, zip(*last, strict=True)),
+                *self._all_but_last(shards, step),
                 tf.constant(step, tf.int64),
                 tf.constant(rate, tf.float32),
                 tf.constant(num_tokens, tf.float32),
@@ -101,6 +94,30 @@ class Learner:
         except tf.errors.ResourceExhaustedError:
             num_pairs = sum(len(shard.labels) for shard in shards)
             raise OutOfMemory(self.num_shards, num_pairs) from None
+
+    def gradient_norms(self, shards: Sequence[Batch], step: int) -> dict[str, float]:
+        """The norm of each weight's gradient, before clipping, that a step would learn from."""
+        norms = tf.function(self._norms_all, autograph=False)(
+            *self._all_but_last(shards, step),
+            tf.constant(sum(shard.num_target_tokens for shard in shards), tf.float32),
+        )
+        names = model_weights(self.model)
+        return {name: float(norm) for name, norm in zip(names, norms, strict=True)}
+
+    def _all_but_last(
+        self, shards: Sequence[Batch], step: int
+    ) -> tuple[list[Batch], list[tf.Tensor]]:
+        """Add up the gradients of a batch; gives the last shard of each local replica, whose
+        gradients are still to come, and its seed."""
+        places = range(step * 2**20, step * 2**20 + len(shards))
+        seeds = [tf.constant([self._config.seed, i], tf.int64) for i in places]
+        replicas = self._replicas
+        *rounds, last = deal(
+            list(zip(shards, seeds, strict=True)), replicas.count, replicas.local, _NOTHING
+        )
+        for dealt in rounds:
+            self._accumulate(*map(list, zip(*dealt, strict=True)))
+        return [shard for shard, _ in last], [seed for _, seed in last]
 
     def forget(self) -> None:
         """Undo updates at a learning rate of zero on a new learner: they left the weights alone."""
@@ -126,7 +143,8 @@ class Learner:
             variable.assign(state[name])
 
     def start_from(self, weights: Mapping[str, np.ndarray], origin: str) -> None:
-        """Begin with the weights of another run. Raises RunError if they do not fit."""
+        """Begin, or begin again, with these weights. Raises RunError if they do not fit."""
+        self.forget()
         set_model_weights(self.model, weights, origin)
         for average, weight in zip(self._averages, self._weights, strict=False):
             average.assign(weight)
@@ -183,16 +201,9 @@ class Learner:
         """The last shard on each local replica, and the update. Gives loss sum and norm."""
 
         def on_replica(shard: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            sums = self._sums(shard, seed)
-            if self._accumulators:
-                sums = [
-                    accumulator.assign_add(part).read_value()
-                    for accumulator, part in zip(self._accumulators, sums, strict=True)
-                ]
-            loss, *gradients = self._replicas.sum(sums)
+            loss, *gradients = self._totals(shard, seed)
             norm = self._optimizer.apply([g / num_tokens for g in gradients], step, rate)
-            for accumulator in self._accumulators:
-                accumulator.assign(tf.zeros_like(accumulator))
+            self._empty_accumulators()
             time = tf.cast(step, tf.float32)
             decay = tf.minimum(self._config.averaging.decay, (1 + time) / (10 + time))
             for average, weight in zip(self._averages, self._weights, strict=False):
@@ -200,6 +211,33 @@ class Learner:
             return loss, norm
 
         return self._replicas.run(on_replica, shards, seeds)[0]
+
+    def _norms_all(
+        self, shards: list[Batch], seeds: list[tf.Tensor], num_tokens: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """The last shard on each local replica; gives the norms of the gradients."""
+
+        def on_replica(shard: Batch, seed: tf.Tensor) -> list[tf.Tensor]:
+            _, *gradients = self._totals(shard, seed)
+            norms = [tf.norm(gradient / num_tokens) for gradient in gradients]
+            self._empty_accumulators()
+            return norms
+
+        return self._replicas.run(on_replica, shards, seeds)[0]
+
+    def _totals(self, shard: Batch, seed: tf.Tensor) -> list[tf.Tensor]:
+        """Loss sum and gradients of this shard, of those accumulated, and of all replicas."""
+        sums = self._sums(shard, seed)
+        if self._accumulators:
+            sums = [
+                accumulator.assign_add(part).read_value()
+                for accumulator, part in zip(self._accumulators, sums, strict=True)
+            ]
+        return self._replicas.sum(sums)
+
+    def _empty_accumulators(self) -> None:
+        for accumulator in self._accumulators:
+            accumulator.assign(tf.zeros_like(accumulator))
 
     def _sums(self, shard: Batch, seed: tf.Tensor) -> list[tf.Tensor]:
         """The loss sum of a shard and its gradients; zeros for a shard without pairs."""

@@ -18,13 +18,20 @@ from translator.data.batches import Batch
 from translator.errors import Stopped
 from translator.models.weights import Arrays, load_arrays, save_arrays
 from translator.runs import RunDirectory
-from translator.training.checkpoint import Position, mean_weights, save_checkpoint
+from translator.training.checkpoint import RECORD_EVERY, Position, mean_weights, save_checkpoint
+from translator.training.crew import Crew, Message
 from translator.training.interruption import Interruption
 from translator.training.learner import Learner
 from translator.training.optimizer import learning_rate
-
-RECORD_EVERY = 50
-"""Steps between rows of metrics.jsonl; before the first of these, powers of two have one."""
+from translator.training.setback import (
+    MOST_SETBACKS,
+    Diverged,
+    Failure,
+    after_due,
+    go_back,
+    judge,
+    rate_factor,
+)
 
 
 class Validation(NamedTuple):
@@ -52,14 +59,8 @@ class Progress(NamedTuple):
     """Target pieces of this step's batch, over the time it took."""
     validation: Validation | None = None
     is_best: bool = False
-
-
-class LossNotFinite(Exception):
-    """The loss or its gradient became infinite or no number."""
-
-    def __init__(self, step: int, loss: float, gradient_norm: float, shards: list[Batch]) -> None:
-        super().__init__(f"the loss at step {step} is {loss}")
-        self.step, self.loss, self.gradient_norm, self.shards = step, loss, gradient_norm, shards
+    failure: Failure | None = None
+    """Why `position` is an earlier one."""
 
 
 def train(
@@ -69,16 +70,18 @@ def train(
     position: Position,
     batches: Callable[[int], list[Batch]],
     batches_per_epoch: int,
+    take_up: Callable[[int, Arrays | None], None],
     evaluate: Callable[[Arrays], Validation],
     interruption: Interruption,
-    begin_step: Callable[[int, float], None] = lambda step, rate: None,
+    crew: Crew,
 ) -> Iterator[Progress]:
     """Train from `position` until a limit is reached or patience is over.
 
-    batches(i) gives the shards of the i-th batch, from 0. begin_step(n, rate) is called before step
-    n: where several processes train, it makes all take it. Raises Stopped, after saving, when a
-    signal came; LossNotFinite; RunError when a checkpoint cannot be written; and what begin_step
-    raises.
+    batches(i) gives the shards of the i-th batch, from 0; take_up(n, state) gives the learner the
+    state after step n, or None for its first. The crew takes every step, too. When learning fails,
+    it goes back to a checkpoint and on at half the learning rate. Raises Diverged when it has
+    failed too often; Stopped, after saving, when a signal came; RunError when a checkpoint cannot
+    be written; and what the crew raises.
     """
     last_step = total_steps(config, batches_per_epoch)
     clock = _Clock(position.seconds)
@@ -102,6 +105,7 @@ def train(
                             config, run, learner.shipped_weights(), position, evaluate
                         )
                     position = replace(position, seconds=clock.read())
+                    position = after_due(position, is_sound=is_best)
                     # First told, then saved: a resume forgets what was told after its checkpoint.
                     yield progress._replace(
                         position=position, validation=validation, is_best=is_best
@@ -113,26 +117,28 @@ def train(
                 started = time.monotonic()
                 step = position.step + 1
                 done = share_done(config, position, last_step)
-                rate = learning_rate(config.optimizer, step, done)
+                rate = learning_rate(config.optimizer, step, done) * rate_factor(position)
                 shards = batches(position.step)
-                begin_step(step, rate)
+                crew.begin_step(step, rate)
                 update = learner.update(shards, step, rate)
-                if not (math.isfinite(update.loss) and math.isfinite(update.gradient_norm)):
-                    raise LossNotFinite(step, *update, shards)
                 num_tokens = sum(shard.num_target_tokens for shard in shards)
-                if position.step == position.recorded_step:
-                    position = replace(position, loss_sum=0.0, summed_steps=0)
-                position = replace(
-                    position,
-                    step=step,
-                    loss_sum=position.loss_sum + update.loss,
-                    summed_steps=position.summed_steps + 1,
-                    seconds=clock.read(),
-                    target_tokens=position.target_tokens + num_tokens,
+                position, fault = judge(
+                    position, _after(position, update.loss, num_tokens, clock.read()), *update
                 )
-                if step % RECORD_EVERY == 0 or (step < RECORD_EVERY and step.bit_count() == 1):
-                    seconds = round(position.seconds, 3)
-                    position = replace(position, recorded_step=step, recorded_seconds=seconds)
+                if fault is not None:
+                    crew.examine(step)
+                    norms = learner.gradient_norms(shards, step)
+                    failure = Failure(step, *update, rate, shards, norms, *fault)
+                    if position.setbacks == MOST_SETBACKS:
+                        raise Diverged(failure)
+                    crew.go_back(failure.back_to)
+                    position = go_back(run, failure.back_to, position.setbacks + 1, take_up)
+                    position = replace(position, seconds=clock.read())
+                    yield Progress(position, *update, rate, 0.0, failure=failure)
+                    save()
+                    continue
+                if step % config.save_every == 0:
+                    position = after_due(position)
                 speed = num_tokens / (time.monotonic() - started)
                 progress = Progress(position, *update, rate, speed)
                 yield progress
@@ -153,19 +159,42 @@ def train(
 
 def follow(
     learner: Learner,
-    steps: Iterable[tuple[int, float]],
+    orders: Iterable[Message],
     batches: Callable[[int], list[Batch]],
+    take_up: Callable[[int], None],
 ) -> None:
-    """Take part in the steps of another process's `train`, which come with their learning rates:
-    the same updates, and nothing else."""
-    for step, rate in steps:
-        learner.update(batches(step - 1), step, rate)
+    """Take part in another process's `train`, as it orders: the same updates, and nothing else."""
+    for order in orders:
+        match order:
+            case {"step": step, "rate": rate}:
+                learner.update(batches(step - 1), step, rate)
+            case {"examine": step}:
+                learner.gradient_norms(batches(step - 1), step)
+            case {"back": step}:
+                take_up(step)
 
 
 def total_steps(config: TrainingConfig, batches_per_epoch: int) -> int | None:
     """The step that max_steps or max_epochs ends at, whichever comes first; None without either."""
     limits = [config.max_steps, config.max_epochs and config.max_epochs * batches_per_epoch]
     return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _after(position: Position, loss: float, num_tokens: int, seconds: float) -> Position:
+    """The position after the next step."""
+    step = position.step + 1
+    if position.step == position.recorded_step:
+        position = replace(position, loss_sum=0.0, summed_steps=0)
+    if step % RECORD_EVERY == 0 or (step < RECORD_EVERY and step.bit_count() == 1):
+        position = replace(position, recorded_step=step, recorded_seconds=round(seconds, 3))
+    return replace(
+        position,
+        step=step,
+        loss_sum=position.loss_sum + loss,
+        summed_steps=position.summed_steps + 1,
+        seconds=seconds,
+        target_tokens=position.target_tokens + num_tokens,
+    )
 
 
 def share_done(config: TrainingConfig, position: Position, last_step: int | None) -> float:

@@ -52,8 +52,19 @@ class Adam:
         self.second_moments = [tf.Variable(tf.zeros_like(w)) for w in self._weights]
 
     def apply(self, gradients: list[tf.Tensor], step: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
-        """Update the weights; steps count from 1. Returns the global norm before clipping."""
+        """Update the weights; steps count from 1. Returns the global norm before clipping.
+
+        A norm that is no number changes nothing, so that its cause can be looked for.
+        """
         norm = tf.linalg.global_norm(gradients)
+        tf.cond(
+            tf.math.is_finite(norm), lambda: self._update(gradients, norm, step, rate), lambda: None
+        )
+        return norm
+
+    def _update(
+        self, gradients: list[tf.Tensor], norm: tf.Tensor, step: tf.Tensor, rate: tf.Tensor
+    ) -> None:
         if self._config.clip_norm is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self._config.clip_norm, norm)
         time = tf.cast(step, tf.float32)
@@ -79,4 +90,3 @@ class Adam:
                 epsilon=self._config.epsilon,
                 grad=tf.convert_to_tensor(gradient),
             )
-        return norm

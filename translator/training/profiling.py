@@ -31,7 +31,7 @@ def profiled(steps: Iterator[Progress], logs: Path, table: Path) -> Iterator[Pro
     try:
         for step in steps:
             yield step
-            if step.validation is not None:
+            if step.validation is not None or step.failure is not None:
                 continue
             number += 1
             if number == SKIPPED:

@@ -21,10 +21,13 @@ class Records:
     def __init__(self, run: RunDirectory, position: Position, keep_text: bool) -> None:
         self._run = run
         self._keep_text = keep_text
+        self._open(position)
+
+    def _open(self, position: Position) -> None:
         self._speeds: list[float] = []
-        _forget_after(run, position)
-        self._metrics = run.metrics.open("a", encoding="utf-8")
-        self._tensorboard = _EventFile(run, position.step)
+        _forget_after(self._run, position)
+        self._metrics = self._run.metrics.open("a", encoding="utf-8")
+        self._tensorboard = _EventFile(self._run, position.step)
 
     def __enter__(self) -> Records:
         return self
@@ -32,10 +35,17 @@ class Records:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self._metrics.close()
         self._tensorboard.close()
 
     def add(self, progress: Progress) -> None:
+        if progress.failure is not None:
+            self._close()
+            self._open(progress.position)
+            return
         if progress.validation is not None:
             self._add_validation(progress, progress.validation)
             return

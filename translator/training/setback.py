@@ -1,0 +1,96 @@
+"""When learning fails: back to a checkpoint from before, and on at half the learning rate.
+
+It fails when the loss or its gradient is no number, or when the loss leaps up. Where a run goes
+back to follows from its position, as all that a step does: one that was stopped or killed meanwhile
+goes back alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+from translator.data.batches import Batch
+from translator.models.weights import Arrays
+from translator.runs import RunDirectory
+from translator.training.checkpoint import RECORD_EVERY, Position, read_checkpoint
+
+MOST_SETBACKS = 3
+"""How often a run goes back; when it fails once more, it ends."""
+
+LEAP = 2.0
+"""Nats a target piece above the lowest mean loss of RECORD_EVERY steps, from which on the mean of
+the last ones has leapt: seven times the perplexity. Batches do not differ by that, so many steps
+together; a model that falls back to the frequencies of the pieces does."""
+
+
+class Fault(NamedTuple):
+    """Why and where to a run is to go back."""
+
+    back_to: int
+    """The step of a checkpoint; 0 for the beginning."""
+    leap: tuple[float, float] | None = None
+    """The lowest mean loss and the last one; None if a number is none."""
+
+
+class Failure(NamedTuple):
+    """A step at which learning has failed, and what is known of it."""
+
+    step: int
+    loss: float
+    gradient_norm: float
+    learning_rate: float
+    shards: list[Batch]
+    gradient_norms: dict[str, float]
+    """Of each weight, before this step; after it, if the loss has leapt."""
+    back_to: int
+    leap: tuple[float, float] | None
+
+
+class Diverged(Exception):
+    """A run has failed once more than it may go back."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"learning failed at step {failure.step}")
+        self.failure = failure
+
+
+def rate_factor(position: Position) -> float:
+    """What is left of the learning rate."""
+    return 0.5**position.setbacks
+
+
+def judge(
+    before: Position, after: Position, loss: float, gradient_norm: float
+) -> tuple[Position, Fault | None]:
+    """The position after a step, with what it says of the loss; or that before it, and a fault."""
+    if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
+        return before, Fault(before.due_step)
+    if after.step % RECORD_EVERY:
+        return after, None
+    mean = after.loss_sum / after.summed_steps
+    lowest = mean if after.lowest_loss is None else after.lowest_loss
+    if mean > lowest + LEAP:
+        return before, Fault(before.sound_step, (lowest, mean))
+    return replace(after, lowest_loss=min(mean, lowest), sound_step=after.due_step), None
+
+
+def after_due(position: Position, is_sound: bool = False) -> Position:
+    """The position with a checkpoint that is due now; at the end of a row its loss is known."""
+    step = position.step
+    is_sound = is_sound or step % RECORD_EVERY == 0
+    return replace(position, due_step=step, sound_step=step if is_sound else position.sound_step)
+
+
+def go_back(
+    run: RunDirectory, step: int, setbacks: int, take_up: Callable[[int, Arrays | None], None]
+) -> Position:
+    """Take up the state of an earlier step, and give its position.
+
+    On disk nothing changes before that is saved. Raises RunError if the checkpoint is damaged.
+    """
+    position, state = read_checkpoint(run.checkpoint(step)) if step else (Position(), None)
+    take_up(step, state)
+    return replace(position, setbacks=setbacks, due_step=step, sound_step=step)
