@@ -20,7 +20,7 @@ class RunDirectory:
     environment.json         packages, processor and threads that the run began with
     text.json                checksums of the text that it began with
     tokenizer.model          SentencePiece (or source.model and target.model)
-    checkpoints/             all that a resume needs, of two steps; weights to average
+    checkpoints/             all that a resume needs, of two to four steps; weights to average
     start.safetensors        the weights that a run with --from began with
     best.safetensors         the weights that translate and eval use
     metrics.jsonl            a line for each report and validation; tensorboard/ shows the same

@@ -49,11 +49,11 @@ class Position:
     summed_steps: int = 0
     """…and how many steps that are."""
     lowest_loss: float | None = None
-    """The lowest mean loss of so many steps."""
+    """The lowest mean loss of a row that ends RECORD_EVERY steps."""
     setbacks: int = 0
     """How often learning has failed (setback.py)."""
     due_step: int = 0
-    """The last checkpoint that was due, as one that a signal asks for is not…"""
+    """The last checkpoint that was due (one at a signal is not)…"""
     sound_step: int = 0
     """…and the last of these that the losses after it, or a best validation, show to be sound."""
     kept: tuple[tuple[int, float], ...] = ()
