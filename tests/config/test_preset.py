@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from translator.config import Config, CorpusStatistics, Machine, continued, load_config, resolve
-from translator.config.keys import value
+from translator.config.continuation import begun_from
+from translator.config.keys import replaced, value
 from translator.config.preset import KEYS, between, choose
 from translator.errors import ConfigError
 from translator.runs import RunDirectory
@@ -149,3 +150,15 @@ class TestARunThatGoesOn:
         assert self.go_on(begun, wanted).model == begun.model
         with pytest.raises(ConfigError, match=r"model\.model_dim is .* there and 2 here"):
             self.go_on(begun, load("", "model.model_dim=2", "model.num_heads=1"))
+
+
+def test_a_run_begun_from_another_has_its_model(load: Load) -> None:
+    other = resolved(load("", "model.positions=learned"), 5_000)
+    wanted = begun_from(other, load("", "model.dropout_rate=0.05"))
+    assert wanted.model == replaced(other, {"model.dropout_rate": 0.05}).model
+    assert resolved(wanted, 10**7).model == wanted.model
+    assert resolved(wanted, 10**7).training != resolved(load(), 5_000).training
+    begun = resolved(wanted, 10**7)
+    assert continued(begun, load("", "model.dropout_rate=0.05"), RunDirectory(Path("run"))) == begun
+    by_hand = load("training: {max_steps: 1}")
+    assert begun_from(other, by_hand) == by_hand

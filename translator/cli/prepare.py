@@ -22,6 +22,7 @@ from translator.config import (
     resolve,
     save_config,
 )
+from translator.config.continuation import begun_from
 from translator.config.preset import Choice, choose
 from translator.data.cache import make_once
 from translator.data.corpus import fingerprint, read_unchanged
@@ -57,7 +58,7 @@ def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepare
         )
     check_tokenizer(config.evaluation, config.data.target_language)
     if start_from is not None:
-        RunDirectory.existing(start_from)
+        config = begun_from(load_config(RunDirectory.existing(start_from).config), config)
     text, known = _survey(config)
     statistics = text.statistics()
     # The precision waits: measuring it brings in TensorFlow, half a GiB that SentencePiece and the

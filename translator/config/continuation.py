@@ -1,10 +1,10 @@
-"""What may change when a run is continued, and what a run has settled for good."""
+"""What a run has settled: for its own continuation, and for a run that begins with its weights."""
 
 from __future__ import annotations
 
 from translator.config.keys import differences, is_set, parts, replaced, value
 from translator.config.preset import KEYS as PRESET_KEYS
-from translator.config.schema import Config
+from translator.config.schema import Config, ModelConfig
 from translator.errors import ConfigError, RunError
 from translator.runs import RunDirectory
 
@@ -35,6 +35,9 @@ RESOLVED = {
 }
 """What a beginning replaces by a value, which the run keeps."""
 
+MODEL = [f"model.{name}" for name in ModelConfig.model_fields]
+"""With --from the other run's, where a preset leaves it open."""
+
 
 def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
     """What is wanted, where it leaves open what the run has settled. Raises ConfigError at a change
@@ -47,7 +50,7 @@ def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
             )
     open_keys = [key for key, is_open in RESOLVED.items() if value(wanted, key) == is_open]
     if wanted.preset is not None:
-        open_keys += [key for key in PRESET_KEYS if not is_set(wanted, key)]
+        open_keys += [key for key in (*PRESET_KEYS, *MODEL) if not is_set(wanted, key)]
     wanted = replaced(wanted, {key: value(recorded, key) for key in open_keys})
     allowed = LIMITS | {f"data.{name}" for name in PLACES}
     if recorded.training.optimizer.falls_to_zero:
@@ -63,3 +66,12 @@ def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
             "back, or begin another run with --run."
         )
     return wanted
+
+
+def begun_from(other: Config, wanted: Config) -> Config:
+    """What is wanted, its model as the other run's where a preset leaves it open."""
+    if wanted.preset is None:
+        return wanted
+    keys = (*MODEL, *(key for key in PRESET_KEYS if key.startswith("tokenizer.")))
+    open_keys = [key for key in keys if not is_set(wanted, key)]
+    return replaced(wanted, {key: value(other, key) for key in open_keys})
