@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from translator.cli.chatter import hush
+from translator.errors import UserError
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -452,4 +453,7 @@ if __name__ == "__main__":
         name, config_path, precision_name, batches_path, size = sys.argv[2:]
         serve(name, Path(config_path), precision_name, Path(batches_path), int(size))
     else:
-        main()
+        try:
+            main()
+        except UserError as error:
+            sys.exit(f"Error: {error}")

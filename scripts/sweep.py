@@ -15,7 +15,7 @@ seeds, and the runs, each a name with what is set in it:
 
 They are trained by `translator train`, one after the other; stopped, the same command goes on where
 it was. Every run that is finished becomes a row of a CSV file beside the list (or --table): what
-it changed in the configuration, seed, steps, minutes, and BLEU and loss of its best validation. A
+was set, seed, steps, minutes, and BLEU and loss of its best validation. A
 row that is there is not computed again. `--test NAME …` scores the test split, of those runs only.
 """
 
@@ -25,14 +25,15 @@ import argparse
 import csv
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from translator.config import differences, load_config
+from translator.config import load_config
 from translator.config.loading import parse_yaml
 from translator.errors import UserError
 from translator.runs import RunDirectory
@@ -53,6 +54,9 @@ COLUMNS = (
     "test_ter",
     "test_signature",
 )
+PLACES = ("data.folder=", "data.dataset_folder=", "data.wheel=")
+"""Settings that make no difference, as they only say where the text is."""
+
 Row = dict[str, str]
 
 
@@ -74,7 +78,7 @@ class Trial(NamedTuple):
     seed: int
     overrides: list[str]
     difference: str
-    """What it changes in the configuration: key=value; key=value."""
+    """What it sets: key=value; key=value."""
     run: RunDirectory
 
 
@@ -95,33 +99,53 @@ def trials(
     sweep: Sweep, config: Path, runs: Path, everywhere: list[str], budget: list[str]
 ) -> list[Trial]:
     """The runs of a list, seed by seed, all of them checked. Raises UserError."""
-    found = []
+    found: dict[Path, Trial] = {}
     for seed in sweep.seeds:
         for name, own in sweep.runs.items():
-            overrides = [*sweep.set, *own, *budget, *everywhere, f"training.seed={seed}"]
-            plain = load_config(config, [*everywhere, f"training.seed={seed}"])
-            changed = differences(plain, load_config(config, overrides))
-            difference = "; ".join(f"{key}={json.dumps(new)}" for key, _, new in changed)
-            folder = re.sub(r"\W+", "-", name).strip("-")
-            run = RunDirectory(runs / f"{folder}-seed{seed}")
-            found.append(Trial(name, seed, overrides, difference, run))
-    return found
+            overrides = [*sweep.set, *own, *budget, *everywhere]
+            load_config(config, overrides)
+            difference = "; ".join(one for one in overrides if not one.startswith(PLACES))
+            run = RunDirectory(runs / (re.sub(r"\W+", "-", name).strip("-") + f"-seed{seed}"))
+            if run.path in found:
+                raise UserError(f"{name} and {found[run.path].name} would share {run.path}.")
+            overrides.append(f"training.seed={seed}")
+            found[run.path] = Trial(name, seed, overrides, difference, run)
+    return list(found.values())
+
+
+def command(*arguments: str, log: IO[str] | None = None) -> int:
+    """Run `translator`, passing our signals on to it; its exit code."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "translator", *arguments], stdout=subprocess.DEVNULL, stderr=log
+    )
+    numbers = signal.SIGINT, signal.SIGTERM
+    before = [signal.signal(number, lambda n, _: child.send_signal(n)) for number in numbers]
+    try:
+        return child.wait()
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def train(config: Path, trial: Trial) -> None:
-    """Raises UserError when it fails."""
+    """Raises UserError when it fails, SystemExit when it was stopped."""
     log = trial.run.path.with_name(trial.run.path.name + ".log")
-    command = [sys.executable, "-m", "translator", "train", str(config), "--run"]
-    command += [str(trial.run.path), *(f"--set={one}" for one in trial.overrides)]
+    overrides = [f"--set={one}" for one in trial.overrides]
     with log.open("a") as output:
-        if subprocess.run(command, stderr=output).returncode:
-            raise UserError(f"{trial.name}, seed {trial.seed}: it failed; {log} tells why.")
+        code = command("train", str(config), "--run", str(trial.run.path), *overrides, log=output)
+    if code > 128:
+        sys.exit("Stopped. The same command goes on.")
+    if code:
+        raise UserError(f"{trial.name}, seed {trial.seed}: it failed; {log} tells why.")
 
 
 def result(trial: Trial) -> Row:
-    """The row of a finished run."""
+    """The row of a finished run. Raises UserError."""
     rows = [json.loads(line) for line in trial.run.metrics.read_text().splitlines()]
-    best = [row for row in rows if row["kind"] == "validation" and row["best"]][-1]
+    bests = [row for row in rows if row["kind"] == "validation" and row["best"]]
+    if not bests:
+        raise UserError(f"{trial.run.path}: no validation gave a score.")
+    best = bests[-1]
     return {
         "run": trial.name,
         "seed": str(trial.seed),
@@ -137,9 +161,9 @@ def result(trial: Trial) -> Row:
 
 
 def test_scores(trial: Trial) -> Row:
-    """Of the test split."""
-    command = [sys.executable, "-m", "translator", "eval", str(trial.run.path)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    """Of the test split. Raises UserError."""
+    if command("eval", str(trial.run.path)):
+        raise UserError(f"{trial.run.path}: the test split could not be scored.")
     found = json.loads(trial.run.result("test", "json").read_text(encoding="utf-8"))["scores"]
     values = {
         f"test_{name}": f"{score['value']:.2f}"
@@ -168,6 +192,8 @@ def write_table(path: Path, rows: dict[tuple[str, str], Row]) -> None:
 def sweep(arguments: argparse.Namespace) -> None:
     """Raises UserError."""
     listed = read_sweep(arguments.sweep)
+    if unknown := [name for name in arguments.test if name not in listed.runs]:
+        raise UserError(f"--test {unknown[0]}: {arguments.sweep} has no such run.")
     config = arguments.sweep.parent / listed.config
     budget = [f"training.max_minutes={arguments.minutes}"] if arguments.minutes else []
     table = arguments.table or arguments.sweep.with_suffix(".csv")
@@ -210,8 +236,6 @@ def main() -> None:
         sweep(parser.parse_args())
     except UserError as error:
         sys.exit(f"Error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("Stopped. The same command goes on.")
 
 
 if __name__ == "__main__":

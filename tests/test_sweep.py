@@ -58,7 +58,7 @@ def test_every_run_becomes_a_row_once(folder: Path) -> None:
     first = table(folder)
     assert [(row["run"], row["difference"]) for row in first] == [
         ("base", ""),
-        ("post-norm", 'model.normalization="post"'),
+        ("post-norm", "model.normalization=post"),
     ]
     assert all(row["steps"] == "2" and float(row["validation_loss"]) > 0 for row in first)
 
@@ -95,6 +95,7 @@ def test_every_run_becomes_a_row_once(folder: Path) -> None:
             "there is no key model.normalisation; did you",
         ),
         ("seeds", "seed", "list.yaml: seed: extra inputs are not permitted."),
+        ("  base: []", "  post+norm: []", "would share runs/post-norm-seed1."),
         ("base: []", "base: 3", "list.yaml: runs.base: input should be a valid list."),
     ],
 )
@@ -106,6 +107,12 @@ def test_a_list_is_checked_before_the_first_run(
     assert done.returncode == 1
     assert sentence in done.stderr and "Traceback" not in done.stderr
     assert not list((folder / "runs").glob("*"))
+
+
+def test_a_run_to_score_must_be_in_the_list(folder: Path) -> None:
+    done = sweep(folder, "--test", "bsae")
+    assert done.returncode == 1
+    assert done.stderr == "Error: --test bsae: list.yaml has no such run.\n"
 
 
 def test_a_row_of_another_configuration_is_not_taken_for_this_one(folder: Path) -> None:

@@ -203,7 +203,7 @@ def test_a_configuration_is_data_and_nothing_else(
             "c.yaml, line 7: model should be a mapping, such as {key: value}, not true.",
         ),
         (
-            BASE.replace("max_steps: 5", "seed: 5"),
+            BASE.replace("max_steps: 5", "seed: 5") + "model: {}",
             "c.yaml, line 6: training needs an end: set max_steps, max_epochs, max_minutes or "
             "patience.",
         ),

@@ -15,6 +15,8 @@ from translator.errors import ConfigError
 from translator.runs import RunDirectory
 
 DATA = "data: {source_language: en, target_language: de, train: {tsv: t}, validation: {tsv: v}}\n"
+BY_HAND = "model: {num_layers: 1}\ntraining: {max_steps: 1}"
+RUN = RunDirectory(Path("run"))
 CPU, GPU = Machine(1.0), Machine(1.0, has_gpu=True)
 SIZES = [2_000 * 1.03**n for n in range(345)]
 """2,000 to 50 million pairs, 3 % apart."""
@@ -41,10 +43,11 @@ def test_a_line_through_points_runs_over_the_logarithm() -> None:
 
 
 class TestPreset:
-    def test_is_what_a_file_without_model_and_training_means(self, load: Load) -> None:
-        assert load().preset == load("", "training.max_minutes=5").preset == "auto"
-        assert load("training: {max_steps: 1}").preset is None
-        assert choose(load("training: {max_steps: 1}"), CorpusStatistics(9), CPU) == []
+    def test_is_what_a_file_without_model_means(self, load: Load) -> None:
+        assert load().preset == load("training: {max_minutes: 5}").preset == "auto"
+        assert load("", "model.num_layers=2").preset == "auto"
+        assert load(BY_HAND).preset is None
+        assert choose(load(BY_HAND), CorpusStatistics(9), CPU) == []
 
     def test_goes_by_its_points(self, load: Load) -> None:
         small = resolved(load(), 10_000)
@@ -136,20 +139,46 @@ class TestWhatTheUserSets:
         assert resolved(load("", "training.max_minutes=9")).training.max_epochs == 100
 
 
-class TestARunThatGoesOn:
-    def go_on(self, begun: Config, wanted: Config) -> Config:
-        return continued(begun, wanted, RunDirectory(Path("run")))
+class TestAnEnd:
+    """There is always one, and a learning rate that falls to zero falls there."""
 
+    @pytest.mark.parametrize(
+        ("overrides", "schedule"),
+        [
+            (["training.max_epochs=null", "training.patience=3"], "inverse_sqrt"),
+            (["training.max_epochs=null", "training.max_minutes=3"], "linear"),
+            (["training.patience=3"], "linear"),
+            (["tokenizer.joint=false"], "linear"),
+        ],
+    )
+    def test_is_what_the_schedule_goes_by(
+        self, overrides: list[str], schedule: str, load: Load
+    ) -> None:
+        assert resolved(load("", *overrides)).training.optimizer.schedule == schedule
+
+    def test_cannot_be_taken_away(self, load: Load) -> None:
+        with pytest.raises(ConfigError, match="training needs an end"):
+            load("", "training.max_epochs=null")
+        begun = resolved(load("", "training.max_steps=4", "training.optimizer.schedule=constant"))
+        with pytest.raises(ConfigError, match="run: training needs an end: set max_steps"):
+            continued(begun, load("", "training.optimizer.schedule=constant"), RUN)
+
+
+class TestARunThatGoesOn:
     def test_keeps_what_was_chosen_though_the_rules_have_changed(self, load: Load) -> None:
         begun = resolved(load(), 5_000)
-        assert self.go_on(begun, load()) == begun
+        assert continued(begun, load(), RUN) == begun
+
+    def test_must_be_said_to_have_a_preset(self, load: Load) -> None:
+        with pytest.raises(ConfigError, match="run was begun with preset: auto; write that on top"):
+            continued(resolved(load()), load(BY_HAND), RUN)
 
     def test_refuses_another_value_of_a_chosen_key(self, load: Load) -> None:
         begun = resolved(load())
         wanted: Any = load("", f"model.model_dim={begun.model.model_dim}")
-        assert self.go_on(begun, wanted).model == begun.model
+        assert continued(begun, wanted, RUN).model == begun.model
         with pytest.raises(ConfigError, match=r"model\.model_dim is .* there and 2 here"):
-            self.go_on(begun, load("", "model.model_dim=2", "model.num_heads=1"))
+            continued(begun, load("", "model.model_dim=2", "model.num_heads=1"), RUN)
 
 
 def test_a_run_begun_from_another_has_its_model(load: Load) -> None:
@@ -159,6 +188,6 @@ def test_a_run_begun_from_another_has_its_model(load: Load) -> None:
     assert resolved(wanted, 10**7).model == wanted.model
     assert resolved(wanted, 10**7).training != resolved(load(), 5_000).training
     begun = resolved(wanted, 10**7)
-    assert continued(begun, load("", "model.dropout_rate=0.05"), RunDirectory(Path("run"))) == begun
-    by_hand = load("training: {max_steps: 1}")
+    assert continued(begun, load("", "model.dropout_rate=0.05"), RUN) == begun
+    by_hand = load(BY_HAND)
     assert begun_from(other, by_hand) == by_hand

@@ -45,3 +45,29 @@ def test_now_and_then_it_shows_how_far_it_is() -> None:
     shown: list[int] = []
     survey(pairs(25_000), shown.append)
     assert shown == [10_000, 20_000]
+
+
+class TestStatistics:
+    def test_are_those_of_the_target_and_of_the_longest_side(self) -> None:
+        found = survey([Pair("abcd", "ab"), Pair("a", "abcdef")]).statistics()
+        assert (found.num_pairs, found.length, found.num_characters) == (2, 4.0, 6)
+
+    @pytest.mark.parametrize(
+        ("source", "target", "shared"),
+        [
+            ("aab", "aab", 1.0),
+            ("ab", "bc", 0.5),
+            ("abcd", "где", 0.0),
+            ("aaab", "где" * 3 + "a", 0.1),  # one word that was not translated
+            ("1 2", "3", 1.0),
+            ("a", "3", 1.0),
+        ],
+    )
+    def test_compare_the_letters_of_both_sides(
+        self, source: str, target: str, shared: float
+    ) -> None:
+        found = survey([Pair(source, target)]).statistics()
+        assert found.shared_letters == pytest.approx(shared)
+
+    def test_need_no_text(self) -> None:
+        assert survey([]).statistics().num_pairs == 0

@@ -232,6 +232,13 @@ class TestASchedule:
         replayed = list(islice(again.sit(**LINE), len(progress)))
         assert self.rates(replayed) == self.rates(progress)
 
+    def test_after_a_setback_draws_on_from_what_was_lost(self) -> None:
+        config = TrainingConfig.model_validate({"max_minutes": 10.0})
+        lost = Position(recorded_seconds=120.0, lost_seconds=120.0)
+        assert loop.shares_done(config, lost, None) == (0.2, 0.2)
+        later = Position(step=6, recorded_step=4, recorded_seconds=160.0, lost_seconds=120.0)
+        assert loop.shares_done(config, later, None) == (0.3, 0.2)
+
 
 def ticks(random: np.random.Generator) -> Callable[[], float]:
     """A clock whose every look is up to a tenth of a second after the one before."""

@@ -105,6 +105,11 @@ class TestLearningRate:
         rates = self.rates(schedule, [1, 5], warmup=10_000)
         np.testing.assert_allclose(rates, [0.2, 1.0])  # 1 % and 5 % are over
 
+    def test_warms_up_anew_after_going_back_whatever_time_was_lost(self) -> None:
+        config = OptimizerConfig(learning_rate=1.0, schedule="linear", warmup_steps=10_000)
+        assert learning_rate(config, 1, done=0.41, lost=0.4) == pytest.approx(0.1)
+        assert learning_rate(config, 1, done=0.61, lost=0.4) == pytest.approx(0.39)
+
     def rates(self, schedule: str, steps: list[int], warmup: int = 4) -> list[float]:
         """Of a run that has done as many per cent as steps."""
         config = OptimizerConfig.model_validate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from translator.cli.prepare import Prepared
     from translator.cli.sitting import Sitting
+    from translator.training.checkpoint import Position
     from translator.training.crew import Crew
     from translator.training.interruption import Interruption
     from translator.training.preflight import Rehearsal
@@ -146,7 +148,7 @@ def _train(
     for doubt in doubts(prepared):
         say(f"Warning: {doubt}")
     if rehearsal is not None:
-        _describe_rehearsal(rehearsal, sitting.last_step, position.step)
+        _describe_rehearsal(rehearsal, sitting.last_step, config.training.max_minutes, position)
     validator = Validator(config, prepared.validation, prepared.tokenizer)
     steps = train(
         config.training,
@@ -241,14 +243,19 @@ def _describe_shares(prepared: Prepared, sitting: Sitting) -> None:
         )
 
 
-def _describe_rehearsal(rehearsal: Rehearsal, last_step: int | None, step: int) -> None:
-    end = ""
-    if last_step is not None:
-        seconds = round((last_step - step) * rehearsal.seconds)
+def _describe_rehearsal(
+    rehearsal: Rehearsal, last_step: int | None, minutes: float | None, position: Position
+) -> None:
+    end, seconds_left = "", math.inf if minutes is None else 60 * minutes - position.seconds
+    if last_step is not None and (last_step - position.step) * rehearsal.seconds < seconds_left:
+        seconds = round((last_step - position.step) * rehearsal.seconds)
         end = (
             f" At that pace step {last_step:,} is {timedelta(seconds=seconds)} away, not counting "
             "validations."
         )
+    elif minutes is not None:
+        num_steps = position.step + max(0, seconds_left) / rehearsal.seconds
+        end = f" At that pace the time is up near step {num_steps:,.0f}; a last validation follows."
     say(
         f"A step on the largest batch took {rehearsal.seconds:.2f} s, "
         f"{rehearsal.tokens_per_second:,.0f} target tokens a second; the process holds "

@@ -19,7 +19,7 @@ class CorpusStatistics(NamedTuple):
     num_characters: int = 100
     """Different ones, on both sides."""
     shared_letters: float = 1.0
-    """Share of the letters in target sentences that occur in source sentences, too."""
+    """How far both sides use the same letters equally often, 0 to 1."""
 
     @property
     def size(self) -> float:

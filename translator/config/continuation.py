@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from translator.config.keys import differences, is_set, parts, replaced, value
+from translator.config.loading import check
 from translator.config.preset import KEYS as PRESET_KEYS
 from translator.config.schema import Config, ModelConfig
 from translator.errors import ConfigError, RunError
@@ -55,8 +56,12 @@ def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
     allowed = LIMITS | {f"data.{name}" for name in PLACES}
     if recorded.training.optimizer.falls_to_zero:
         allowed -= {"training.max_steps", "training.max_epochs", "training.max_minutes"}
+    if recorded.preset is not None and wanted.preset is None:
+        raise ConfigError(
+            f"{run.path} was begun with preset: auto; write that on top of the configuration, too."
+        )
     refused = [
-        f"{key} is {old!r} there and {new!r} here"
+        f"{key} is {_shown(old)} there and {_shown(new)} here"
         for key, old, new in differences(recorded, wanted)
         if ".".join(map(str, parts(key)[:2])) not in allowed
     ]
@@ -65,7 +70,11 @@ def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
             f"{run.path} was begun with another configuration: {'; '.join(refused)}. Change that "
             "back, or begin another run with --run."
         )
-    return wanted
+    return check(wanted, str(run.path))
+
+
+def _shown(value: object) -> str:
+    return "not set" if value is None else repr(value)
 
 
 def begun_from(other: Config, wanted: Config) -> Config:

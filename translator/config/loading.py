@@ -120,7 +120,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     if isinstance(values.get("data"), dict):
         _make_absolute(values["data"], path.absolute().parent)
         values["data"].setdefault("folder", str(path.absolute().parent))
-    if values.keys().isdisjoint({"model", "training"}):
+    if "model" not in values:
         values.setdefault("preset", "auto")
     apply_overrides(values, overrides)
     return validate(values, str(path), lines, {override.split("=")[0] for override in overrides})
@@ -169,6 +169,12 @@ def save_config(config: Config, path: Path) -> None:
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)
+
+
+def check(config: Config, name: str) -> Config:
+    """The configuration, if its values go together. Raises ConfigError."""
+    validate(config.model_dump(), name, {}, set())
+    return config
 
 
 def validate(values: Any, name: str, lines: dict[Key, int], overridden: set[str]) -> Config:

@@ -79,7 +79,8 @@ def heads(config: Config, statistics: CorpusStatistics, machine: Machine) -> int
 
 
 def inner_width(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
-    return 32 * round(between(INNER_SHARE, statistics.size) * config.model.model_dim / 32) or 32
+    share = between(INNER_SHARE, statistics.size)
+    return min(65_536, 32 * max(1, round(share * config.model.model_dim / 32)))
 
 
 def dropout(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
@@ -95,6 +96,20 @@ def joint(config: Config, statistics: CorpusStatistics, machine: Machine) -> boo
     """One vocabulary, unless the languages have different scripts."""
     wants_one = is_set(config, "model.share_embeddings") and config.model.share_embeddings == "all"
     return wants_one or statistics.shared_letters >= 0.5
+
+
+def epochs(config: Config, statistics: CorpusStatistics, machine: Machine) -> int | None:
+    """Unless the user says after how many steps it ends."""
+    if config.training.max_steps is not None:
+        return None
+    return round(between(EPOCHS, statistics.size))
+
+
+def schedule(config: Config, statistics: CorpusStatistics, machine: Machine) -> str:
+    """A line to the end, if there is one that can be foreseen."""
+    training = config.training
+    limits = training.max_steps, training.max_epochs, training.max_minutes
+    return "inverse_sqrt" if limits == (None, None, None) else "linear"
 
 
 GOWDA = "Gowda & May 2020"
@@ -142,18 +157,12 @@ RULES = (
         SENNRICH,
     ),
     Rule("training.optimizer.learning_rate", highest_rate, "Vaswani et al. 2017"),
-    Rule("training.optimizer.schedule", lambda *_: "linear", LI),
+    Rule("training.max_epochs", epochs, "the smaller, the more often"),
+    Rule("training.optimizer.schedule", schedule, LI),
 )
 """In an order in which each finds what it goes by."""
 
-EPOCHS_RULE = Rule(
-    "training.max_epochs",
-    lambda _, statistics, __: round(between(EPOCHS, statistics.size)),
-    "the smaller, the more often",
-)
-"""Unless the user says after how many steps or epochs it ends."""
-
-KEYS = [rule.key for rule in (*RULES, EPOCHS_RULE)]
+KEYS = [rule.key for rule in RULES]
 
 
 class Choice(NamedTuple):
@@ -168,9 +177,8 @@ def choose(config: Config, statistics: CorpusStatistics, machine: Machine) -> li
     """What the rules say of the keys that the user has left open; nothing without a preset."""
     if config.preset is None:
         return []
-    has_end = config.training.max_steps is not None or config.training.max_epochs is not None
     choices = []
-    for rule in RULES if has_end else (*RULES, EPOCHS_RULE):
+    for rule in RULES:
         if not is_set(config, rule.key):
             chosen = rule.choose(config, statistics, machine)
             config = replaced(config, {rule.key: chosen})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from translator.config.circumstances import CorpusStatistics, Machine
 from translator.config.keys import replaced
+from translator.config.loading import check
 from translator.config.preset import auto_vocabulary_size, choose
 from translator.config.schema import Config
 
@@ -11,7 +12,8 @@ from translator.config.schema import Config
 def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> Config:
     """The configuration with every `auto` replaced, by what a preset chooses, too: a pure function.
 
-    A precision stays `auto` until the machine's is known.
+    A precision stays `auto` until the machine's is known. Raises ConfigError if what the user sets
+    and what is chosen do not go together.
     """
     choices = choose(config, statistics, machine)
     config = replaced(config, {choice.key: choice.value for choice in choices})
@@ -31,4 +33,4 @@ def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> C
         values["tokenizer.vocabulary_size"] = auto_vocabulary_size(statistics.num_pairs)
     if config.model.num_decoder_layers is None:
         values["model.num_decoder_layers"] = config.model.num_layers
-    return replaced(config, values)
+    return check(replaced(config, values), "preset: auto")

@@ -290,8 +290,8 @@ class OptimizerConfig(Section):
     nearest of max_steps, max_epochs and max_minutes, along a line (Li et al. 2020) or half a
     cosine. auto: linear with max_minutes, else inverse_sqrt."""
     warmup_steps: Annotated[int, Field(ge=0)] = 1000
-    """Steps over which it rises linearly from zero; if it falls to zero later, no more than a tenth
-    of the run."""
+    """Steps over which it rises linearly from zero; with linear and cosine no more than a tenth of
+    the run."""
     beta_1: Share = 0.9
     """Decay of the mean of the gradients."""
     beta_2: Share = 0.98
@@ -406,8 +406,7 @@ class Config(Section):
 
     preset: Literal["auto"] | None = None
     """auto: what is not set in the sections data, tokenizer, model and training follows from the
-    text and the machine, by the rules in config/preset.py. A file that has neither model nor
-    training means auto."""
+    text and the machine, by the rules in config/preset.py. A file without model means auto."""
     data: DataConfig
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
@@ -419,7 +418,8 @@ class Config(Section):
     def _training_has_an_end(self) -> Config:
         training = self.training
         limits = training.max_steps, training.max_epochs, training.max_minutes
-        is_limited = self.preset is not None or any(limit is not None for limit in limits)
+        is_chosen = self.preset is not None and "max_epochs" not in training.model_fields_set
+        is_limited = is_chosen or any(limit is not None for limit in limits)
         if training.optimizer.falls_to_zero and not is_limited:
             raise ValueError(
                 f"training.optimizer.schedule: {training.optimizer.schedule} needs "
@@ -453,7 +453,11 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _sharing_needs_one_vocabulary(self) -> Config:
-        if self.model.share_embeddings == "all" and not self.tokenizer.joint:
+        is_chosen = self.preset is not None and not (
+            "joint" in self.tokenizer.model_fields_set
+            and "share_embeddings" in self.model.model_fields_set
+        )
+        if self.model.share_embeddings == "all" and not (self.tokenizer.joint or is_chosen):
             raise ValueError(
                 "model.share_embeddings: all needs tokenizer.joint: true "
                 "(or share_embeddings: target)"

@@ -35,14 +35,12 @@ class Survey(NamedTuple):
         source, target = (
             Counter(chain.from_iterable(side)) for side in zip(*self.sample, strict=True)
         )
-        letters = {character: count for character, count in target.items() if character.isalpha()}
-        shared = sum(count for character, count in letters.items() if character in source)
         return CorpusStatistics(
             num_pairs=self.num_pairs,
             length=sum(length for _, length in lengths) / len(lengths),
             longest=sorted(map(max, lengths))[int(0.999 * (len(lengths) - 1))],
             num_characters=len(source | target),
-            shared_letters=shared / max(1, sum(letters.values())),
+            shared_letters=_overlap(source, target),
         )
 
 
@@ -65,6 +63,15 @@ def survey(pairs: Iterable[Pair], show: Callable[[int], None] = lambda _: None) 
         if num_pairs % SHOW_EVERY == 0:
             show(num_pairs)
     return Survey(num_pairs, sample)
+
+
+def _overlap(source: Counter[str], target: Counter[str]) -> float:
+    """How far two texts use the same letters equally often, 0 to 1; 1 for texts without letters."""
+    letters = [character for character in source | target if character.isalpha()]
+    totals = [sum(side[letter] for letter in letters) for side in (source, target)]
+    if not all(totals):
+        return 1.0
+    return sum(min(source[x] / totals[0], target[x] / totals[1]) for x in letters)
 
 
 def _size(pair: Pair) -> int:

@@ -51,7 +51,9 @@ class Position:
     lowest_loss: float | None = None
     """The lowest mean loss of a row that ends RECORD_EVERY steps."""
     setbacks: int = 0
-    """How often learning has failed (setback.py)."""
+    """How often learning has failed (setback.py)…"""
+    lost_seconds: float = 0.0
+    """…and the time of the steps that were given up."""
     due_step: int = 0
     """The last checkpoint that was due (one at a signal is not)…"""
     sound_step: int = 0

@@ -105,7 +105,7 @@ def train(
                             config, run, learner.shipped_weights(), position, evaluate
                         )
                     position = replace(position, seconds=clock.read())
-                    position = after_due(position, is_sound=is_best)
+                    position = after_due(position, is_best)
                     # First told, then saved: a resume forgets what was told after its checkpoint.
                     yield progress._replace(
                         position=position, validation=validation, is_best=is_best
@@ -116,8 +116,8 @@ def train(
                     break
                 started = time.monotonic()
                 step = position.step + 1
-                done = share_done(config, position, last_step)
-                rate = learning_rate(config.optimizer, step, done) * rate_factor(position)
+                shares = shares_done(config, position, last_step)
+                rate = learning_rate(config.optimizer, step, *shares) * rate_factor(position)
                 shards = batches(position.step)
                 crew.begin_step(step, rate)
                 update = learner.update(shards, step, rate)
@@ -132,8 +132,7 @@ def train(
                     if position.setbacks == MOST_SETBACKS:
                         raise Diverged(failure)
                     crew.go_back(failure.back_to)
-                    position = go_back(run, failure.back_to, position.setbacks + 1, take_up)
-                    position = replace(position, seconds=clock.read())
+                    position = go_back(run, failure.back_to, position, clock.read(), take_up)
                     yield Progress(position, *update, rate, 0.0, failure=failure)
                     save()
                     continue
@@ -197,19 +196,24 @@ def _after(position: Position, loss: float, num_tokens: int, seconds: float) -> 
     )
 
 
-def share_done(config: TrainingConfig, position: Position, last_step: int | None) -> float:
-    """Of the steps or the minutes that the run may take, the share that is over, 0 to 1.
+def shares_done(
+    config: TrainingConfig, position: Position, last_step: int | None
+) -> tuple[float, float]:
+    """Of the steps or the minutes that the run may take, the share that is over, 0 to 1, and the
+    share that setbacks have cost.
 
     Minutes are not read from the clock, but drawn on from the last row of metrics.jsonl at the pace
     until there: so the learning rates follow from what is recorded.
     """
-    shares = [0.0]
+    shares = [(0.0, 0.0)]
     if last_step is not None:
-        shares.append(position.step / last_step)
-    if config.max_minutes is not None and position.recorded_step:
-        pace = position.recorded_seconds / position.recorded_step
-        shares.append(position.step * pace / (60 * config.max_minutes))
-    return min(1.0, max(shares))
+        shares.append((position.step / last_step, 0.0))
+    if config.max_minutes is not None:
+        lost, limit = position.lost_seconds, 60 * config.max_minutes
+        pace = (position.recorded_seconds - lost) / max(1, position.recorded_step)
+        shares.append(((lost + position.step * pace) / limit, lost / limit))
+    done, lost = max(shares)
+    return min(1.0, done), lost
 
 
 def _ended(config: TrainingConfig, position: Position, last_step: int | None) -> bool:

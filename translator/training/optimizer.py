@@ -12,9 +12,9 @@ from translator.config.schema import OptimizerConfig
 WARMUP_SHARE = 0.1
 
 
-def learning_rate(config: OptimizerConfig, step: int, done: float) -> float:
+def learning_rate(config: OptimizerConfig, step: int, done: float, lost: float = 0.0) -> float:
     """The learning rate of an update; steps count from 1, and `done` is the share of the run that
-    is over before it.
+    is over before it, `lost` what it has lost of that by going back.
 
     It rises linearly over the warm-up. Then inverse_sqrt falls with √(warmup / step), constant
     stays, linear falls with 1 − done, and cosine along half a cosine, both to zero; where these are
@@ -22,13 +22,14 @@ def learning_rate(config: OptimizerConfig, step: int, done: float) -> float:
     """
     warmup = max(1, config.warmup_steps)
     rise = step / warmup
+    short_rise = max(rise, (done - lost) / WARMUP_SHARE)
     match config.schedule:
         case "inverse_sqrt":
             share = min(rise, math.sqrt(warmup / step))
         case "linear":
-            share = min(max(rise, done / WARMUP_SHARE), 1 - done)
+            share = min(short_rise, 1 - done)
         case "cosine":
-            share = min(max(rise, done / WARMUP_SHARE), (1 + math.cos(math.pi * done)) / 2)
+            share = min(short_rise, (1 + math.cos(math.pi * done)) / 2)
         case "constant":
             share = min(rise, 1.0)
         case "auto":

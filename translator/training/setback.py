@@ -77,20 +77,38 @@ def judge(
     return replace(after, lowest_loss=min(mean, lowest), sound_step=after.due_step), None
 
 
-def after_due(position: Position, is_sound: bool = False) -> Position:
-    """The position with a checkpoint that is due now; at the end of a row its loss is known."""
-    step = position.step
-    is_sound = is_sound or step % RECORD_EVERY == 0
+def after_due(position: Position, is_best: bool = False) -> Position:
+    """The position with a checkpoint that is due now. It is sound if the losses behind it are known
+    at the end of a row, or if its weights are the best so far, unless their loss has leapt."""
+    step, lowest = position.step, position.lowest_loss
+    has_leapt = lowest is not None and position.loss_sum > (lowest + LEAP) * position.summed_steps
+    is_sound = step % RECORD_EVERY == 0 or (is_best and not has_leapt)
     return replace(position, due_step=step, sound_step=step if is_sound else position.sound_step)
 
 
 def go_back(
-    run: RunDirectory, step: int, setbacks: int, take_up: Callable[[int, Arrays | None], None]
+    run: RunDirectory,
+    step: int,
+    failed: Position,
+    seconds: float,
+    take_up: Callable[[int, Arrays | None], None],
 ) -> Position:
-    """Take up the state of an earlier step, and give its position.
+    """Take up the state of an earlier step, and give its position, `seconds` being over in all.
 
-    On disk nothing changes before that is saved. Raises RunError if the checkpoint is damaged.
+    The best weights so far stay the best. On disk nothing changes before that is saved. Raises
+    RunError if the checkpoint is damaged.
     """
     position, state = read_checkpoint(run.checkpoint(step)) if step else (Position(), None)
     take_up(step, state)
-    return replace(position, setbacks=setbacks, due_step=step, sound_step=step)
+    lost = seconds - position.seconds
+    return replace(
+        position,
+        seconds=seconds,
+        recorded_seconds=position.recorded_seconds + lost,
+        lost_seconds=position.lost_seconds + lost,
+        best_step=failed.best_step,
+        best_score=failed.best_score,
+        setbacks=failed.setbacks + 1,
+        due_step=step,
+        sound_step=step,
+    )
