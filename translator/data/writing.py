@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import compress, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -35,6 +35,9 @@ JOURNAL_EVERY = 5.0
 """Seconds of work that a kill may cost."""
 
 FACTS, JOURNAL = "facts.json", "journal.json"
+
+
+T = TypeVar("T")
 
 
 class Facts(NamedTuple):
@@ -97,10 +100,11 @@ def _write(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> Journal
             for name in ("source", "target")
         ]
         missing = islice(recipe.pairs(), journal.num_read, None)
-        chunks = stack.enter_context(closing(_read_ahead(missing)))
+        chunks = stack.enter_context(closing(_ahead(_chunks(missing))))
+        encoded = stack.enter_context(closing(_ahead(_encode(part, recipe) for part in chunks)))
         saved = time.monotonic()
-        for chunk in chunks:
-            journal = _add(chunk, recipe, sides, journal)
+        for chunk in encoded:
+            journal = _add(chunk, recipe.max_length, sides, journal)
             show(journal.num_read)
             if time.monotonic() - saved > JOURNAL_EVERY:
                 _save(folder, journal, sides)
@@ -108,47 +112,61 @@ def _write(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> Journal
         return _save(folder, journal, sides)
 
 
-def _add(
-    chunk: list[Pair], recipe: Recipe, sides: Sequence[SideWriter], journal: Journal
-) -> Journal:
-    """Encode pairs and write those that belong into the store."""
-    limit = recipe.max_length
-    not_empty = (
-        chunk if limit is None else [p for p in chunk if p.source.strip() and p.target.strip()]
-    )
-    texts = [[pair[i] for pair in not_empty] for i in range(len(sides))]
+class _Encoded(NamedTuple):
+    """A chunk of pairs, those of them that are not empty, and their ids, side by side."""
+
+    num_pairs: int
+    texts: list[list[str]]
+    rows: list[list[list[int]]]
+
+
+def _chunks(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
+    chunk, size = [], 0
+    for pair in pairs:
+        chunk.append(pair)
+        size += len(pair.source) + len(pair.target)
+        if len(chunk) == CHUNK or size >= CHUNK_CHARACTERS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _encode(chunk: list[Pair], recipe: Recipe) -> _Encoded:
+    not_empty = chunk
+    if recipe.max_length is not None:
+        not_empty = [p for p in chunk if p.source.strip() and p.target.strip()]
+    texts = [[pair[i] for pair in not_empty] for i in range(len(recipe.tokenizer))]
     rows = [v.encode(t) for v, t in zip(recipe.tokenizer, texts, strict=True)]
+    return _Encoded(len(chunk), texts, rows)
+
+
+def _add(
+    chunk: _Encoded, limit: int | None, sides: Sequence[SideWriter], journal: Journal
+) -> Journal:
+    """Write the pairs that belong into the store."""
     kept = [
         limit is None or max(len(source), len(target)) <= limit
-        for source, target in zip(*rows, strict=True)
+        for source, target in zip(*chunk.rows, strict=True)
     ]
-    for side, side_texts, side_rows in zip(sides, texts, rows, strict=True):
+    for side, side_texts, side_rows in zip(sides, chunk.texts, chunk.rows, strict=True):
         side.add(list(compress(side_texts, kept)), list(compress(side_rows, kept)))
     return Journal(
-        journal.num_read + len(chunk),
+        journal.num_read + chunk.num_pairs,
         journal.num_pairs + sum(kept),
-        journal.num_empty + len(chunk) - len(not_empty),
+        journal.num_empty + chunk.num_pairs - len(kept),
         journal.num_long + len(kept) - sum(kept),
     )
 
 
-def _read_ahead(pairs: Iterator[Pair]) -> Generator[list[Pair]]:
-    """Chunks, each read by a thread while SentencePiece, which needs no Python, has the last."""
-
-    def read() -> list[Pair]:
-        chunk, size = [], 0
-        for pair in pairs:
-            chunk.append(pair)
-            size += len(pair.source) + len(pair.target)
-            if len(chunk) == CHUNK or size >= CHUNK_CHARACTERS:
-                break
-        return chunk
-
-    with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(read)
-        while chunk := coming.result():
-            coming = reader.submit(read)
-            yield chunk
+def _ahead(items: Iterator[T]) -> Generator[T]:
+    """The items, each made by a thread while the one before is in use: reading, writing, and
+    SentencePiece, which needs no Python, go on side by side."""
+    with ThreadPoolExecutor(1) as maker:
+        coming = maker.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = maker.submit(next, items, None)
+            yield item
 
 
 def _save(folder: Path, journal: Journal, sides: Sequence[SideWriter]) -> Journal:
