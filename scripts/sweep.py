@@ -95,14 +95,12 @@ def read_sweep(path: Path) -> Sweep:
         raise UserError(f"{path}: {key}: {first['msg'].lower()}.") from None
 
 
-def trials(
-    sweep: Sweep, config: Path, runs: Path, everywhere: list[str], budget: list[str]
-) -> list[Trial]:
+def trials(sweep: Sweep, config: Path, runs: Path, everywhere: list[str]) -> list[Trial]:
     """The runs of a list, seed by seed, all of them checked. Raises UserError."""
     found: dict[Path, Trial] = {}
     for seed in sweep.seeds:
         for name, own in sweep.runs.items():
-            overrides = [*sweep.set, *own, *budget, *everywhere]
+            overrides = [*sweep.set, *own, *everywhere]
             load_config(config, overrides)
             difference = "; ".join(one for one in overrides if not one.startswith(PLACES))
             run = RunDirectory(runs / (re.sub(r"\W+", "-", name).strip("-") + f"-seed{seed}"))
@@ -195,11 +193,12 @@ def sweep(arguments: argparse.Namespace) -> None:
     if unknown := [name for name in arguments.test if name not in listed.runs]:
         raise UserError(f"--test {unknown[0]}: {arguments.sweep} has no such run.")
     config = arguments.sweep.parent / listed.config
-    budget = [f"training.max_minutes={arguments.minutes}"] if arguments.minutes else []
+    everywhere = [f"training.max_minutes={arguments.minutes}"] if arguments.minutes else []
+    everywhere += arguments.set
     table = arguments.table or arguments.sweep.with_suffix(".csv")
     rows = read_table(table)
     arguments.runs.mkdir(parents=True, exist_ok=True)
-    for trial in trials(listed, config, arguments.runs, arguments.set, budget):
+    for trial in trials(listed, config, arguments.runs, everywhere):
         key = trial.name, str(trial.seed)
         row = rows.get(key, {})
         if row and row["difference"] != trial.difference:

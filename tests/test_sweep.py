@@ -130,5 +130,5 @@ def test_the_lists_in_the_project_are_true(path: Path, tmp_path: Path) -> None:
     finally:
         sys.path.pop(0)
     listed = script.read_sweep(path)
-    found = script.trials(listed, path.parent / listed.config, tmp_path, [], [])
+    found = script.trials(listed, path.parent / listed.config, tmp_path, [])
     assert len({trial.difference for trial in found}) == len(listed.runs)

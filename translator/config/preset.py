@@ -112,12 +112,9 @@ def schedule(config: Config, statistics: CorpusStatistics, machine: Machine) -> 
     return "inverse_sqrt" if limits == (None, None, None) else "linear"
 
 
-GOWDA = "Gowda & May 2020"
 ARAABI = "Araabi & Monz 2020"
 SENNRICH = "Sennrich & Zhang 2019"
 WU = "Wu et al. 2021"
-VAN_BILJON = "van Biljon et al. 2020"
-LI = "Li et al. 2020"
 
 RULES = (
     Rule(
@@ -129,7 +126,7 @@ RULES = (
     Rule(
         "tokenizer.vocabulary_size",
         lambda _, statistics, __: auto_vocabulary_size(statistics.num_pairs),
-        f"{GOWDA}; {SENNRICH}",
+        f"Gowda & May 2020; {SENNRICH}",
     ),
     Rule(
         "tokenizer.character_coverage",
@@ -145,7 +142,7 @@ RULES = (
     Rule(
         "model.num_layers",
         lambda _, statistics, __: round(between(LAYERS, statistics.size)),
-        f"{VAN_BILJON}; {WU}",
+        f"van Biljon et al. 2020; {WU}",
     ),
     Rule("model.num_heads", heads, ARAABI),
     Rule("model.feed_forward_dim", inner_width, f"{ARAABI}; {WU}"),
@@ -158,7 +155,7 @@ RULES = (
     ),
     Rule("training.optimizer.learning_rate", highest_rate, "Vaswani et al. 2017"),
     Rule("training.max_epochs", epochs, "the smaller, the more often"),
-    Rule("training.optimizer.schedule", schedule, LI),
+    Rule("training.optimizer.schedule", schedule, "Li et al. 2020"),
 )
 """In an order in which each finds what it goes by."""
 
