@@ -1,8 +1,9 @@
-"""A sweep: variations of a configuration trained one after the other, and their table."""
+"""A sweep: variations of a configuration trained, and their table."""
 
 import csv
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def table(folder: Path) -> list[dict[str, str]]:
 @pytest.mark.slow
 def test_every_run_becomes_a_row_once(folder: Path) -> None:
     (folder / "list.yaml").write_text(LIST.replace("[1, 2]", "[1]"))
-    done = sweep(folder)
+    done = sweep(folder, "--jobs", "2")
     assert done.returncode == 0, done.stderr
     first = table(folder)
     assert [(row["run"], row["difference"]) for row in first] == [
@@ -79,6 +80,44 @@ def test_every_run_becomes_a_row_once(folder: Path) -> None:
         == same[1]
         != (rows["base", "1"]["validation_bleu"], rows["base", "1"]["validation_loss"])
     )
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_does_not_end_the_others(folder: Path) -> None:
+    (folder / "other.tsv").write_text("\t\n")
+    failing = "  failing: ['data.train={tsv: other.tsv}']\n"
+    (folder / "list.yaml").write_text(
+        LIST.replace("[1, 2]", "[1]").replace("  base", failing + "  base")
+    )
+    done = sweep(folder)
+    assert done.returncode == 1
+    assert "Error: failing, seed 1: it failed; runs/failing-seed1.log tells why.\n" in done.stderr
+    assert done.stderr.endswith("Error: 1 of 3 failed: failing, seed 1.\n")
+    assert [row["run"] for row in table(folder)] == ["base", "post-norm"]
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_stopped_goes_on(folder: Path) -> None:
+    text = (folder / "small.yaml").read_text()
+    (folder / "small.yaml").write_text(text.replace("max_steps: 2,", "max_steps: 1000,"))
+    (folder / "list.yaml").write_text(LIST.replace("[1, 2]", "[1]"))
+    command = [sys.executable, str(ROOT / "scripts/sweep.py"), "list.yaml", "--runs", "runs"]
+    running = subprocess.Popen(
+        [*command, "--jobs", "2"], cwd=folder, stderr=subprocess.PIPE, text=True
+    )
+    logs = [folder / f"runs/{name}-seed1.log" for name in ("base", "post-norm")]
+    metrics = [log.with_suffix("") / "metrics.jsonl" for log in logs]
+    while not all(path.exists() and '"step": 4,' in path.read_text() for path in metrics):
+        assert running.poll() is None
+        time.sleep(0.1)
+    running.terminate()
+    assert running.communicate()[1].endswith("Stopped. The same command goes on.\n")
+    assert running.returncode == 1
+    assert all("The same command continues" in log.read_text() for log in logs)
+    assert not (folder / "list.csv").exists()
+    assert sweep(folder).returncode == 0
+    assert all("Continuing runs/" in log.read_text() for log in logs)
+    assert [row["steps"] for row in table(folder)] == ["1000", "1000"]
 
 
 @pytest.mark.parametrize(
