@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from translator.training.checkpoint import Position
     from translator.training.crew import Crew
     from translator.training.interruption import Interruption
+    from translator.training.loop import Progress
     from translator.training.preflight import Rehearsal
 
 
@@ -114,16 +115,11 @@ def _train(
 ) -> None:
     may_cut = config.training.accumulation_steps == "auto"
     prepared = resume(config, run) if run.exists else begin(config, run, start_from)
-    import tensorflow as tf
 
-    from translator.cli.display import Display
     from translator.cli.sitting import Sitting
     from translator.evaluation.validation import Validator
     from translator.training.checkpoint import Position, load_checkpoint
     from translator.training.loop import train
-    from translator.training.overfitting import overfitting
-    from translator.training.records import Records
-    from translator.training.setback import MOST_SETBACKS, Diverged
 
     config = prepared.config
     position, state = load_checkpoint(run) or (Position(), None)
@@ -143,13 +139,8 @@ def _train(
             position = replace(position, best_score=None, validated_step=validated_step)
         say(f"Continuing {run.path} after step {position.step:,}.")
     _describe(prepared, sitting)
-    if len(prepared.training.stores) > 1:
-        _describe_shares(prepared, sitting)
-    for doubt in doubts(prepared):
-        say(f"Warning: {doubt}")
     if rehearsal is not None:
         _describe_rehearsal(rehearsal, sitting.last_step, config.training.max_minutes, position)
-    validator = Validator(config, prepared.validation, prepared.tokenizer)
     steps = train(
         config.training,
         run,
@@ -158,20 +149,43 @@ def _train(
         sitting.batches,
         sitting.plan.batches_per_epoch,
         partial(sitting.return_to, run),
-        validator,
+        Validator(config, prepared.validation, prepared.tokenizer),
         interruption,
         crew,
     )
-    text = prepared.tokenizer if config.training.keep_text else None
-    if config.training.profile:
-        from translator.training.profiling import profiled
+    position = _show(steps, position, prepared, sitting, run)
+    say(
+        f"Finished after {position.step:,} steps and {position.seconds / 60:.1f} minutes. "
+        f"The best weights are of step {position.best_step:,}; use them with\n"
+        f"  translator translate {run.path}\n"
+        f"  translator eval {run.path}"
+    )
 
+
+def _show(
+    steps: Iterator[Progress],
+    position: Position,
+    prepared: Prepared,
+    sitting: Sitting,
+    run: RunDirectory,
+) -> Position:
+    """Let the steps be taken, record and display what they tell; the position after the last."""
+    import tensorflow as tf
+
+    from translator.cli.display import Display
+    from translator.training.overfitting import overfitting
+    from translator.training.profiling import profiled
+    from translator.training.records import Records
+    from translator.training.setback import MOST_SETBACKS, Diverged
+
+    config = prepared.config.training
+    text = prepared.tokenizer if config.keep_text else None
+    if config.profile:
         steps = profiled(steps, run.tensorboard, run.profile)
+    pairs = list(prepared.validation.pairs())
     with (
-        Records(run, position, config.training.keep_text) as records,
-        Display(
-            config.training, sitting.last_step, sitting.plan.batches_per_epoch, validator.pairs
-        ) as display,
+        Records(run, position, config.keep_text) as records,
+        Display(config, sitting.last_step, sitting.plan.batches_per_epoch, pairs) as display,
     ):
         try:
             for progress in steps:
@@ -201,14 +215,9 @@ def _train(
                 "decoding.tokens_per_batch or beam_size; the same command continues from the last "
                 "checkpoint."
             ) from None
-    if config.training.profile and run.profile.exists():
+    if config.profile and run.profile.exists():
         say(f"{run.profile} tells where the time of a step went.")
-    say(
-        f"Finished after {position.step:,} steps and {position.seconds / 60:.1f} minutes. "
-        f"The best weights are of step {position.best_step:,}; use them with\n"
-        f"  translator translate {run.path}\n"
-        f"  translator eval {run.path}"
-    )
+    return position
 
 
 def _describe(prepared: Prepared, sitting: Sitting) -> None:
@@ -230,6 +239,10 @@ def _describe(prepared: Prepared, sitting: Sitting) -> None:
         f"{sitting.learner.model.count_params():,} parameters; {config.training.precision}"
         f"{f'; {sitting.num_replicas} devices' if sitting.num_replicas > 1 else ''}."
     )
+    if len(prepared.training.stores) > 1:
+        _describe_shares(prepared, sitting)
+    for doubt in doubts(prepared):
+        say(f"Warning: {doubt}")
 
 
 def _describe_shares(prepared: Prepared, sitting: Sitting) -> None:
