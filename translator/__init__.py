@@ -3,8 +3,8 @@
     from translator import Translator
     Translator.load("runs/quickstart").translate(["Turn on the lights."])
 
-`train`, `translate` and `evaluate` do what the commands of the same names do. Importing this
-package imports neither TensorFlow nor Keras; using it sets Keras to the TensorFlow backend.
+`train`, `translate`, `tune` and `evaluate` do what the commands of the same names do. Importing
+this package imports neither TensorFlow nor Keras; using it sets Keras to the TensorFlow backend.
 """
 
 import os
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from translator.cli.evaluate import evaluate
     from translator.cli.train import train
     from translator.cli.translate import translate
+    from translator.cli.tune import tune
     from translator.decoding.translator import Translator
 
 __version__ = "0.1.0"
-__all__ = ["Translator", "evaluate", "train", "translate"]
+__all__ = ["Translator", "evaluate", "train", "translate", "tune"]
 
 if "keras" in sys.modules and sys.modules["keras"].backend.backend() != "tensorflow":
     raise ImportError(
@@ -41,6 +42,10 @@ def __getattr__(name: str) -> Any:
         from translator.cli.translate import translate
 
         return translate
+    if name == "tune":
+        from translator.cli.tune import tune
+
+        return tune
     if name == "evaluate":
         from translator.cli.evaluate import evaluate
 

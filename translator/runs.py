@@ -23,6 +23,7 @@ class RunDirectory:
     checkpoints/             all that a resume needs, of two to four steps; weights to average
     start.safetensors        the weights that a run with --from began with
     best.safetensors         the weights that translate and eval use
+    tuned.json               the decoding that `translator tune` found best for these weights
     metrics.jsonl            a line for each report and validation; tensorboard/ shows the same
     validation/              translations of the validation sentences, step by step
     results/                 translations and scores of `translator eval`
@@ -37,6 +38,7 @@ class RunDirectory:
         self.text = path / "text.json"
         self.start = path / "start.safetensors"
         self.best = path / "best.safetensors"
+        self.tuned = path / "tuned.json"
         self.metrics = path / "metrics.jsonl"
         self.profile = path / "profile.txt"
         self._checkpoints = path / "checkpoints"

@@ -20,6 +20,7 @@ from translator.cli.evaluate import evaluate
 from translator.cli.sitting import Sitting
 from translator.cli.train import train
 from translator.cli.translate import translate
+from translator.cli.tune import tune
 from translator.data.batches import Batch
 from translator.errors import ConfigError, DataError, OutOfMemory, RunError, Stopped
 from translator.evaluation.validation import Validator
@@ -580,6 +581,39 @@ class TestEvaluating:
         report = json.loads((run / "results/test.json").read_text())
         assert report["decoding"]["beam_size"] == 1
         assert "case:lc" in report["scores"][0]["signature"]
+
+
+class TestTuning:
+    def test_keeps_what_translates_the_validation_split_best(self, run: Path, capsys: Said) -> None:
+        found = tune(run, [1, 2], [0.0, 2.0])
+        said = capsys.readouterr().out.splitlines()
+        assert [line.split()[:3] for line in said[:3]] == [
+            ["length", "penalty", "0"],
+            *(["beam", "size", size] for size in "12"),
+        ]
+        assert f"{found.bleu:.2f}" in said[1] + said[2]
+        assert "validation BLEU" in said[3] and "version:" in said[3]
+
+        kept = {"beam_size": found.beam_size, "length_penalty": found.length_penalty}
+        assert json.loads((run / "tuned.json").read_text()).items() >= kept.items()
+        assert evaluate(run, split="validation")[0].value == found.bleu
+        evaluate(run, overrides=["decoding.length_penalty=1.5"])
+        report = json.loads((run / "results/test.json").read_text())
+        assert report["decoding"].items() >= (kept | {"length_penalty": 1.5}).items()
+
+    def test_is_for_the_weights_that_there_are(self, run: Path) -> None:
+        tune(run, [2], [1.0])
+        (run / "best.safetensors").unlink()
+        train(Path("c.yaml"))  # validates, and makes them anew
+        assert not (run / "tuned.json").exists()
+
+    def test_that_is_damaged_is_a_sentence(self, run: Path) -> None:
+        (run / "tuned.json").write_text('{"beam_size": "many"}')
+        with pytest.raises(ConfigError, match=r"decoding.beam_size should be a valid integer"):
+            evaluate(run)
+        (run / "tuned.json").write_text("{")
+        with pytest.raises(RunError, match=r"tuned.json: this file of the run is missing or dam"):
+            evaluate(run)
 
 
 class TestAsACommand:

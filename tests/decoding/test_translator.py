@@ -20,6 +20,7 @@ from translator.decoding.beam import beam_search
 from translator.decoding.search import length_penalty
 from translator.decoding.translator import Translation, Translator
 from translator.errors import ConfigError
+from translator.evaluation.tuning import best
 from translator.models.encoder_decoder import EncoderDecoder, Fixed, Growing, Memory, StepFunction
 
 SENTENCES = [
@@ -75,6 +76,16 @@ class Echo(EncoderDecoder):
         said = tf.gather(source, tf.minimum(positions[0], last), axis=1)
         rows = tf.repeat(said, tf.shape(ids)[0] // tf.shape(said)[0])
         return tf.one_hot(rows, self.vocabulary_size, 20.0, 0.0), growing
+
+
+class Hesitant(Echo):
+    """May end at any place."""
+
+    def step(
+        self, ids: tf.Tensor, positions: tf.Tensor, source: tf.Tensor, growing: Growing
+    ) -> tuple[tf.Tensor, Growing]:
+        logits, growing = super().step(ids, positions, source, growing)
+        return logits + tf.one_hot(END_ID, self.vocabulary_size, 19.0, 0.0), growing
 
 
 MakeEcho = Callable[..., Translator]
@@ -175,6 +186,23 @@ def assert_same(one: list[list[Translation]], other: list[list[Translation]]) ->
         np.testing.assert_allclose([h.score for h in found], [h.score for h in expected], atol=1e-5)
 
 
+def test_one_search_for_each_beam_size_serves_all_length_penalties(tokenizer: Tokenizer) -> None:
+    def hesitant(**changes: object) -> Translator:
+        config = DecodingConfig.model_validate(changes)
+        return Translator(Hesitant(len(tokenizer.target)), tokenizer, config, 100)
+
+    beams = hesitant().beams(SENTENCES, [1, 4])
+    chosen = set()
+    for beam_size, sentences in beams.items():
+        for alpha in (0.0, 1.0, 5.0):
+            penalties = length_penalty(tf.range(50), alpha).numpy()
+            found = [best(hypotheses, penalties) for hypotheses in sentences]
+            one = hesitant(beam_size=beam_size, length_penalty=alpha)
+            assert found == one.translate(SENTENCES)
+            chosen.add(tuple(found))
+    assert len(chosen) > 2  # a beam of one leaves no choice
+
+
 class TestTranslator:
     @pytest.mark.parametrize("beam_size", [1, 4])
     def test_translates_a_batch_as_its_sentences_one_at_a_time(
@@ -187,7 +215,7 @@ class TestTranslator:
         assert_same(translator.hypotheses(SENTENCES[::-1], beam_size), alone[::-1])
 
         small = make_translator(beam_size=beam_size, tokens_per_batch=30)
-        assert 1 < len(list(small._batches(dict(enumerate([[4] * 9] * 10))))) < 10
+        assert 1 < len(list(small._batches(dict(enumerate([[4] * 9] * 10)), beam_size))) < 10
         assert_same(small.hypotheses(SENTENCES, beam_size), alone)
 
     def test_scores_each_hypothesis_as_the_model_does_all_at_once(

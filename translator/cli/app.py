@@ -93,6 +93,28 @@ def translate(
     translate(run, source, output, n_best, settings or [])
 
 
+@app.command()
+def tune(
+    run: Run,
+    beam_sizes: Annotated[
+        list[int] | None,
+        typer.Option("--beam", min=1, max=1000, help="A beam size to try; may be repeated."),
+    ] = None,
+    penalties: Annotated[
+        list[float] | None,
+        typer.Option("--penalty", min=0, max=10, help="A length penalty; may be repeated."),
+    ] = None,
+    settings: Settings = None,
+) -> None:
+    """Find the beam and length penalty that translate the validation split best, and keep them."""
+    from translator.cli.chatter import hush
+    from translator.cli.tune import tune
+
+    hush()
+    _leave_at_ctrl_c()
+    tune(run, beam_sizes or (), penalties or (), settings or [])
+
+
 @app.command(name="eval")
 def evaluate(
     run: Run,

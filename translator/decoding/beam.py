@@ -41,7 +41,7 @@ def beam_search(
     max_lengths: tf.Tensor,
     *,
     beam_size: int,
-    alpha: float,
+    alpha: float | tf.Tensor,
     num_returned: int = 1,
 ) -> Hypotheses:
     """Search for the best translations of a batch of sentences.

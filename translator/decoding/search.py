@@ -19,6 +19,6 @@ class Hypotheses(NamedTuple):
     """[B, K] float32: log-probability over length penalty; -inf where there are fewer than K."""
 
 
-def length_penalty(length: tf.Tensor, alpha: float) -> tf.Tensor:
+def length_penalty(length: tf.Tensor, alpha: float | tf.Tensor) -> tf.Tensor:
     """((5 + length) / 6)^α, the end counted (Wu et al. 2016, equation 14)."""
     return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** alpha

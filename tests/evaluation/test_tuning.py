@@ -1,0 +1,47 @@
+"""The best beam and length penalty."""
+
+import math
+
+import numpy as np
+import pytest
+
+from translator.decoding.translator import Translation
+from translator.evaluation.tuning import Setting, best, settings, winner
+
+SHORT = Translation("short", math.log(0.30), length=1)
+LONG = Translation("a long one", math.log(0.25), length=7)
+GREEDY = Translation("greedy", math.log(0.2), length=2)
+
+
+def test_the_penalty_decides_what_is_best_in_a_beam() -> None:
+    """At length 7 the penalty of α = 1 is 2, so the long one has half its log-probability."""
+    assert best([SHORT, LONG], np.ones(8, np.float32)) == "short"
+    assert best([SHORT, LONG], np.array([1] * 7 + [2], np.float32)) == "a long one"
+    assert best([LONG, LONG._replace(text="later")], np.ones(8, np.float32)) == "a long one"
+
+
+def test_every_beam_is_tried_with_every_penalty() -> None:
+    scores: dict[tuple[str, ...], float] = {
+        ("greedy",): 10.0,
+        ("short",): 20.0,
+        ("a long one",): 30.0,
+    }
+    asked = []
+
+    def bleu(texts: tuple[str, ...]) -> float:
+        asked.append(texts)
+        return scores[texts]
+
+    found = settings({1: [[GREEDY]], 2: [[SHORT, LONG]]}, [0.0, 1.0, 2.0], bleu)
+    assert found == [
+        *(Setting(1, alpha, 10.0) for alpha in (0.0, 1.0, 2.0)),
+        *(Setting(2, 0.0, 20.0), Setting(2, 1.0, 30.0), Setting(2, 2.0, 30.0)),
+    ]
+    assert len(asked) == 3  # what was chosen before is not scored again
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_of_equally_good_ones_the_cheapest_wins(first: int) -> None:
+    tried = [Setting(4, 0.0, 20.0), Setting(2, 1.0, 20.0), Setting(2, 0.5, 20.0)]
+    assert winner(tried[first:] + tried[:first]) == Setting(2, 0.5, 20.0)
+    assert winner([*tried, Setting(8, 2.0, 20.1)]) == Setting(8, 2.0, 20.1)

@@ -1,0 +1,60 @@
+"""Which beam and which length penalty translate best, found without searching anew for each.
+
+What ends up in a beam does not depend on the length penalty, only what is best in it does; so one
+search for each beam size serves for all penalties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from translator.decoding.search import length_penalty
+from translator.decoding.translator import Translation
+
+BEAM_SIZES = (1, 2, 3, 4, 5, 8, 12)
+LENGTH_PENALTIES = tuple(i / 5 for i in range(11))
+
+
+class Setting(NamedTuple):
+    """How the translations that a beam and a penalty choose score."""
+
+    beam_size: int
+    length_penalty: float
+    bleu: float
+
+
+def settings(
+    beams: Mapping[int, Sequence[Sequence[Translation]]],
+    penalties: Sequence[float],
+    bleu: Callable[[tuple[str, ...]], float],
+) -> list[Setting]:
+    """Every beam size with every penalty; `beams` are those of `Translator.beams`."""
+    score = lru_cache(bleu)
+    lengths = [one.length for beam in beams.values() for found in beam for one in found]
+    by_length = {alpha: _penalties(max(lengths), alpha) for alpha in penalties}
+    return [
+        Setting(beam_size, alpha, score(tuple(best(found, by_length[alpha]) for found in beam)))
+        for beam_size, beam in beams.items()
+        for alpha in penalties
+    ]
+
+
+def best(found: Sequence[Translation], penalties: np.ndarray) -> str:
+    """The text with the highest log-probability over the penalty of its length; of equal ones the
+    first."""
+    return max(found, key=lambda one: np.float32(one.score) / penalties[one.length]).text
+
+
+def _penalties(longest: int, alpha: float) -> np.ndarray:
+    """By length, from 0."""
+    return length_penalty(tf.range(longest + 1), alpha).numpy()
+
+
+def winner(tried: Sequence[Setting]) -> Setting:
+    """The highest BLEU; of equal ones the smallest beam, then the least penalty."""
+    return max(tried, key=lambda one: (one.bleu, -one.beam_size, -one.length_penalty))
