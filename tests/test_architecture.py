@@ -12,7 +12,7 @@ FLOORS = {
     "layers": 2,
     "models": 3,
     **dict.fromkeys(("training", "decoding"), 4),
-    "evaluation": 5,
+    **dict.fromkeys(("evaluation", "export"), 5),
     "cli": 6,
 }
 SIBLINGS = {"training", "decoding"}

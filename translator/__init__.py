@@ -9,6 +9,7 @@ this package imports neither TensorFlow nor Keras; using it sets Keras to the Te
 
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,24 +31,13 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Translator":
-        from translator.decoding.translator import Translator
-
-        return Translator
-    if name == "train":
-        from translator.cli.train import train
-
-        return train
-    if name == "translate":
-        from translator.cli.translate import translate
-
-        return translate
-    if name == "tune":
-        from translator.cli.tune import tune
-
-        return tune
-    if name == "evaluate":
-        from translator.cli.evaluate import evaluate
-
-        return evaluate
+    rooms = {
+        "Translator": "decoding.translator",
+        "evaluate": "cli.evaluate",
+        "train": "cli.train",
+        "translate": "cli.translate",
+        "tune": "cli.tune",
+    }
+    if name in rooms:
+        return getattr(import_module(f"translator.{rooms[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -27,6 +27,7 @@ class RunDirectory:
     metrics.jsonl            a line for each report and validation; tensorboard/ shows the same
     validation/              translations of the validation sentences, step by step
     results/                 translations and scores of `translator eval`
+    exports/                 the model for other programs
     profile.txt              where the time of a step went, if training.profile asked for it
     incidents/               the steps at which learning failed, if any: losses, gradients, batch
     """
@@ -107,6 +108,13 @@ class RunDirectory:
     def incident(self, step: int, number: int) -> Path:
         """Of the failure at a step; the number tells several at one step apart."""
         return self._folder("incidents") / f"step-{step:08d}-{number}.json"
+
+    def export(self, name: str) -> Path:
+        return self._folder("exports") / name
+
+    def exports(self, kind: str) -> list[Path]:
+        """The exports for an engine."""
+        return sorted(p.parent for p in self.path.glob(f"exports/{kind}-*/export.json"))
 
     def result(self, name: str, suffix: str) -> Path:
         return self._folder("results") / f"{name}.{suffix}"

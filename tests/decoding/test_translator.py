@@ -15,10 +15,11 @@ from conftest import MakeModel
 from translator.config.schema import DecodingConfig, TokenizerConfig
 from translator.data.corpus import Pair
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, Tokenizer, train_tokenizer
-from translator.decoding import translator as module
+from translator.decoding import engine as module
 from translator.decoding.beam import beam_search
+from translator.decoding.engine import Translation
 from translator.decoding.search import length_penalty
-from translator.decoding.translator import Translation, Translator
+from translator.decoding.translator import Translator
 from translator.errors import ConfigError
 from translator.evaluation.tuning import best
 from translator.models.encoder_decoder import EncoderDecoder, Fixed, Growing, Memory, StepFunction

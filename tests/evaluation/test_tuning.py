@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from translator.decoding.translator import Translation
+from translator.decoding.engine import Translation
 from translator.evaluation.tuning import Setting, best, settings, winner
 
 SHORT = Translation("short", math.log(0.30), length=1)

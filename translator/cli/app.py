@@ -11,7 +11,7 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -82,6 +82,10 @@ def translate(
             min=1, help="Give N translations a line, as: line number, tab, score, tab, text."
         ),
     ] = None,
+    engine: Annotated[
+        Literal["ctranslate2"] | None,
+        typer.Option(help="Translate with the run's export for this engine."),
+    ] = None,
     settings: Settings = None,
 ) -> None:
     """Translate text, from standard input to standard output unless told otherwise."""
@@ -90,7 +94,7 @@ def translate(
 
     hush()
     _leave_at_ctrl_c()
-    translate(run, source, output, n_best, settings or [])
+    translate(run, source, output, n_best, settings or [], engine)
 
 
 @app.command()
@@ -135,6 +139,42 @@ def evaluate(
     hush()
     _leave_at_ctrl_c()
     evaluate(run, split, source, target, hypotheses, settings or [])
+
+
+@app.command()
+def export(
+    run: Run,
+    format: Annotated[Literal["ctranslate2"], typer.Option(help="Who is to read it.")],
+    quantization: Annotated[
+        Literal["float32", "float16", "int16", "int8"],
+        typer.Option(help="How the matrices are stored and computed with."),
+    ] = "float32",
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder to make.", show_default="exports/ of the run"),
+    ] = None,
+    max_loss: Annotated[
+        float, typer.Option(min=0, help="BLEU that it may lose on the validation split.")
+    ] = 0.5,
+) -> None:
+    """Write the model for another program, and prove that it is the same."""
+    from translator.cli.chatter import hush
+    from translator.cli.export import export
+
+    hush()
+    export(run, quantization, output, max_loss)
+
+
+@app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="Folder of the export.", metavar="EXPORT")],
+) -> None:
+    """Prove again that an export is what it was when it was made."""
+    from translator.cli.chatter import hush
+    from translator.cli.export import verify
+
+    hush()
+    verify(path)
 
 
 def main() -> None:

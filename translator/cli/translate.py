@@ -9,13 +9,16 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from translator.cli.export import need_ctranslate2
+from translator.config import load_config
+from translator.config.schema import DataConfig
 from translator.data.lines import read_lines, read_stream
 from translator.data.tags import TagCheck
 from translator.errors import ConfigError
 from translator.runs import RunDirectory
 
 if TYPE_CHECKING:
-    from translator.decoding.translator import Translation, Translator
+    from translator.decoding.engine import Engine, Translation
 
 
 def translate(
@@ -24,21 +27,20 @@ def translate(
     output: str | Path | None = None,
     n_best: int | None = None,
     overrides: Sequence[str] = (),
+    engine: str | None = None,
 ) -> None:
     """Translate a file (or standard input) to a file (or standard output), a line a line.
 
-    With n_best, each line gives up to so many rows of line number, score and text, tab-separated.
+    The run may be an export, too; with engine "ctranslate2" it is the one in the run. With n_best,
+    each line gives up to so many rows of line number, score and text, tab-separated.
     At a terminal it asks for sentences. Raises UserError.
     """
     source, output = (None if path is None else Path(path) for path in (source, output))
     interactive = source is None and sys.stdin.isatty()
     lines = read_lines(source) if source else read_stream(sys.stdin.buffer, "standard input")
-    from translator.decoding.translator import Translator, load_run_config
-
     if source and output and source.exists() and output.exists() and output.samefile(source):
         raise ConfigError(f"{output}: the output would overwrite the input; name another file.")
-    translator = Translator.load(run_path, overrides)
-    data = load_run_config(RunDirectory(Path(run_path))).data
+    translator, data = _open(Path(run_path), engine, overrides)
     check = TagCheck(data, translator.tokenizer.source.tags)
     if interactive:
         with _output(output) as file:
@@ -53,7 +55,22 @@ def translate(
     _warn(check.complaints("the input"))
 
 
-def _converse(translator: Translator, file: TextIO, n_best: int | None, check: TagCheck) -> None:
+def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> tuple[Engine, DataConfig]:
+    """What translates, and the data that it was trained on."""
+    is_export = (path / "export.json").exists()
+    if engine is None and not is_export:
+        from translator.decoding.translator import Translator, load_run_config
+
+        return Translator.load(path, overrides), load_run_config(RunDirectory(path)).data
+    need_ctranslate2()
+    from translator.export.opening import export_of, open_export
+    from translator.export.record import CONFIG
+
+    folder = path if is_export else export_of(RunDirectory.existing(path))
+    return open_export(folder, overrides), load_config(folder / CONFIG).data
+
+
+def _converse(translator: Engine, file: TextIO, n_best: int | None, check: TagCheck) -> None:
     """Ask, translate, until the end of input."""
     print("Type a sentence and press Enter; leave with Ctrl-D.", file=sys.stderr)
     warned = False

@@ -80,6 +80,10 @@ class Vocabulary:
         """The text of a piece, ▁ standing for a space."""
         return str(self._processor.id_to_piece(id_))
 
+    def id(self, piece: str) -> int:
+        """Of the piece with this text."""
+        return int(self._processor.piece_to_id(piece))
+
     def is_control(self, id_: int) -> bool:
         """Whether it never comes from text: padding, begin, end, or a tag."""
         return bool(self._processor.is_control(id_))

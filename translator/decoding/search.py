@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from translator.config.schema import DecodingConfig
+
 
 class Hypotheses(NamedTuple):
     """Finished translations of each sentence, best first."""
@@ -22,3 +24,13 @@ class Hypotheses(NamedTuple):
 def length_penalty(length: tf.Tensor, alpha: float | tf.Tensor) -> tf.Tensor:
     """((5 + length) / 6)^α, the end counted (Wu et al. 2016, equation 14)."""
     return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** alpha
+
+
+def power_penalty(length: tf.Tensor, alpha: float | tf.Tensor) -> tf.Tensor:
+    """length^α, the end counted: that of CTranslate2 and most other programs."""
+    return tf.cast(length, tf.float32) ** alpha
+
+
+def longest_translation(config: DecodingConfig, num_pieces: int) -> int:
+    """Pieces, its end included, that a translation of so many source pieces may have."""
+    return int(config.max_length_ratio * (num_pieces + 1)) + config.max_length_extra

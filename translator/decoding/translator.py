@@ -5,11 +5,9 @@ B sentences, K beams, S source length, L longest output.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -20,15 +18,13 @@ from translator.config.schema import DecodingConfig
 from translator.data.batches import pad_rows
 from translator.data.tokenizer import END_ID, PAD_ID, Tokenizer
 from translator.decoding.beam import beam_search
-from translator.decoding.search import Hypotheses
-from translator.errors import ConfigError, RunError
+from translator.decoding.engine import Engine, Translation, one_line
+from translator.decoding.search import Hypotheses, longest_translation
+from translator.errors import RunError
 from translator.models.build import build_model, check_size
 from translator.models.encoder_decoder import EncoderDecoder, Memory
 from translator.models.weights import load_arrays, set_model_weights
 from translator.runs import RunDirectory, read_json
-
-LINES_AT_ONCE = 2048
-"""Lines of a stream that are sorted by length together."""
 
 LARGEST_LOGITS = 2**24
 """Numbers in the logits of one step of the search: short sentences make no boundless batch."""
@@ -37,26 +33,15 @@ TUNED = ("beam_size", "length_penalty")
 """Keys of decoding that `translator tune` may have chosen for the run."""
 
 
-class Translation(NamedTuple):
-    """A hypothesis, and what was made of its source."""
-
-    text: str
-    score: float
-    """Log-probability over length penalty."""
-    length: int = 0
-    """In pieces, its end counted."""
-    num_unread: int = 0
-    """Pieces of the source beyond data.max_length, which were not read."""
-
-
-class Translator:
-    """Translates sentences; the result for one does not depend on those beside it."""
+class Translator(Engine):
+    """Our own search on our own model."""
 
     def __init__(
         self, model: EncoderDecoder, tokenizer: Tokenizer, config: DecodingConfig, max_length: int
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
+        self.beam_size = config.beam_size
         self._config = config
         self._max_length = max_length
 
@@ -81,33 +66,9 @@ class Translator:
         set_model_weights(model, weights, str(run.best))
         return cls(model, tokenizer, config.decoding, config.data.max_length)
 
-    def translate(self, sentences: Sequence[str]) -> list[str]:
-        """The best translation of each sentence, in order; an empty one for an empty one."""
-        if isinstance(sentences, str):
-            raise TypeError("translate takes a list of sentences; put the one you have in brackets")
-        return [hypotheses[0].text for hypotheses in self.hypotheses(sentences)]
-
-    def stream(self, lines: Iterable[str], num_returned: int = 1) -> Iterator[list[Translation]]:
-        """`hypotheses` of a stream of lines that need not fit into memory."""
-        iterator = iter(lines)
-        while chunk := list(islice(iterator, LINES_AT_ONCE)):
-            yield from self.hypotheses(chunk, num_returned)
-
-    def hypotheses(
-        self, sentences: Sequence[str], num_returned: int = 1
-    ) -> list[list[Translation]]:
-        """The best num_returned translations of each sentence (or all that there are), best first.
-
-        Raises ConfigError if the beam cannot give so many; RunError if the model gives no numbers.
-        """
-        beam_size = self._config.beam_size
-        if not 1 <= num_returned <= beam_size:
-            raise ConfigError(
-                f"A beam of decoding.beam_size {beam_size} gives 1 to {beam_size} translations of "
-                f"a sentence, not {num_returned}."
-            )
-        wanted = {beam_size: num_returned}
-        return self._searched(sentences, wanted, self._config.length_penalty)[beam_size]
+    def _hypotheses(self, sentences: Sequence[str], num_returned: int) -> list[list[Translation]]:
+        wanted = {self.beam_size: num_returned}
+        return self._searched(sentences, wanted, self._config.length_penalty)[self.beam_size]
 
     def beams(
         self, sentences: Sequence[str], beam_sizes: Sequence[int]
@@ -119,6 +80,16 @@ class Translator:
         """
         return self._searched(sentences, {size: size for size in beam_sizes}, 0.0)
 
+    def greedy(self, rows: Sequence[Sequence[int]]) -> list[tuple[list[int], bool]]:
+        """Ids of sources → those of their greedy translations, all without ends, and whether these
+        ended before they had to."""
+        results: list[tuple[list[int], bool]] = [([], False)] * len(rows)
+        for i, _, [ids], _ in self._found(dict(enumerate(rows)), {1: 1}, 0.0):
+            found = _without_end(ids)
+            longest = longest_translation(self._config, len(rows[i]))
+            results[i] = found, len(found) + 1 < longest
+        return results
+
     def _searched(
         self, sentences: Sequence[str], num_returned: Mapping[int, int], alpha: float
     ) -> dict[int, list[list[Translation]]]:
@@ -128,31 +99,38 @@ class Translator:
             beam_size: [[Translation("", 0.0)] for _ in sentences] for beam_size in num_returned
         }
         read = {i: row[: self._max_length] for i, row in enumerate(pieces) if row}
+        for i, beam_size, ids, scores in self._found(read, num_returned, alpha):
+            num_unread = len(pieces[i]) - len(read[i])
+            results[beam_size][i] = self._written(ids, scores, num_unread)
+        return results
+
+    def _found(
+        self, read: Mapping[int, Sequence[int]], num_returned: Mapping[int, int], alpha: float
+    ) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
+        """What searches of several beam sizes find for sources, their ids given by number: the
+        number, the beam size, ids [K, L] and scores [K] of as many as are asked for."""
         for batch in self._batches(read, max(num_returned)):
             memory = self._encode(tf.constant(pad_rows([[*read[i], END_ID] for i in batch])))
-            lengths = np.array([len(read[i]) + 1 for i in batch], np.float32)
-            longest = self._config.max_length_ratio * lengths + self._config.max_length_extra
+            longest = [longest_translation(self._config, len(read[i])) for i in batch]
             for beam_size, count in num_returned.items():
                 found = self._search(
                     memory,
-                    tf.constant(longest.astype(np.int32)),
+                    tf.constant(longest),
                     tf.constant(beam_size),
                     tf.constant(count),
                     tf.constant(alpha),
                 )
-                ids, scores = found.ids.numpy()[:, :count], found.scores.numpy()
-                for i, row_ids, row_scores in zip(batch, ids, scores, strict=True):
-                    num_unread = len(pieces[i]) - len(read[i])
-                    results[beam_size][i] = self._written(row_ids, row_scores, num_unread)
-        return results
+                ids, scores = found.ids.numpy()[:, :count], found.scores.numpy()[:, :count]
+                for row in zip(batch, ids, scores, strict=True):
+                    yield row[0], beam_size, *row[1:]
 
     def _written(self, ids: np.ndarray, scores: np.ndarray, num_unread: int) -> list[Translation]:
         """What a search has found for a sentence, [K, L] and [K], as text. Raises RunError."""
         texts = self.tokenizer.target.decode([_without_end(row) for row in ids])
         lengths = np.count_nonzero(ids != PAD_ID, axis=1)
         found = [
-            Translation(_one_line(text), float(score), int(length), num_unread)
-            for text, score, length in zip(texts, scores, lengths, strict=False)
+            Translation(one_line(text), float(score), int(length), num_unread)
+            for text, score, length in zip(texts, scores, lengths, strict=True)
             if np.isfinite(score)
         ]
         if not found:
@@ -162,7 +140,7 @@ class Translator:
             )
         return found
 
-    def _batches(self, read: dict[int, list[int]], beam_size: int) -> Iterator[list[int]]:
+    def _batches(self, read: Mapping[int, Sequence[int]], beam_size: int) -> Iterator[list[int]]:
         """Sentences of like length together, longest first."""
         most_sentences = max(1, LARGEST_LOGITS // (beam_size * len(self.tokenizer.target)))
         batch: list[int] = []
@@ -218,8 +196,3 @@ def load_run_config(run: RunDirectory, overrides: Sequence[str] = ()) -> Config:
 
 def _without_end(ids: np.ndarray) -> list[int]:
     return [int(i) for i in ids if i not in (PAD_ID, END_ID)]
-
-
-def _one_line(text: str) -> str:
-    """Bytes that spell a line break must not make two lines of one."""
-    return text.replace("\r", " ").replace("\n", " ")

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from translator.decoding.engine import Translation
 from translator.decoding.search import length_penalty
-from translator.decoding.translator import Translation
 
 BEAM_SIZES = (1, 2, 3, 4, 5, 8, 12)
 LENGTH_PENALTIES = tuple(i / 5 for i in range(11))
@@ -32,11 +32,13 @@ def settings(
     beams: Mapping[int, Sequence[Sequence[Translation]]],
     penalties: Sequence[float],
     bleu: Callable[[tuple[str, ...]], float],
+    penalty: Callable[[tf.Tensor, float], tf.Tensor] = length_penalty,
 ) -> list[Setting]:
-    """Every beam size with every penalty; `beams` are those of `Translator.beams`."""
+    """Every beam size with every α of a penalty; `beams` are those of `Translator.beams`."""
     score = lru_cache(bleu)
     lengths = [one.length for beam in beams.values() for found in beam for one in found]
-    by_length = {alpha: _penalties(max(lengths), alpha) for alpha in penalties}
+    every_length = tf.range(max(lengths) + 1)
+    by_length = {alpha: penalty(every_length, alpha).numpy() for alpha in penalties}
     return [
         Setting(beam_size, alpha, score(tuple(best(found, by_length[alpha]) for found in beam)))
         for beam_size, beam in beams.items()
@@ -48,11 +50,6 @@ def best(found: Sequence[Translation], penalties: np.ndarray) -> str:
     """The text with the highest log-probability over the penalty of its length; of equal ones the
     first."""
     return max(found, key=lambda one: np.float32(one.score) / penalties[one.length]).text
-
-
-def _penalties(longest: int, alpha: float) -> np.ndarray:
-    """By length, from 0."""
-    return length_penalty(tf.range(longest + 1), alpha).numpy()
 
 
 def winner(tried: Sequence[Setting]) -> Setting:

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+EPSILON = 1e-6
+
 
 @tf.custom_gradient
 def layer_norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: float) -> tf.Tensor:
@@ -39,7 +41,7 @@ def layer_norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: float
 class LayerNormalization(keras.layers.Layer):
     """`layer_norm` with a learned scale and offset."""
 
-    def __init__(self, epsilon: float = 1e-6, **kwargs: object) -> None:
+    def __init__(self, epsilon: float = EPSILON, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.epsilon = epsilon
 

@@ -1,0 +1,69 @@
+"""The proof of an export, with engines that do what they are told."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from translator.errors import RunError
+from translator.export.golden import Comparison, Golden, compare, load_golden, save_golden
+
+GOLDEN = [
+    Golden(["▁a"], ["▁x", "▁y"], False, [-0.1, -0.2, -0.3]),
+    Golden(["▁b", "▁c"], ["▁z"], True, [-0.4, -0.5]),
+]
+
+
+class Engine:
+    """Agrees but for `offset`; says `other` of the last sentence, with these log-probabilities."""
+
+    def __init__(
+        self, offset: float = 0.0, other: Sequence[str] = ("▁z",), own: Sequence[float] = ()
+    ) -> None:
+        self.offset, self.other, self.own = offset, list(other), list(own)
+
+    def forced(
+        self, sources: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
+        known = {tuple(one.greedy): [p + self.offset for p in one.log_probs] for one in GOLDEN}
+        return [known.get(tuple(target), self.own) for target in targets]
+
+    def greedy(self, sources: Sequence[Sequence[str]]) -> list[list[str]]:
+        return [[*GOLDEN[0].greedy, "▁and", "so", "on"], self.other]
+
+
+def test_the_same_model_is_exact() -> None:
+    found = compare(GOLDEN, Engine(offset=5e-5))
+    assert found == Comparison(pytest.approx(5e-5), pytest.approx(5e-5), 2, 0, 0)  # type: ignore[arg-type]
+    assert found.is_exact
+
+
+def test_log_probabilities_that_differ_are_another_model() -> None:
+    found = compare(GOLDEN, Engine(offset=2e-4))
+    assert (found.same, found.is_exact) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("other", "own", "near_ties"),
+    [
+        (["▁w"], [-0.39985, -9.0], 1),  # instead of ▁z at -0.4
+        (["▁w"], [-0.3997, -9.0], 0),
+        ([], [-0.39985], 1),  # the end at once
+        (["▁z", "▁z"], [-0.4, -0.49985, -9.0], 1),  # instead of the end at -0.5
+        (["▁z", "▁z"], [-0.4, -0.4, -9.0], 0),
+    ],
+)
+def test_a_greedy_translation_may_part_at_a_near_tie_only(
+    other: list[str], own: list[float], near_ties: int
+) -> None:
+    found = compare(GOLDEN, Engine(other=other, own=own))
+    assert (found.same, found.near_ties, found.different) == (1, near_ties, 1 - near_ties)
+    assert found.is_exact == bool(near_ties)
+
+
+def test_golden_sentences_come_back_from_their_file(tmp_path: Path) -> None:
+    save_golden(tmp_path / "golden.json", GOLDEN)
+    assert load_golden(tmp_path / "golden.json") == GOLDEN
+    (tmp_path / "golden.json").write_text('[{"source": 1}]')
+    with pytest.raises(RunError, match=r"golden.json: the golden sentences are missing or damaged"):
+        load_golden(tmp_path / "golden.json")

@@ -1,0 +1,1 @@
+"""Trained models for other programs: files, and the proof that they are the same model."""

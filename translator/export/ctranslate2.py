@@ -1,0 +1,228 @@
+"""A model as CTranslate2 reads it: our weights in its specification, and the engine that it is.
+
+CTranslate2 (the package of that name, an extra) is a translator in C++ without TensorFlow. It keeps
+weights as [out, in] where we have [in, out], and queries, keys and values of self-attention, or
+keys and values of cross-attention, in one matrix.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import numpy as np
+from ctranslate2.specs import attention_spec, common_spec, transformer_spec
+
+from translator.config import Config
+from translator.data.tokenizer import (
+    BEGIN_ID,
+    END_ID,
+    PAD_ID,
+    UNKNOWN_ID,
+    Tokenizer,
+    Vocabulary,
+)
+from translator.decoding.engine import Engine, Translation, one_line
+from translator.decoding.search import longest_translation
+from translator.environment import num_threads
+from translator.layers.embedding import PositionEmbedding
+from translator.layers.normalization import EPSILON
+from translator.models.weights import Arrays
+
+LEAST_POSITIONS = 1024
+"""So many a table has in any case: CTranslate2 ends with an error where its table does."""
+
+_ACTIVATIONS = {
+    "relu": common_spec.Activation.RELU,
+    "gelu": common_spec.Activation.GELU,
+    "silu": common_spec.Activation.SWISH,
+}
+
+
+class CTranslate2(Engine):
+    """CTranslate2 with an export."""
+
+    def __init__(
+        self,
+        folder: Path,
+        tokenizer: Tokenizer,
+        options: dict[str, Any],
+        max_length: int,
+        tokens_per_batch: int,
+    ) -> None:
+        """options: of translate_batch. max_length: source pieces that are read."""
+        self.tokenizer = tokenizer
+        self.beam_size = options["beam_size"]
+        self._options = options
+        self._max_length = max_length
+        self._tokens_per_batch = tokens_per_batch
+        ctranslate2.set_log_level(logging.ERROR)
+        self._translator = ctranslate2.Translator(str(folder), intra_threads=num_threads())
+        self.compute_type = self._translator.compute_type
+        """Of the products, such as int8_float32: what is nearest to the export on this machine."""
+
+    def _hypotheses(self, sentences: Sequence[str], num_returned: int) -> list[list[Translation]]:
+        source, target = self.tokenizer
+        rows = source.encode(sentences)
+        results = [[Translation("", 0.0)] for _ in sentences]
+        read = {i: row[: self._max_length] for i, row in enumerate(rows) if row}
+        found = self._translator.translate_batch(
+            [[source.piece(id_) for id_ in row] for row in read.values()],
+            num_hypotheses=num_returned,
+            return_scores=True,
+            batch_type="tokens",
+            max_batch_size=self._tokens_per_batch,
+            **self._options,
+        )
+        for i, one in zip(read, found, strict=True):
+            ids = [[target.id(piece) for piece in pieces] for pieces in one.hypotheses]
+            num_unread = len(rows[i]) - len(read[i])
+            results[i] = [
+                Translation(one_line(text), score, len(pieces) + 1, num_unread)
+                for text, score, pieces in zip(target.decode(ids), one.scores, ids, strict=True)
+            ]
+        return results
+
+    def forced(
+        self, sources: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
+        """`golden.Asked`."""
+        found = self._translator.score_batch(
+            [list(source) for source in sources],
+            [list(target) for target in targets],
+            max_input_length=0,
+        )
+        return [one.log_probs for one in found]
+
+    def greedy(self, sources: Sequence[Sequence[str]]) -> list[list[str]]:
+        """`golden.Asked`."""
+        found = self._translator.translate_batch(
+            [list(source) for source in sources], **self._options | {"beam_size": 1}
+        )
+        return [one.hypotheses[0] for one in found]
+
+
+def options(config: Config, tokenizer: Tokenizer, alpha: float) -> dict[str, Any]:
+    """What translate_batch is to be told, so that it searches as we do.
+
+    alpha: of `power_penalty`. Where ours ends a translation by the length of its source, it ends
+    all at the length of the longest.
+    """
+    never = (PAD_ID, BEGIN_ID)
+    return {
+        "beam_size": config.decoding.beam_size,
+        "length_penalty": alpha,
+        "max_input_length": 0,
+        "max_decoding_length": longest_translation(config.decoding, config.data.max_length),
+        "disable_unk": True,
+        "suppress_sequences": [[tokenizer.target.piece(id_)] for id_ in never],
+    }
+
+
+def save(
+    folder: Path, config: Config, tokenizer: Tokenizer, weights: Arrays, quantization: str
+) -> None:
+    """Write model.bin, config.json and the vocabularies into an empty folder.
+
+    quantization: int8, int16, float16 or float32, of the matrices.
+    """
+    spec = specification(config, tokenizer, weights)
+    spec.validate()
+    spec.optimize(quantization=quantization)
+    spec.save(str(folder))
+
+
+def specification(
+    config: Config, tokenizer: Tokenizer, weights: Arrays
+) -> transformer_spec.TransformerSpec:
+    """The weights of a Transformer of ours in CTranslate2's terms."""
+    model = config.model
+    num_decoder_layers = model.num_decoder_layers or model.num_layers
+    shape = {
+        "num_heads": model.num_heads,
+        "pre_norm": model.normalization == "pre",
+        "activation": _ACTIVATIONS[model.activation],
+    }
+    spec = transformer_spec.TransformerSpec(
+        transformer_spec.TransformerEncoderSpec(model.num_layers, **shape),
+        transformer_spec.TransformerDecoderSpec(num_decoder_layers, **shape),
+    )
+    for layers, kind in ((spec.encoder.layer, "encoder"), (spec.decoder.layer, "decoder")):
+        for i, layer in enumerate(layers):
+            own = _below(weights, f"{kind}_{i}")
+            _attention(layer.self_attention, own, "attention")
+            if kind == "decoder":
+                _attention(layer.attention, own, "cross_attention")
+            _norm(layer.ffn.layer_norm, _below(own, "feed_forward_residual/norm"))
+            _linear(layer.ffn.linear_0, _below(own, "feed_forward/inner"))
+            _linear(layer.ffn.linear_1, _below(own, "feed_forward/outer"))
+    if model.normalization == "pre":
+        _norm(spec.encoder.layer_norm, _below(weights, "encoder_norm"))
+        _norm(spec.decoder.layer_norm, _below(weights, "decoder_norm"))
+    target = weights["target_embedding/table"]
+    source = target if model.share_embeddings == "all" else weights["source_embedding/table"]
+    output = weights["output_embedding/table"] if model.share_embeddings == "none" else target
+    spec.encoder.embeddings[0].weight = source
+    spec.decoder.embeddings.weight = target
+    spec.decoder.projection.weight = output
+    spec.encoder.position_encodings.encodings = _positions(config, weights, "source_positions")
+    spec.decoder.position_encodings.encodings = _positions(config, weights, "target_positions")
+    spec.register_source_vocabulary(_pieces(tokenizer.source))
+    spec.register_target_vocabulary(_pieces(tokenizer.target))
+    spec.config.layer_norm_epsilon = EPSILON
+    spec.config.add_source_eos = True
+    spec.config.unk_token = tokenizer.source.piece(UNKNOWN_ID)
+    spec.config.bos_token = tokenizer.target.piece(BEGIN_ID)
+    spec.config.decoder_start_token = tokenizer.target.piece(BEGIN_ID)
+    spec.config.eos_token = tokenizer.target.piece(END_ID)
+    return spec
+
+
+def _attention(
+    spec: attention_spec.MultiHeadAttentionSpec, layer: Mapping[str, np.ndarray], name: str
+) -> None:
+    query, key_value, output = (
+        layer[f"{name}/{part}/kernel"] for part in ("query", "key_value", "output")
+    )
+    together = [np.hstack([query, key_value])] if name == "attention" else [query, key_value]
+    for linear, kernel in zip(spec.linear, [*together, output], strict=True):
+        linear.weight = _transposed(kernel)
+    _norm(spec.layer_norm, _below(layer, f"{name}_residual/norm"))
+
+
+def _linear(spec: common_spec.LinearSpec, layer: Mapping[str, np.ndarray]) -> None:
+    spec.weight, spec.bias = _transposed(layer["kernel"]), layer["bias"]
+
+
+def _norm(spec: common_spec.LayerNormSpec, layer: Mapping[str, np.ndarray]) -> None:
+    spec.gamma, spec.beta = layer["scale"], layer["offset"]
+
+
+def _transposed(kernel: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(kernel.T)
+
+
+def _below(weights: Mapping[str, np.ndarray], name: str) -> Arrays:
+    """Those whose names begin with name/, without that."""
+    start = f"{name}/"
+    return {key.removeprefix(start): w for key, w in weights.items() if key.startswith(start)}
+
+
+def _positions(config: Config, weights: Arrays, name: str) -> np.ndarray:
+    """[positions, D]: for all that the search allows; a learned table repeats its last row."""
+    model = config.model
+    longest = config.data.max_length + 1
+    output = longest_translation(config.decoding, config.data.max_length)
+    count = max(LEAST_POSITIONS, longest, output)
+    layer = PositionEmbedding(model.positions, model.model_dim, longest)
+    layer.build()
+    if layer.table is not None:
+        layer.table.assign(weights[f"{name}/table"])
+    return layer(np.arange(count)).numpy()
+
+
+def _pieces(vocabulary: Vocabulary) -> list[str]:
+    return [vocabulary.piece(i) for i in range(len(vocabulary))]

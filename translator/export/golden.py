@@ -1,0 +1,152 @@
+"""The proof that travels with an export: sentences, and what the model itself makes of them.
+
+For each there is the model's greedy translation with the log-probability of every piece of it, end
+included, computed in float32 from the weights. Whatever reads the export can be asked the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import tensorflow as tf
+from pydantic import TypeAdapter
+
+from translator.data.batches import pad
+from translator.decoding.translator import Translator
+from translator.errors import RunError
+from translator.models.encoder_decoder import EncoderDecoder
+
+NUM_SENTENCES = 64
+
+TOLERANCE = 1e-4
+"""Nats by which a log-probability in float32 may differ."""
+
+
+class Golden(NamedTuple):
+    """A sentence, in pieces, and what the model says of it."""
+
+    source: list[str]
+    greedy: list[str]
+    """The greedy translation, without its end…"""
+    ended: bool
+    """…or the beginning of one that had to end."""
+    log_probs: list[float]
+    """Of each of its pieces, and of its end, after those before."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How an export does on the golden sentences."""
+
+    largest: float
+    """Largest difference of a log-probability, in nats."""
+    mean: float
+    """Mean difference."""
+    same: int
+    """Greedy translations that are the same."""
+    near_ties: int
+    """Others, where they part for a piece as likely as the model's, by twice the tolerance."""
+    different: int
+    """All others."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is the same model, in float32."""
+        return self.largest <= TOLERANCE and self.different == 0
+
+    def __str__(self) -> str:
+        total = self.same + self.near_ties + self.different
+        return (
+            f"log-probabilities differ by {self.largest:.1e} at most ({self.mean:.1e} in the mean) "
+            f"on {total} golden sentences; {self.same} greedy translations are the same, "
+            f"{self.near_ties} part at a near-tie, {self.different} are different"
+        )
+
+
+def golden_sentences(translator: Translator, sources: Sequence[Sequence[int]]) -> list[Golden]:
+    """What a model makes of sources in ids."""
+    tokenizer = translator.tokenizer
+    greedy = translator.greedy(sources)
+    log_probs = _log_probs(translator.model, sources, [ids for ids, _ in greedy])
+    return [
+        Golden(
+            [tokenizer.source.piece(i) for i in source],
+            [tokenizer.target.piece(i) for i in ids],
+            ended,
+            [round(float(p), 7) for p in row],
+        )
+        for source, (ids, ended), row in zip(sources, greedy, log_probs, strict=True)
+    ]
+
+
+def _log_probs(
+    model: EncoderDecoder, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+) -> list[np.ndarray]:
+    """Of each target's pieces and its end, after those before."""
+    batch = pad(sources, targets)
+    log_probs = tf.nn.log_softmax(model.logits(model(batch.source, batch.target)))
+    of_labels = tf.gather(log_probs, batch.labels, batch_dims=2).numpy()
+    return [row[: len(target) + 1] for row, target in zip(of_labels, targets, strict=True)]
+
+
+class Asked(Protocol):
+    """What is asked, in pieces, of whatever reads an export."""
+
+    def forced(
+        self, sources: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
+        """Log-probabilities of each target's pieces and its end."""
+
+    def greedy(self, sources: Sequence[Sequence[str]]) -> list[list[str]]:
+        """Greedy translations, without their ends."""
+
+
+def compare(golden: Sequence[Golden], engine: Asked) -> Comparison:
+    """Ask an engine for the golden sentences."""
+    sources = [one.source for one in golden]
+    forced = engine.forced(sources, [one.greedy for one in golden])
+    differences = np.abs(np.concatenate(forced) - np.concatenate([one.log_probs for one in golden]))
+    greedy = [
+        found if one.ended else found[: len(one.greedy)]
+        for found, one in zip(engine.greedy(sources), golden, strict=True)
+    ]
+    others = [i for i, one in enumerate(golden) if greedy[i] != one.greedy]
+    own = engine.forced([sources[i] for i in others], [greedy[i] for i in others])
+    near_ties = 0
+    for i, theirs in zip(others, own, strict=True):
+        place = _first_difference(greedy[i], golden[i].greedy)
+        near_ties += theirs[place] - forced[i][place] <= 2 * TOLERANCE
+    return Comparison(
+        float(differences.max()),
+        float(differences.mean()),
+        len(golden) - len(others),
+        near_ties,
+        len(others) - near_ties,
+    )
+
+
+def _first_difference(one: Sequence[str], other: Sequence[str]) -> int:
+    """The place of the first piece, or end, that is not the same."""
+    pairs = enumerate(zip_longest(one, other))
+    return next(place for place, (piece, another) in pairs if piece != another)
+
+
+def save_golden(path: Path, golden: Sequence[Golden]) -> None:
+    path.write_text(
+        json.dumps([one._asdict() for one in golden], ensure_ascii=False, indent=1) + "\n",
+        encoding="utf-8",
+    )
+
+
+def load_golden(path: Path) -> list[Golden]:
+    """Raises RunError if the file is missing or damaged."""
+    try:
+        return TypeAdapter(list[Golden]).validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        raise RunError(f"{path}: the golden sentences are missing or damaged.") from None

@@ -1,0 +1,77 @@
+"""An export, opened again: to translate with, and to be proved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from translator.config import load_config
+from translator.config.loading import override
+from translator.data.tokenizer import Tokenizer
+from translator.errors import ConfigError, RunError
+from translator.export.ctranslate2 import CTranslate2
+from translator.export.golden import Comparison, compare, load_golden
+from translator.export.record import CONFIG, GOLDEN, check_files, load_record, sha256
+from translator.runs import RunDirectory
+
+SETTABLE = ("decoding.beam_size", "decoding.tokens_per_batch")
+"""Keys that the engine knows and that are not part of the export."""
+
+
+def open_export(folder: Path, overrides: Sequence[str] = ()) -> CTranslate2:
+    """CTranslate2 with an export. Raises RunError if it is damaged, ConfigError for an override
+    that it cannot take."""
+    for text in overrides:
+        key = text.partition("=")[0]
+        if key not in SETTABLE:
+            raise ConfigError(
+                f"--set {key}: an export takes {' and '.join(SETTABLE)}; all else was settled when "
+                "it was made. Set it in the run, and export again."
+            )
+    record = load_record(folder)
+    config = override(load_config(folder / CONFIG), overrides)
+    options = record.options
+    if any(text.startswith("decoding.beam_size=") for text in overrides):
+        options = options | {"beam_size": config.decoding.beam_size}
+    tokenizer = Tokenizer.load(RunDirectory(folder).tokenizer(config.tokenizer.joint))
+    size = config.decoding.tokens_per_batch
+    try:
+        return CTranslate2(folder, tokenizer, options, record.max_length, size)
+    except (RuntimeError, ValueError) as error:
+        raise RunError(f"{folder}: CTranslate2 cannot load this export: {error}.") from None
+
+
+def export_of(run: RunDirectory) -> Path:
+    """The export for CTranslate2 in a run. Raises RunError unless there is one, of its weights."""
+    found = run.exports("ctranslate2")
+    if not found:
+        raise RunError(
+            f"{run.path} has no export for CTranslate2; `translator export {run.path}` makes one."
+        )
+    if len(found) > 1:
+        names = " or ".join(map(str, found))
+        raise RunError(f"{run.path} has several exports; name {names} in place of the run.")
+    if load_record(found[0]).weights_sha256 != sha256(run.best):
+        raise RunError(
+            f"{found[0]} was made of other weights than the run's best; `translator export "
+            f"{run.path}` makes it anew."
+        )
+    return found[0]
+
+
+def verify(folder: Path) -> Comparison:
+    """Check the files of an export, and ask its engine for the golden sentences again.
+
+    In float32 it must agree as when it was exported; quantized, the mean difference must be no
+    more than twice what it was then, as other processors round otherwise. Raises RunError.
+    """
+    record = load_record(folder)
+    check_files(folder, record)
+    found = compare(load_golden(folder / GOLDEN), open_export(folder))
+    if record.quantization == "float32":
+        good = found.is_exact
+    else:
+        good = found.mean <= 2 * record.golden.mean
+    if not good:
+        raise RunError(f"{folder} is not what was exported: {found}; then, {record.golden}.")
+    return found

@@ -1,0 +1,88 @@
+"""What an export says of itself, in its export.json: what it is, of which weights, and how good."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from translator.errors import RunError
+from translator.export.golden import Comparison
+
+RECORD, GOLDEN, CONFIG, EXAMPLE = "export.json", "golden.json", "training.yaml", "example.py"
+
+Quantization = Literal["float32", "float16", "int16", "int8"]
+
+
+class Validation(BaseModel):
+    """How the validation split is translated by the export, and by the run itself."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    bleu: float
+    run_bleu: float
+    signature: str
+    same: float
+    """Share of the translations that are the same."""
+
+
+class Record(BaseModel):
+    """All of it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    format: Literal["ctranslate2"]
+    quantization: Quantization
+    version: str
+    """Of translator."""
+    weights_sha256: str
+    """Of the file with the run's weights."""
+    max_length: int
+    """Source pieces that are read."""
+    penalty: Literal["length^alpha"] = "length^alpha"
+    """What the log-probability of a translation is divided by, alpha being the length_penalty of
+    the options."""
+    options: dict[str, Any]
+    """Of the engine."""
+    compute_type: str
+    """What the engine computed in, when the following was found."""
+    golden: Comparison
+    validation: Validation
+    files: dict[str, str]
+    """SHA-256 of every other file."""
+
+
+def save_record(folder: Path, record: Record) -> None:
+    (folder / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def load_record(folder: Path) -> Record:
+    """Raises RunError if it is missing or damaged."""
+    try:
+        return Record.model_validate_json((folder / RECORD).read_bytes())
+    except (OSError, ValueError):
+        raise RunError(
+            f"{folder}: this is no export, or its {RECORD} is damaged; `translator export` makes "
+            "one."
+        ) from None
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of an export, but its record."""
+    files = sorted(path for path in folder.iterdir() if path.name != RECORD)
+    return {path.name: sha256(path) for path in files}
+
+
+def check_files(folder: Path, record: Record) -> None:
+    """Raise RunError unless the files are those that were exported."""
+    found = digests(folder)
+    for name in sorted(found.keys() | record.files.keys()):
+        if found.get(name) != record.files.get(name):
+            what = "is missing" if name not in found else "is not the one that was exported"
+            raise RunError(f"{folder / name} {what}; export the run again.")
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
