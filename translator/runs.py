@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -156,6 +157,11 @@ def read_json(path: Path) -> dict[str, str]:
     except (OSError, ValueError):
         pass
     raise RunError(f"{path}: this file of the run is missing or damaged.")
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def step_of(path: Path) -> int:

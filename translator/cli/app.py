@@ -86,6 +86,9 @@ def translate(
         Literal["ctranslate2"] | None,
         typer.Option(help="Translate with the run's export for this engine."),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an --output that is half done.")
+    ] = False,
     settings: Settings = None,
 ) -> None:
     """Translate text, from standard input to standard output unless told otherwise."""
@@ -94,7 +97,7 @@ def translate(
 
     hush()
     _leave_at_ctrl_c()
-    translate(run, source, output, n_best, settings or [], engine)
+    translate(run, source, output, n_best, settings or [], engine, resume)
 
 
 @app.command()

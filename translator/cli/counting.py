@@ -15,9 +15,11 @@ SAY_EVERY = 10.0
 
 
 @contextmanager
-def counting(doing: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """Give a function that shows how many pairs are done, on stderr: a live bar at a terminal, else
-    a line now and then."""
+def counting(
+    doing: str, total: int | None = None, what: str = "pairs"
+) -> Iterator[Callable[[int], None]]:
+    """Give a function that shows how many are done, on stderr: a live bar at a terminal, else a
+    line now and then."""
     console = Console(file=sys.stderr, highlight=False)
     bar = Progress(
         TextColumn(doing),
@@ -35,7 +37,7 @@ def counting(doing: str, total: int | None = None) -> Iterator[Callable[[int], N
         nonlocal said, first
         now = time.monotonic()
         first = first or (done, now)
-        text = _text(done, total, done - first[0], now - first[1])
+        text = _text(done, total, what, done - first[0], now - first[1])
         bar.update(task, completed=done, text=text)
         if not console.is_terminal and now - said >= SAY_EVERY:
             console.print(f"{doing}: {text}", markup=False, soft_wrap=True)
@@ -45,8 +47,8 @@ def counting(doing: str, total: int | None = None) -> Iterator[Callable[[int], N
         yield show
 
 
-def _text(done: int, total: int | None, new: int, seconds: float) -> str:
-    text = f"{done:,}{'' if total is None else f' of {total:,}'} pairs"
+def _text(done: int, total: int | None, what: str, new: int, seconds: float) -> str:
+    text = f"{done:,}{'' if total is None else f' of {total:,}'} {what}"
     if new and seconds:
         text += f", {new / seconds:,.0f} a second"
         if total is not None:

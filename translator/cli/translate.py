@@ -7,15 +7,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+from translator.cli.counting import counting
 from translator.cli.export import need_ctranslate2
+from translator.cli.job import Job
 from translator.config import load_config
 from translator.config.schema import DataConfig
 from translator.data.lines import read_lines, read_stream
 from translator.data.tags import TagCheck
+from translator.decoding import engine as engines
 from translator.errors import ConfigError
-from translator.runs import RunDirectory
+from translator.runs import RunDirectory, sha256
 
 if TYPE_CHECKING:
     from translator.decoding.engine import Engine, Translation
@@ -28,46 +31,84 @@ def translate(
     n_best: int | None = None,
     overrides: Sequence[str] = (),
     engine: str | None = None,
+    resume: bool = False,
 ) -> None:
     """Translate a file (or standard input) to a file (or standard output), a line a line.
 
     The run may be an export, too; with engine "ctranslate2" it is the one in the run. With n_best,
-    each line gives up to so many rows of line number, score and text, tab-separated.
-    At a terminal it asks for sentences. Raises UserError.
+    each line gives up to so many rows of line number, score and text, tab-separated. With resume,
+    a translation from file to file that was killed goes on. At a terminal it asks for sentences.
+    Raises UserError.
     """
     source, output = (None if path is None else Path(path) for path in (source, output))
+    if resume and not (source and output and source.is_file()):
+        raise ConfigError("--resume goes from file to file: name --input and --output.")
     interactive = source is None and sys.stdin.isatty()
     lines = read_lines(source) if source else read_stream(sys.stdin.buffer, "standard input")
     if source and output and source.exists() and output.exists() and output.samefile(source):
         raise ConfigError(f"{output}: the output would overwrite the input; name another file.")
-    translator, data = _open(Path(run_path), engine, overrides)
-    check = TagCheck(data, translator.tokenizer.source.tags)
+    opened = _open(Path(run_path), engine, overrides)
+    translator = opened.engine
+    check = TagCheck(opened.data, translator.tokenizer.source.tags)
     if interactive:
         with _output(output) as file:
             _converse(translator, file, n_best, check)
         return
-    results = translator.stream(check.watch(lines), n_best or 1)
+    job = None
+    if source and output and source.is_file() and (output.is_file() or not output.exists()):
+        job = Job(source, output, {"n_best": n_best, **opened.decided_by})
+        if resume:
+            job.resume()
+    done = job.lines_done if job else 0
+    watched = check.watch(lines)
+    for _ in islice(watched, done):
+        pass
+    results = translator.stream(watched, n_best or 1)
     # What is wrong with the input or the options shows before the output is opened.
     first = list(islice(results, 1))
-    with _output(output) as file:
-        for number, found in enumerate(chain(first, results), start=1):
+    total = job.num_lines if job else None
+    with (
+        _output(output, append=done > 0) as file,
+        counting("Translating", total, "lines") as show,
+    ):
+        for number, found in enumerate(chain(first, results), start=done + 1):
             _write(file, number, found, n_best)
+            if number % engines.LINES_AT_ONCE == 0:
+                if job:
+                    job.save(file, number)
+                show(number)
+    if job:
+        job.finish()
     _warn(check.complaints("the input"))
 
 
-def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> tuple[Engine, DataConfig]:
-    """What translates, and the data that it was trained on."""
+class _Opened(NamedTuple):
+    """What translates."""
+
+    engine: Engine
+    data: DataConfig
+    """That it was trained on."""
+    decided_by: dict[str, Any]
+    """What makes its translations what they are."""
+
+
+def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
     is_export = (path / "export.json").exists()
     if engine is None and not is_export:
         from translator.decoding.translator import Translator, load_run_config
 
-        return Translator.load(path, overrides), load_run_config(RunDirectory(path)).data
+        translator, run = Translator.load(path, overrides), RunDirectory(path)
+        config = load_run_config(run, overrides)
+        decided_by = {"model": sha256(run.best), "decoding": config.decoding.model_dump()}
+        return _Opened(translator, config.data, decided_by)
     need_ctranslate2()
     from translator.export.opening import export_of, open_export
     from translator.export.record import CONFIG
 
     folder = path if is_export else export_of(RunDirectory.existing(path))
-    return open_export(folder, overrides), load_config(folder / CONFIG).data
+    decided_by = {"model": sha256(folder / "export.json"), "decoding": list(overrides)}
+    data = load_config(folder / CONFIG).data
+    return _Opened(open_export(folder, overrides), data, decided_by)
 
 
 def _converse(translator: Engine, file: TextIO, n_best: int | None, check: TagCheck) -> None:
@@ -114,11 +155,11 @@ def _write(file: TextIO, number: int, found: list[Translation], n_best: int | No
 
 
 @contextmanager
-def _output(path: Path | None) -> Iterator[TextIO]:
+def _output(path: Path | None, append: bool = False) -> Iterator[TextIO]:
     if path is None:
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
         yield sys.stdout
         sys.stdout.flush()
     else:
-        with path.open("w", encoding="utf-8", newline="\n") as file:
+        with path.open("a" if append else "w", encoding="utf-8", newline="\n") as file:
             yield file

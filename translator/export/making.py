@@ -27,10 +27,9 @@ from translator.export.record import (
     Record,
     Validation,
     digests,
-    sha256,
 )
 from translator.models.weights import load_arrays
-from translator.runs import RunDirectory
+from translator.runs import RunDirectory, sha256
 
 EXAMPLE_TEXT = '''\
 """Translates standard input, a sentence a line. Needs: pip install ctranslate2 sentencepiece"""

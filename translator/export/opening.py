@@ -11,8 +11,8 @@ from translator.data.tokenizer import Tokenizer
 from translator.errors import ConfigError, RunError
 from translator.export.ctranslate2 import CTranslate2
 from translator.export.golden import Comparison, compare, load_golden
-from translator.export.record import CONFIG, GOLDEN, check_files, load_record, sha256
-from translator.runs import RunDirectory
+from translator.export.record import CONFIG, GOLDEN, check_files, load_record
+from translator.runs import RunDirectory, sha256
 
 SETTABLE = ("decoding.beam_size", "decoding.tokens_per_batch")
 """Keys that the engine knows and that are not part of the export."""

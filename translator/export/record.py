@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from translator.errors import RunError
 from translator.export.golden import Comparison
+from translator.runs import sha256
 
 RECORD, GOLDEN, CONFIG, EXAMPLE = "export.json", "golden.json", "training.yaml", "example.py"
 
@@ -82,7 +82,3 @@ def check_files(folder: Path, record: Record) -> None:
         if found.get(name) != record.files.get(name):
             what = "is missing" if name not in found else "is not the one that was exported"
             raise RunError(f"{folder / name} {what}; export the run again.")
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,139 @@
+"""A translation from file to file that is killed, and goes on."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from translator.cli.export import export
+from translator.cli.job import Job
+from translator.cli.translate import translate
+from translator.decoding import engine
+from translator.errors import ConfigError, RunError
+
+from .conftest import Command
+
+pytestmark = pytest.mark.slow
+
+SENTENCES = [f"{'And ' * (i % 3)}the {word} is near." for i, word in enumerate("abcdefghijk")]
+
+KILLED = """
+import os, signal
+from translator.cli import job
+from translator.cli.app import main
+from translator.decoding import engine
+
+engine.LINES_AT_ONCE = 4
+write, saves = job.Job.save, []
+
+def save(self, file, lines_done):
+    write(self, file, lines_done)
+    saves.append(lines_done)
+    if len(saves) == 2:
+        file.write("half a li")
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+job.Job.save = save
+main()
+"""
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LINES_AT_ONCE", 4)
+
+
+@pytest.fixture
+def killed(run: Path, command: Command) -> Path:
+    """The output of a process that was killed after eight of eleven lines."""
+    Path("in.en").write_text("\n".join(SENTENCES))
+    done = command("translate", str(run), "-i", "in.en", "-o", "out.de", code=KILLED)
+    assert done.returncode == -9
+    return Path("out.de")
+
+
+@pytest.mark.parametrize("n_best", [None, 3])
+def test_it_ends_with_the_same_bytes(
+    run: Path, command: Command, n_best: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("in.en").write_text("\n".join(SENTENCES))
+    translate(run, "in.en", "whole.de", n_best)
+    options = ["-i", "in.en", "-o", "out.de", *(["--n-best", str(n_best)] if n_best else [])]
+    assert command("translate", str(run), *options, code=KILLED).returncode == -9
+    whole, half = Path("whole.de").read_text(), Path("out.de").read_text()
+    assert half.endswith("half a li") and half != whole
+
+    asked: list[str] = []
+    hypotheses = engine.Engine.hypotheses
+
+    def watched(self: engine.Engine, sentences: list[str], count: int) -> object:
+        asked.extend(sentences)
+        return hypotheses(self, sentences, count)
+
+    monkeypatch.setattr(engine.Engine, "hypotheses", watched)
+    translate(run, "in.en", "out.de", n_best, resume=True)
+    assert Path("out.de").read_text() == whole
+    assert asked == SENTENCES[8:]
+    assert not Path("out.de.resume").exists() and not Path("whole.de.resume").exists()
+
+
+def test_without_anything_done_it_begins(run: Path) -> None:
+    Path("in.en").write_text("\n".join(SENTENCES))
+    translate(run, "in.en", "out.de", resume=True)
+    assert Path("out.de").read_text().count("\n") == len(SENTENCES)
+    with pytest.raises(ConfigError, match=r"out.de is there and not half done; without --resume"):
+        translate(run, "in.en", "out.de", resume=True)
+
+
+def test_without_resume_it_is_made_anew(killed: Path, run: Path) -> None:
+    translate(run, "in.en", killed)
+    assert killed.read_text().count("\n") == len(SENTENCES)
+    assert not Path("out.de.resume").exists()
+
+
+def test_what_would_not_fit_is_refused(killed: Path, run: Path) -> None:
+    before = killed.read_text()
+
+    def refused(sentence: str, n_best: int | None = None, *overrides: str) -> None:
+        error = (ConfigError, RunError)
+        with pytest.raises(error, match=re.escape(sentence)):
+            translate(run, "in.en", killed, n_best, list(overrides), resume=True)
+        assert killed.read_text() == before
+
+    refused("was begun with another n_best; go on with that one, or begin anew", 2)
+    refused("was begun with another decoding; go on", None, "decoding.beam_size=2")
+    text = Path("in.en").read_text()
+    Path("in.en").write_text(text + "\none more")
+    refused("was begun with another input; go on")
+    Path("in.en").write_text(text)
+    Path("out.de.resume").write_text("{}")
+    refused("out.de.resume: this file is damaged; begin without --resume.")
+
+
+def test_an_output_that_has_lost_lines_is_refused(killed: Path, run: Path) -> None:
+    killed.write_text("one line\n")
+    with pytest.raises(RunError, match=r"out.de is not what was written; begin anew without"):
+        translate(run, "in.en", killed, resume=True)
+
+
+def test_it_needs_files(run: Path) -> None:
+    with pytest.raises(ConfigError, match="--resume goes from file to file: name --input and"):
+        translate(run, None, "out.de", resume=True)
+
+
+def test_an_export_goes_on_too(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = export(run)
+    Path("in.en").write_text("\n".join(SENTENCES))
+    translate(folder, "in.en", "whole.de")
+    write = Job.save
+
+    def save(self: Job, file: object, lines_done: int) -> None:
+        write(self, file, lines_done)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Job, "save", save)
+        translate(folder, "in.en", "out.de")
+    translate(run, "in.en", "out.de", engine="ctranslate2", resume=True)
+    assert Path("out.de").read_text() == Path("whole.de").read_text()
