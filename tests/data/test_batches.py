@@ -5,6 +5,7 @@ import pytest
 
 from translator.config.schema import TokenizerConfig
 from translator.data.batches import Batch, batch, pad, pad_rows
+from translator.data.concatenation import Concatenation
 from translator.data.corpus import Pair
 from translator.data.plan import Plan
 from translator.data.store import Store, open_store
@@ -168,6 +169,23 @@ class TestABatch:
         [found] = batch(store, tokenizer, store_plan, 4, 1, sampling(1))
         texts = [store.source.text(row) for row in store_plan.rows(4)]
         assert tokenizer.source.decode([row[:-1] for row in rows_of(found.source)]) == texts
+
+    @pytest.mark.parametrize("num_shards", [1, 3])
+    def test_with_concatenation_has_half_the_pairs_and_all_the_pieces(
+        self, store: Store, tokenizer: Tokenizer, store_plan: Plan, num_shards: int
+    ) -> None:
+        [apart] = batch(store, tokenizer, store_plan, 4)
+        always = Concatenation(rate=1.0, seed=1, max_length=300)
+        shards = batch(store, tokenizer, store_plan, 4, num_shards, concatenation=always)
+        pairs = list(zip(rows_of(apart.source), rows_of(apart.labels), strict=True))
+        found = [
+            pair
+            for shard in shards
+            for pair in zip(rows_of(shard.source), rows_of(shard.labels), strict=True)
+        ]
+        assert len(found) == (len(pairs) + 1) // 2
+        [first_source, first_labels], [second_source, second_labels] = pairs[:2]
+        assert found[0] == (first_source[:-1] + second_source, first_labels[:-1] + second_labels)
 
     def test_is_segmented_anew_at_every_step(self, store: Store, tokenizer: Tokenizer) -> None:
         plan = Plan(np.array([30]), 256, seed=3)  # of the first pair, again and again

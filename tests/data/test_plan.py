@@ -168,6 +168,20 @@ class TestWithoutMixing:
             assert epoch(plan, number) == [rows.tolist() for rows in expected]
 
 
+@pytest.mark.parametrize(
+    ("longest_joined", "length"),
+    [
+        (0, 30),  # 20 pairs of 30 pieces
+        (40, 20),  # 15 pairs of 40, joined of twice as many
+        (60, 30),
+    ],
+)
+def test_the_largest_batch_knows_what_is_joined(longest_joined: int, length: int) -> None:
+    lengths = np.repeat([20, 30], [30, 20])
+    plan = Plan(lengths, 600, 1)
+    assert set(lengths[plan.rows(plan.largest(8, longest_joined))]) == {length}
+
+
 @pytest.mark.parametrize("mixed", [False, True])
 def test_a_plan_is_small(mixed: bool) -> None:
     """Five million pairs are no reason to worry."""

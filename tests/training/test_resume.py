@@ -43,6 +43,7 @@ training:
   tokens_per_step: 400
   accumulation_steps: 2
   r_drop: 2.0
+  concatenation_rate: 0.5
   precision: float32
   validate_every: 30
   save_every: 8
@@ -270,10 +271,11 @@ def test_a_run_that_went_back_and_was_killed_ends_with_the_same_bits(
 
 
 @pytest.mark.slow
-def test_dropout_sampling_mixing_r_drop_and_average_are_all_in_the_run(unbroken: Folder) -> None:
+def test_all_that_chance_decides_is_in_the_run(unbroken: Folder) -> None:
     """Else the tests above would show little."""
     config = load_config(unbroken.run.config)
-    assert config.tokenizer.sampling_alpha and config.model.dropout_rate and config.training.r_drop
+    assert config.tokenizer.sampling_alpha and config.model.dropout_rate
+    assert config.training.r_drop and config.training.concatenation_rate
     assert (config.data.weights, config.data.tags) == ([2, 1], ["<2de>"])
     state = unbroken.last()
     kinds = {name.partition("/")[0] for name in state}

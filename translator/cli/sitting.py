@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from translator.cli.prepare import Prepared
 from translator.data.batches import Batch, batch
+from translator.data.concatenation import Concatenation
 from translator.data.mixture import mix
 from translator.data.plan import Plan
 from translator.data.tokenizer import Sampling
@@ -46,6 +47,11 @@ class Sitting:
                 config.training.seed,
                 config.data.max_length,
             )
+        self._concatenation = None
+        if config.training.concatenation_rate:
+            self._concatenation = Concatenation(
+                config.training.concatenation_rate, config.training.seed, config.data.max_length
+            )
 
     def take_up(self, run: RunDirectory, step: int, state: Arrays | None) -> None:
         """Give the learner the state of a checkpoint or, without one, the run's first weights."""
@@ -63,15 +69,20 @@ class Sitting:
 
     def batches(self, index: int) -> list[Batch]:
         """The shards of the batch that step `index` (from 0) learns from."""
-        return self._batch(index, self.learner.num_shards)
+        return self._batch(index, self.learner.num_shards, self._concatenation)
 
     def rehearse(self, may_cut: bool) -> Rehearsal:
         """A step on the largest batch, forgotten again, on a learner that has learnt nothing yet.
 
         Raises DoesNotFit, if the batch may be cut into more shards; OutOfMemory.
         """
-        largest = self.plan.largest(self._prepared.config.model.model_dim)
-        return rehearse(self.learner, partial(self._batch, largest), may_cut)
+        always, longest = None, 0
+        if self._concatenation is not None:
+            always = self._concatenation._replace(rate=1.0)
+            longest = always.max_length
+        largest = self.plan.largest(self._prepared.config.model.model_dim, longest)
+        cut = partial(self._batch, largest, concatenation=always)
+        return rehearse(self.learner, cut, may_cut)
 
     def _new_model(self) -> EncoderDecoder:
         config, tokenizer = self._prepared.config, self._prepared.tokenizer
@@ -79,6 +90,10 @@ class Sitting:
         sizes = len(tokenizer.source), len(tokenizer.target)
         return build_model(config, *sizes, config.training.precision)
 
-    def _batch(self, index: int, num_shards: int) -> list[Batch]:
+    def _batch(
+        self, index: int, num_shards: int, concatenation: Concatenation | None
+    ) -> list[Batch]:
         training, tokenizer = self._prepared.training, self._prepared.tokenizer
-        return batch(training, tokenizer, self.plan, index, num_shards, self._sampling)
+        return batch(
+            training, tokenizer, self.plan, index, num_shards, self._sampling, concatenation
+        )

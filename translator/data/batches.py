@@ -5,18 +5,16 @@ B batch, S source length, T target length.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
+from translator.data.concatenation import Concatenation, Rows, joined
 from translator.data.mixture import Mixture
 from translator.data.plan import Plan
 from translator.data.store import Store
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, Sampling, Tokenizer
-
-Rows = Sequence[Sequence[int] | np.ndarray]
 
 
 class Batch(NamedTuple):
@@ -41,10 +39,12 @@ def batch(
     step: int,
     num_shards: int = 1,
     sampling: Sampling | None = None,
+    concatenation: Concatenation | None = None,
 ) -> list[Batch]:
     """The shards of the batch at `step` (from 0): its pairs in order, cut into parts of like size.
 
     With `sampling`, the pairs are segmented anew by its seed and the step; the store holds text.
+    With `concatenation`, they may be joined two by two.
     """
     rows = plan.rows(step)
     sides = store.source, store.target
@@ -58,7 +58,10 @@ def batch(
             vocabulary.encode([side.text(row) for row in rows], sampling._replace(seed=int(draw)))
             for vocabulary, side, draw in zip(tokenizer, sides, draws, strict=True)
         )
-    cuts = [len(rows) * i // num_shards for i in range(num_shards + 1)]
+    if concatenation is not None and concatenation.applies(step):
+        tags = tokenizer.source.tags.values()
+        sources, targets = joined(sources, targets, concatenation.max_length, tags)
+    cuts = [len(sources) * i // num_shards for i in range(num_shards + 1)]
     return [
         pad(sources[start:end], targets[start:end]) for start, end in pairwise(cuts) if end > start
     ]

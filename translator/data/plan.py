@@ -108,15 +108,17 @@ class Plan:
         start, end = (len(drawn) * p // num_batches for p in (part, part + 1))
         return drawn[start:end]
 
-    def largest(self, model_dim: int) -> int:
-        """A step of the first epoch (from 0) whose batch takes as much memory as any.
+    def largest(self, model_dim: int, longest_joined: int = 0) -> int:
+        """A step of the first epoch (from 0) whose batch takes as much memory as any, if pairs are
+        joined two by two when that makes them no longer than `longest_joined`.
 
-        That is mostly in proportion to its pieces, and for long sentences also to their squares.
+        Memory is mostly in proportion to the pieces, and for long sentences also to their squares.
         """
 
         def size(bucket: _Bucket) -> int:
             num_pairs, length = bucket.shape
-            return num_pairs * length * (model_dim + length)
+            longest = 2 * length if 2 * length <= longest_joined else length
+            return num_pairs * length * (model_dim + longest)
 
         number = max(range(len(self._buckets)), key=lambda i: size(self._buckets[i]))
         order = self._order(0, -1, self.batches_per_epoch)
