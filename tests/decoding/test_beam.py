@@ -151,26 +151,28 @@ class TestLengthPenalty:
 
 
 class TestGrow:
-    log_probs = tf.constant([[[0.0, -1.0, -5.0], [-0.5, -4.0, -2.0]]])
+    log_probs = tf.constant([[0.0, -1.0, -5.0], [-0.5, -2.0, -4.0]])
+    pieces = tf.constant([[A, B, C], [A, C, B]])
     alive = Alive(tf.zeros([1, 2, 0], tf.int32), tf.constant([[-2.0, -1.0]]))
 
     def test_keeps_the_likeliest_of_all_continuations(self) -> None:
-        # The totals are [-2, -3, -7] and [-1.5, -5, -3].
-        parents, pieces, totals = grow(self.alive, self.log_probs, tf.constant([2]))
+        # The totals are [-2, -3, -7] and [-1.5, -3, -5].
+        parents, pieces, totals = grow(self.alive, self.log_probs, self.pieces, tf.constant([2]))
         np.testing.assert_array_equal(parents, [[1, 0]])
-        np.testing.assert_array_equal(pieces, [[0, 0]])
+        np.testing.assert_array_equal(pieces, [[A, A]])
         np.testing.assert_array_equal(totals, [[-1.5, -2.0]])
 
     def test_fills_no_more_places_than_are_free(self) -> None:
-        _, _, totals = grow(self.alive, self.log_probs, tf.constant([1]))
+        _, _, totals = grow(self.alive, self.log_probs, self.pieces, tf.constant([1]))
         np.testing.assert_array_equal(totals, [[-1.5, NEVER]])
 
-    def test_may_have_more_beams_than_pieces(self) -> None:
+    def test_may_have_more_beams_than_candidates(self) -> None:
         alive = Alive(tf.zeros([1, 3, 0], tf.int32), tf.constant([[0.0, NEVER, NEVER]]))
-        log_probs = tf.math.log([[[0.25, 0.75], [0.5, 0.5], [0.5, 0.5]]])
-        parents, pieces, totals = grow(alive, log_probs, tf.constant([3]))
+        log_probs = tf.math.log([[0.75, 0.25], [0.5, 0.5], [0.5, 0.5]])
+        pieces = tf.constant([[B, A], [A, B], [A, B]])
+        parents, pieces, totals = grow(alive, log_probs, pieces, tf.constant([3]))
         np.testing.assert_array_equal(parents[:, :2], [[0, 0]])
-        np.testing.assert_array_equal(pieces[:, :2], [[1, 0]])
+        np.testing.assert_array_equal(pieces[:, :2], [[B, A]])
         np.testing.assert_allclose(tf.exp(totals), [[0.75, 0.25, 0.0]])
 
 

@@ -9,7 +9,7 @@ above what they have now divided by the largest length penalty.
 Each sentence has a length of its own at which only the end is allowed. Nothing of a sentence
 depends on the others in its batch.
 
-B sentences, K beams, R = B·K rows, t pieces so far, V vocabulary.
+B sentences, K beams, R = B·K rows, t pieces so far, C candidates.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID
+from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID
+from translator.decoding.likeliest import NEVER, next_pieces
 from translator.decoding.search import Hypotheses, length_penalty
 from translator.models.encoder_decoder import Fixed, Growing, StepFunction
-
-NEVER = float("-inf")
 
 
 class Alive(NamedTuple):
@@ -65,8 +64,12 @@ def beam_search(
     def advance(
         t: tf.Tensor, alive: Alive, finished: Hypotheses, growing: Growing
     ) -> tuple[tf.Tensor, Alive, Hypotheses, Growing]:
-        log_probs, growing = _next_log_probs(step, t, alive, fixed, growing, max_lengths)
-        parents, pieces, log_probs = grow(alive, log_probs, num_free=_num_free(finished))
+        begin = tf.fill([batch, beam_size, 1], BEGIN_ID)
+        last = tf.reshape(tf.concat([begin, alive.ids], axis=2)[:, :, -1], [-1])
+        logits, growing = step(last, tf.fill(tf.shape(last), t), fixed, growing)
+        must_end = tf.repeat(t + 1 >= max_lengths, beam_size)
+        log_probs, pieces = next_pieces(logits, beam_size, must_end)
+        parents, pieces, log_probs = grow(alive, log_probs, pieces, _num_free(finished))
         ids = tf.gather(alive.ids, parents, batch_dims=1)
         ids = tf.concat([ids, pieces[:, :, tf.newaxis]], axis=2)
         ended = tf.equal(pieces, END_ID)
@@ -89,21 +92,20 @@ def beam_search(
 
 
 def grow(
-    alive: Alive, log_probs: tf.Tensor, num_free: tf.Tensor
+    alive: Alive, log_probs: tf.Tensor, pieces: tf.Tensor, num_free: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """The likeliest continuations of a sentence's hypotheses, as many as its beam has places.
 
-    log_probs [B, K, V] of the next piece, num_free [B] places. Returns parent, piece and
-    log-probability of each, [B, K], best first; -inf beyond the free places.
+    log_probs and pieces [B·K, C]: candidates to come next. num_free [B] places. Returns parent,
+    piece and log-probability of each, [B, K], best first; -inf beyond the free places.
     """
-    beam_size, vocabulary_size = tf.shape(log_probs)[1], tf.shape(log_probs)[2]
-    totals = alive.log_probs[:, :, tf.newaxis] + log_probs
-    each, pieces = tf.math.top_k(totals, tf.minimum(beam_size, vocabulary_size))
-    width = tf.shape(each)[2]
-    best, places = tf.math.top_k(tf.reshape(each, [-1, beam_size * width]), beam_size)
-    pieces = tf.gather(tf.reshape(pieces, [-1, beam_size * width]), places, batch_dims=1)
+    batch, beam_size = tf.unstack(tf.shape(alive.log_probs))
+    count = tf.shape(pieces)[1]
+    totals = tf.reshape(alive.log_probs, [-1, 1]) + log_probs
+    best, places = tf.math.top_k(tf.reshape(totals, [batch, beam_size * count]), beam_size)
+    pieces = tf.gather(tf.reshape(pieces, [batch, beam_size * count]), places, batch_dims=1)
     is_free = tf.range(beam_size) < num_free[:, tf.newaxis]
-    return places // width, pieces, tf.where(is_free, best, NEVER)
+    return places // count, pieces, tf.where(is_free, best, NEVER)
 
 
 def keep_finished(finished: Hypotheses, new: Hypotheses) -> Hypotheses:
@@ -117,27 +119,6 @@ def keep_finished(finished: Hypotheses, new: Hypotheses) -> Hypotheses:
 
 def _num_free(finished: Hypotheses) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(tf.equal(finished.scores, NEVER), tf.int32), axis=1)
-
-
-def _next_log_probs(
-    step: StepFunction,
-    t: tf.Tensor,
-    alive: Alive,
-    fixed: Fixed,
-    growing: Growing,
-    max_lengths: tf.Tensor,
-) -> tuple[tf.Tensor, Growing]:
-    """[B, K, V] log-probabilities of the next piece; at a sentence's last place only of its end."""
-    batch, beam_size = tf.shape(alive.log_probs)[0], tf.shape(alive.log_probs)[1]
-    begin = tf.fill([batch, beam_size, 1], BEGIN_ID)
-    last = tf.reshape(tf.concat([begin, alive.ids], axis=2)[:, :, -1], [-1])
-    logits, growing = step(last, tf.fill(tf.shape(last), t), fixed, growing)
-    log_probs = tf.reshape(tf.nn.log_softmax(logits), [batch, beam_size, -1])
-    pieces = tf.range(tf.shape(log_probs)[2])
-    at_end = (t + 1 >= max_lengths)[:, tf.newaxis, tf.newaxis]
-    never = (pieces == PAD_ID) | (pieces == UNKNOWN_ID) | (pieces == BEGIN_ID)
-    forbidden = never | (at_end & (pieces != END_ID))
-    return log_probs + tf.where(forbidden, NEVER, 0.0), growing
 
 
 def _growing_shape(x: tf.Tensor) -> tf.TensorShape:
