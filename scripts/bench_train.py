@@ -31,6 +31,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
+from turns import Process, answer_lines
 
 from translator.cli.chatter import hush
 from translator.errors import UserError
@@ -209,44 +210,23 @@ ENGINES = {"translator": translator_engine, "peer": peer_engine}
 
 
 def serve(engine: str, config: Path, precision: str, batches: Path, vocabulary_size: int) -> None:
-    """An engine's process: for every line `first last` on stdin, do these steps and answer."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print does not mix with the answers
-    from translator.environment import peak_memory
+    """An engine's process: for every line `first last` do these steps and tell of them."""
 
-    loaded = load_batches(batches)
-    step = ENGINES[engine](config, precision, vocabulary_size)
-    for line in sys.stdin:
-        first, last = map(int, line.split())
-        started = time.perf_counter()
-        losses = [step(loaded[i % len(loaded)], i + 1) for i in range(first, last)]
-        seconds = time.perf_counter() - started
-        answers.write(json.dumps(Round(seconds, losses, peak_memory() / 2**20)) + "\n")
+    def make() -> Callable[[str], Round]:
+        from translator.environment import peak_memory
 
+        loaded = load_batches(batches)
+        step = ENGINES[engine](config, precision, vocabulary_size)
 
-class Engine:
-    """A process that trains on command."""
+        def answer(line: str) -> Round:
+            first, last = map(int, line.split())
+            started = time.perf_counter()
+            losses = [step(loaded[i % len(loaded)], i + 1) for i in range(first, last)]
+            return Round(time.perf_counter() - started, losses, peak_memory() / 2**20)
 
-    def __init__(self, *arguments: object) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, "--serve", *map(str, arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        return answer
 
-    def run(self, first: int, last: int) -> Round:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        print(first, last, file=self._process.stdin, flush=True)
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise SystemExit(f"{' '.join(map(str, self._process.args))} has ended")  # type: ignore[arg-type]
-        return Round(*json.loads(answer))
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
+    answer_lines(make)
 
 
 # The machine: what its matrix products reach, and what the model needs of them.
@@ -352,10 +332,10 @@ def first_step_seconds(config: Path, folder: Path) -> float:
 @contextmanager
 def engines(
     names: list[str], precisions: list[str], *facts: object
-) -> Iterator[dict[tuple[str, str], Engine]]:
+) -> Iterator[dict[tuple[str, str], Process]]:
     config, batches, vocabulary_size = facts
     started = {
-        (name, precision): Engine(name, config, precision, batches, vocabulary_size)
+        (name, precision): Process(__file__, name, config, precision, batches, vocabulary_size)
         for name in names
         for precision in precisions
     }
@@ -395,12 +375,13 @@ def main() -> None:
         rounds: dict[tuple[str, str], list[Round]] = {}
         with engines(names, options.precision, config, path, vocabulary_size) as running:
             for engine in running.values():
-                engine.run(0, options.warm_up)
+                engine.ask(0, options.warm_up)
             for i in range(options.rounds):
                 start = options.warm_up + i * options.steps
                 machine.measure()
                 for key, engine in running.items():
-                    rounds.setdefault(key, []).append(engine.run(start, start + options.steps))
+                    answer = engine.ask(start, start + options.steps)
+                    rounds.setdefault(key, []).append(Round(*answer))
                 print(f"round {i + 1} of {options.rounds}", file=sys.stderr)
     measured = batches[options.warm_up :]
     report(shape, options.steps, measured, rounds, machine, vocabulary_size, first_step)

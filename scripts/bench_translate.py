@@ -1,0 +1,247 @@
+"""How fast a trained run translates, beside CTranslate2 with the very same weights.
+
+    .venv/bin/python scripts/bench_translate.py RUN --source test.en --target test.de
+
+Every engine gets a process of its own, and all take turns at the whole text: translator in
+float32, in bfloat16, and CTranslate2 (from the extra `ctranslate2`) in float32 and int8, each with
+one worker of all threads and with a worker for every thread. Printed are medians over the rounds:
+
+- sentences and output pieces, ends included, a second;
+- ms/step: time over the steps of the search, of all batches together (translator only);
+- memory: the largest resident memory of the engine's process, with its libraries;
+- load: from the process's first line to a model that is ready;
+- prompt: one sentence alone, the median over twenty;
+- BLEU, and how many translations differ from those of translator in float32.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from turns import Process, answer_lines
+
+from translator.cli.chatter import hush
+from translator.data.lines import read_lines
+from translator.errors import UserError
+
+STARTED = time.perf_counter()
+REFERENCE = "translator float32"
+
+
+class Round(NamedTuple):
+    """What an engine tells of the whole text."""
+
+    seconds: float
+    translations: list[str]
+    num_pieces: int
+    num_steps: int
+    """0 where it cannot be told."""
+    peak_mib: float
+
+
+class Facts(NamedTuple):
+    """What it tells of itself."""
+
+    load_seconds: float
+    prompt_ms: float
+
+
+Hypotheses = Callable[[list[str], int], list[Any]]
+"""Sentences and beam size → of each its translations."""
+
+
+def translator_engine(run: str, precision: str, size: str) -> tuple[Hypotheses, Callable[[], int]]:
+    from translator import Translator
+
+    made, steps = {}, [0]
+
+    def make(beam_size: int) -> Translator:
+        settings = {"precision": precision, "beam_size": beam_size, "tokens_per_batch": size}
+        translator = Translator.load(run, [f"decoding.{k}={v}" for k, v in settings.items()])
+        search = translator._search
+
+        def counted(*arguments: Any) -> Any:
+            found = search(*arguments)
+            steps[0] += found.ids.shape[2]
+            return found
+
+        translator.__dict__["_search"] = counted
+        return translator
+
+    def hypotheses(sentences: list[str], beam_size: int) -> list[Any]:
+        if beam_size not in made:
+            made[beam_size] = make(beam_size)
+        return made[beam_size].hypotheses(sentences)
+
+    return hypotheses, lambda: steps[0]
+
+
+def ctranslate2_engine(
+    folder: str, workers: str, size: str
+) -> tuple[Hypotheses, Callable[[], int]]:
+    from translator.config import load_config
+    from translator.data.tokenizer import Tokenizer
+    from translator.export.ctranslate2 import CTranslate2, options
+    from translator.runs import RunDirectory
+
+    path = Path(folder)
+    config = load_config(path / "training.yaml")
+    tokenizer = Tokenizer.load(RunDirectory(path).tokenizer(config.tokenizer.joint))
+    told = options(config, tokenizer, alpha=1.0)
+    length = config.data.max_length
+    engine = CTranslate2(path, tokenizer, told, length, int(size), int(workers))
+
+    def hypotheses(sentences: list[str], beam_size: int) -> list[Any]:
+        engine.beam_size = engine._options["beam_size"] = beam_size
+        return engine.hypotheses(sentences)
+
+    return hypotheses, lambda: 0
+
+
+ENGINES = {"translator": translator_engine, "ctranslate2": ctranslate2_engine}
+
+
+def serve(engine: str, source: str, *arguments: str) -> None:
+    """An engine's process: `facts`, or a beam size to translate the whole text with."""
+
+    def make() -> Callable[[str], Any]:
+        from translator.environment import peak_memory
+
+        sentences = list(read_lines(Path(source)))
+        hypotheses, num_steps = ENGINES[engine](*arguments)
+        hypotheses(sentences[:1], 1)
+        loaded = time.perf_counter() - STARTED
+
+        def prompt() -> float:
+            hypotheses(sentences[:1], 5)
+            seconds = []
+            for sentence in sentences[:20]:
+                started = time.perf_counter()
+                hypotheses([sentence], 5)
+                seconds.append(time.perf_counter() - started)
+            return 1000 * median(seconds)
+
+        def answer(line: str) -> Any:
+            if line.strip() == "facts":
+                return Facts(loaded, prompt())
+            before, started = num_steps(), time.perf_counter()
+            found = hypotheses(sentences, int(line))
+            seconds = time.perf_counter() - started
+            best = [one[0] for one in found]
+            num_pieces = sum(one.length for one in best)
+            steps, peak = num_steps() - before, peak_memory() / 2**20
+            return Round(seconds, [one.text for one in best], num_pieces, steps, peak)
+
+        return answer
+
+    answer_lines(make)
+
+
+def main() -> None:
+    title, _, rest = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=title, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, help="directory of the run")
+    parser.add_argument("--source", type=Path, required=True, help="text to translate")
+    parser.add_argument("--target", type=Path, required=True, help="its references")
+    parser.add_argument("--beam", type=int, nargs="+", default=[1, 5], help="beam sizes (1 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each engine (5)")
+    parser.add_argument(
+        "--tokens-per-batch", type=int, default=2048, help="source pieces translated at once"
+    )
+    options = parser.parse_args()
+    hush()
+    with tempfile.TemporaryDirectory() as folder:
+        bench(options, Path(folder))
+
+
+def bench(options: argparse.Namespace, folder: Path) -> None:
+    from translator.decoding.translator import load_run_config
+    from translator.environment import num_threads
+    from translator.evaluation.score import bleu
+    from translator.runs import RunDirectory
+
+    size = options.tokens_per_batch
+    running = {
+        f"translator {precision}": Process(
+            __file__, "translator", options.source, options.run, precision, size
+        )
+        for precision in ("float32", "bfloat16")
+    }
+    for quantization in ("float32", "int8"):
+        export(options.run, folder / quantization, quantization)
+        for workers in sorted({1, num_threads()}):
+            name = f"ctranslate2 {quantization}, {workers} × {num_threads() // workers}"
+            running[name] = Process(
+                __file__, "ctranslate2", options.source, folder / quantization, workers, size
+            )
+    rounds: dict[tuple[str, int], list[Round]] = {}
+    try:
+        facts = {name: Facts(*process.ask("facts")) for name, process in running.items()}
+        for i in range(options.rounds + 1):
+            for beam_size in options.beam:
+                for name, process in running.items():
+                    found = Round(*process.ask(beam_size))
+                    if i:  # the first one warms up
+                        rounds.setdefault((name, beam_size), []).append(found)
+            print(f"round {i} of {options.rounds}", file=sys.stderr)
+    finally:
+        for process in running.values():
+            process.close()
+    config = load_run_config(RunDirectory(options.run))
+    references = list(read_lines(options.target))
+    language = config.data.target_language
+    print(
+        "engine                     beam  sent/s  pieces/s  ms/step  MiB  load s  prompt ms"
+        "   BLEU  different"
+    )
+    for (name, beam_size), done in rounds.items():
+        seconds, last = median(one.seconds for one in done), done[-1]
+        expected = rounds[REFERENCE, beam_size][-1].translations
+        others = sum(a != b for a, b in zip(last.translations, expected, strict=True))
+        score = bleu(last.translations, references, config.evaluation, language)
+        step = f"{1000 * seconds / last.num_steps:7.1f}" if last.num_steps else "      –"
+        print(
+            f"{name:26} {beam_size:4} {len(references) / seconds:7.1f} "
+            f"{last.num_pieces / seconds:9,.0f}  {step} {last.peak_mib:4,.0f} "
+            f"{facts[name].load_seconds:7.1f} {facts[name].prompt_ms:10.1f} "
+            f"{score.value:6.2f} {others:10}"
+        )
+    print(f"BLEU: {score.signature}")
+
+
+def export(run: Path, folder: Path, quantization: str) -> None:
+    """What CTranslate2 reads of a run."""
+    import shutil
+
+    from translator.data.tokenizer import Tokenizer
+    from translator.decoding.translator import load_run_config
+    from translator.export.ctranslate2 import save
+    from translator.models.weights import load_arrays
+    from translator.runs import RunDirectory
+
+    there, here = RunDirectory.existing(run), RunDirectory(folder)
+    config = load_run_config(there)
+    tokenizer = Tokenizer.load(there.tokenizer(config.tokenizer.joint))
+    folder.mkdir()
+    save(folder, config, tokenizer, load_arrays(there.best)[0], quantization)
+    tokenizer.save(here.tokenizer(tokenizer.joint))
+    shutil.copyfile(there.config, folder / "training.yaml")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--serve"]:
+        serve(*sys.argv[2:])
+    else:
+        try:
+            main()
+        except UserError as error:
+            sys.exit(f"Error: {error}")
