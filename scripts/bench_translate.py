@@ -58,8 +58,9 @@ Hypotheses = Callable[[list[str], int], list[Any]]
 
 
 def translator_engine(run: str, precision: str, size: str) -> tuple[Hypotheses, Callable[[], int]]:
-    from translator import Translator
+    from translator.decoding.translator import Translator, share_processors
 
+    share_processors()
     made, steps = {}, [0]
 
     def make(beam_size: int) -> Translator:

@@ -25,11 +25,12 @@ def tune(
     Prints BLEU of all, and keeps the winner in the run, where `translate` and `eval` find it.
     Without sizes or penalties it tries some. Raises UserError.
     """
-    from translator.decoding.translator import Translator, load_run_config
+    from translator.decoding.translator import Translator, load_run_config, share_processors
     from translator.evaluation.score import bleu
     from translator.evaluation.tuning import BEAM_SIZES, LENGTH_PENALTIES, settings, winner
     from translator.models.weights import load_facts
 
+    share_processors()
     run = RunDirectory.existing(Path(run_path))
     config = load_run_config(run, overrides)
     beam_sizes, penalties = beam_sizes or BEAM_SIZES, penalties or LENGTH_PENALTIES

@@ -6,6 +6,8 @@ B sentences, K beams, S source length, L longest output.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from translator.data.tokenizer import END_ID, PAD_ID, Tokenizer
 from translator.decoding.beam import beam_search
 from translator.decoding.engine import Engine, Translation, one_line
 from translator.decoding.search import Hypotheses, longest_translation
+from translator.environment import has_gpu, num_threads
 from translator.errors import RunError
 from translator.models.build import build_model, check_size
 from translator.models.encoder_decoder import EncoderDecoder, Memory
@@ -109,9 +112,11 @@ class Translator(Engine):
     ) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
         """What searches of several beam sizes find for sources, their ids given by number: the
         number, the beam size, ids [K, L] and scores [K] of as many as are asked for."""
-        for batch in self._batches(read, max(num_returned)):
+
+        def search(batch: list[int]) -> list[tuple[int, int, np.ndarray, np.ndarray]]:
             memory = self._encode(tf.constant(pad_rows([[*read[i], END_ID] for i in batch])))
             longest = [longest_translation(self._config, len(read[i])) for i in batch]
+            rows: list[tuple[int, int, np.ndarray, np.ndarray]] = []
             for beam_size, count in num_returned.items():
                 found = self._search(
                     memory,
@@ -121,8 +126,15 @@ class Translator(Engine):
                     tf.constant(alpha),
                 )
                 ids, scores = found.ids.numpy()[:, :count], found.scores.numpy()[:, :count]
-                for row in zip(batch, ids, scores, strict=True):
-                    yield row[0], beam_size, *row[1:]
+                sizes = [beam_size] * len(batch)
+                rows += zip(batch, sizes, ids, scores, strict=True)
+            return rows
+
+        batches = list(self._batches(read, max(num_returned)))
+        # The operations of one search come one after the other, and most are small.
+        with ThreadPoolExecutor(1 if has_gpu() else num_threads()) as pool:
+            for rows in pool.map(search, batches):
+                yield from rows
 
     def _written(self, ids: np.ndarray, scores: np.ndarray, num_unread: int) -> list[Translation]:
         """What a search has found for a sentence, [K, L] and [K], as text. Raises RunError."""
@@ -183,6 +195,16 @@ class Translator(Engine):
         count, number = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
         signature = [memory, tf.TensorSpec([None], tf.int32), count, count, number]
         return tf.function(search, input_signature=signature, autograph=False)
+
+
+def share_processors() -> None:
+    """Give each processor searches of its own, in a process that does nothing but translate.
+
+    Without it they share the work of every operation. Once TensorFlow has begun, it is too late.
+    """
+    with suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(num_threads())
 
 
 def load_run_config(run: RunDirectory, overrides: Sequence[str] = ()) -> Config:
