@@ -58,21 +58,22 @@ class Speaker:
 
     def __init__(self, languages: Sequence[Language]) -> None:
         self.languages = languages
-        self.fed: list[np.ndarray] = []
+        self.fed: list[dict[int, np.ndarray]] = []
+        """Of each step what was fed for every sentence: [K, t]."""
 
     def __call__(
         self, ids: tf.Tensor, positions: tf.Tensor, fixed: tf.Tensor, growing: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         growing = tf.concat([growing, ids[:, tf.newaxis]], axis=1)
-        histories = growing.numpy()
-        np.testing.assert_array_equal(fixed, np.arange(len(self.languages)))
+        histories, sentences = growing.numpy(), fixed.numpy()
         np.testing.assert_array_equal(positions, np.full(len(ids), histories.shape[1] - 1))
-        self.fed.append(histories)
-        num_beams = len(histories) // len(self.languages)
+        of_sentences = np.split(histories, len(sentences))
+        self.fed.append(dict(zip(sentences.tolist(), of_sentences, strict=True)))
         with np.errstate(divide="ignore"):
             logits = [
-                np.log(self.languages[row // num_beams](history))
-                for row, history in enumerate(histories.tolist())
+                np.log(self.languages[sentence](history))
+                for sentence, own in self.fed[-1].items()
+                for history in own.tolist()
             ]
         return tf.constant(np.array(logits), tf.float32), growing
 
@@ -283,6 +284,13 @@ class TestBeamSearch:
             assert_same(found, sorted(set(found), key=lambda hypothesis: -hypothesis[1]))
             assert_same(found, [(ids, score(language, ids, 0.6)) for ids, _ in found])
 
+    def test_goes_on_without_half_of_the_sentences_as_soon_as_these_are_over(self) -> None:
+        ends, goes_on = markov(begin={END_ID: 1.0}), markov(begin={A: 1.0}, a={A: 0.9, END_ID: 0.1})
+        speaker = Speaker([goes_on, ends, goes_on, ends, ends])
+        found = search(speaker.languages, 1, max_lengths=[3, 9, 5, 9, 9], speaker=speaker)
+        assert [list(fed) for fed in speaker.fed] == [[0, 1, 2, 3, 4], [0, 2], [0, 2], [2], [2]]
+        assert [len(hypotheses[0][0]) for hypotheses in found] == [3, 1, 5, 1, 1]
+
     def test_never_says_pad_or_begin(self) -> None:
         likely = markov(
             begin={PAD_ID: 0.4, BEGIN_ID: 0.3, UNKNOWN_ID: 0.1, A: 0.2},
@@ -296,8 +304,8 @@ class TestBeamSearch:
         parents_moved = False
         for b, found in enumerate(search(languages, 4, 0.6, 6, speaker=speaker)):
             for ids, _ in found:
-                for t, histories in enumerate(speaker.fed[: len(ids)]):
-                    own = histories[4 * b : 4 * b + 4].tolist()
+                for t, fed in enumerate(speaker.fed[: len(ids)]):
+                    own = fed[b].tolist()
                     assert [BEGIN_ID, *ids[:t]] in own
                     parents_moved |= own[0] != [BEGIN_ID, *ids[:t]]
         assert parents_moved
@@ -309,7 +317,7 @@ class TestBeamSearch:
         def step(
             ids: tf.Tensor, _: tf.Tensor, fixed: tf.Tensor, growing: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor]:
-            rows = tf.gather(fixed, tf.reshape(ids, [2, -1]), batch_dims=1)
+            rows = tf.gather(fixed, tf.reshape(ids, [tf.shape(fixed)[0], -1]), batch_dims=1)
             return tf.reshape(rows, [-1, V]), tf.concat([growing, ids[:, tf.newaxis]], axis=1)
 
         def run(beam_size: tf.Tensor) -> Hypotheses:

@@ -7,14 +7,15 @@ still come before the ones to be returned: log-probabilities only fall, so alive
 above what they have now divided by the largest length penalty.
 
 Each sentence has a length of its own at which only the end is allowed. Nothing of a sentence
-depends on the others in its batch.
+depends on the others in its batch; as soon as half of them are over, the batch goes on without
+these.
 
 B sentences, K beams, R = B·K rows, t pieces so far, C candidates.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -33,6 +34,19 @@ class Alive(NamedTuple):
     """[B, K]; -inf where a place is empty"""
 
 
+class Searched(NamedTuple):
+    """Sentences whose search goes on; B counts only them."""
+
+    sentences: tf.Tensor
+    """[B] their places among all"""
+    max_lengths: tf.Tensor
+    """[B]"""
+    alive: Alive
+    finished: Hypotheses
+    fixed: Fixed
+    growing: Growing
+
+
 def beam_search(
     step: StepFunction,
     fixed: Fixed,
@@ -49,21 +63,24 @@ def beam_search(
     `length_penalty`. The first num_returned hypotheses of each sentence are those of a search
     that goes on until all K have ended; the rest may be missing (score -inf).
     """
-    batch = tf.shape(max_lengths)[0]
-    best_penalty = length_penalty(max_lengths, alpha)[:, tf.newaxis]
-    first = tf.one_hot(tf.zeros([batch], tf.int32), beam_size, on_value=0.0, off_value=NEVER)
-    alive = Alive(tf.zeros([batch, beam_size, 0], tf.int32), first)
-    finished = Hypotheses(
-        tf.zeros([batch, beam_size, 0], tf.int32), tf.fill([batch, beam_size], NEVER)
+    num_sentences = tf.shape(max_lengths)[0]
+    empty = tf.zeros([num_sentences, beam_size, 0], tf.int32)
+    first = tf.one_hot(tf.zeros([num_sentences], tf.int32), beam_size, 0.0, NEVER)
+    nothing = Hypotheses(empty, tf.fill([num_sentences, beam_size], NEVER))
+    searched = Searched(
+        tf.range(num_sentences), max_lengths, Alive(empty, first), nothing, fixed, growing
     )
 
-    def unfinished(t: tf.Tensor, alive: Alive, finished: Hypotheses, _: Growing) -> tf.Tensor:
-        reachable = tf.reduce_max(alive.log_probs / best_penalty, axis=1)
-        return tf.reduce_any(reachable > finished.scores[:, num_returned - 1])
+    def is_open(searched: Searched) -> tf.Tensor:
+        """[B] Whether a hypothesis that is alive could still come before those to be returned."""
+        best_penalty = length_penalty(searched.max_lengths, alpha)[:, tf.newaxis]
+        reachable = tf.reduce_max(searched.alive.log_probs / best_penalty, axis=1)
+        return reachable > searched.finished.scores[:, num_returned - 1]
 
-    def advance(
-        t: tf.Tensor, alive: Alive, finished: Hypotheses, growing: Growing
-    ) -> tuple[tf.Tensor, Alive, Hypotheses, Growing]:
+    def advance(t: tf.Tensor, searched: Searched) -> Searched:
+        """One piece more."""
+        _, max_lengths, alive, finished, fixed, growing = searched
+        batch = tf.shape(max_lengths)[0]
         begin = tf.fill([batch, beam_size, 1], BEGIN_ID)
         last = tf.reshape(tf.concat([begin, alive.ids], axis=2)[:, :, -1], [-1])
         logits, growing = step(last, tf.fill(tf.shape(last), t), fixed, growing)
@@ -76,19 +93,55 @@ def beam_search(
         scores = tf.where(ended, log_probs / length_penalty(t + 1, alpha), NEVER)
         finished = keep_finished(finished, Hypotheses(ids, scores))
         alive = Alive(ids, tf.where(ended, NEVER, log_probs))
-        rows = tf.reshape(parents + tf.range(batch)[:, tf.newaxis] * beam_size, [-1])
+        rows = _rows(tf.range(batch), parents, beam_size)
         growing = tf.nest.map_structure(lambda x: tf.gather(x, rows), growing)
-        return t + 1, alive, finished, growing
+        return searched._replace(alive=alive, finished=finished, growing=growing)
 
-    loop_variables = (tf.constant(0), alive, finished, growing)
-    _, _, finished, _ = tf.while_loop(
-        unfinished,
-        advance,
+    def body(
+        t: tf.Tensor, searched: Searched, results: Hypotheses
+    ) -> tuple[tf.Tensor, Searched, Hypotheses]:
+        searched = advance(t, searched)
+        left = is_open(searched)
+        half_done = 2 * tf.math.count_nonzero(left, dtype=tf.int32) <= tf.size(left)
+        searched, results = tf.cond(
+            half_done,
+            lambda: leave(searched, results, left, beam_size),
+            lambda: (searched, results),
+        )
+        return t + 1, searched, results
+
+    loop_variables = (tf.constant(0), searched, nothing)
+    _, _, results = tf.while_loop(
+        lambda t, searched, results: tf.size(searched.sentences) > 0,
+        body,
         loop_variables,
-        shape_invariants=tf.nest.map_structure(_growing_shape, loop_variables),
+        shape_invariants=tf.nest.map_structure(_changing_shape, loop_variables),
         parallel_iterations=1,
     )
-    return finished
+    return results
+
+
+def leave(
+    searched: Searched, results: Hypotheses, left: tf.Tensor, beam_size: tf.Tensor
+) -> tuple[Searched, Hypotheses]:
+    """Only those sentences go on that are left [B, boolean]; what all have found so far goes into
+    the results of all sentences that there ever were."""
+    places = searched.sentences[:, tf.newaxis]
+    found = searched.finished
+    missing = tf.shape(found.ids)[2] - tf.shape(results.ids)[2]
+    ids = tf.pad(results.ids, [[0, 0], [0, 0], [0, missing]], constant_values=PAD_ID)
+    results = Hypotheses(
+        tf.tensor_scatter_nd_update(ids, places, found.ids),
+        tf.tensor_scatter_nd_update(results.scores, places, found.scores),
+    )
+    keep = tf.where(left)[:, 0]
+    rows = _rows(tf.cast(keep, tf.int32), tf.range(beam_size), beam_size)
+
+    def kept(structure: Any, rows: tf.Tensor) -> Any:
+        return tf.nest.map_structure(lambda x: tf.gather(x, rows), structure)
+
+    go_on = Searched._make(kept(searched._replace(growing=()), keep))
+    return go_on._replace(growing=kept(searched.growing, rows)), results
 
 
 def grow(
@@ -121,6 +174,11 @@ def _num_free(finished: Hypotheses) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(tf.equal(finished.scores, NEVER), tf.int32), axis=1)
 
 
-def _growing_shape(x: tf.Tensor) -> tf.TensorShape:
-    """The axes that grow are those that are empty in the beginning."""
-    return tf.TensorShape([None if size == 0 else size for size in x.shape])
+def _rows(sentences: tf.Tensor, beams: tf.Tensor, beam_size: tf.Tensor) -> tf.Tensor:
+    """Sentences [B] and beams of them [B, K] → their rows among the hypotheses of all, [R]."""
+    return tf.reshape(sentences[:, tf.newaxis] * beam_size + beams, [-1])
+
+
+def _changing_shape(x: tf.Tensor) -> tf.TensorShape:
+    """The first axis shrinks as sentences leave; those grow that are empty in the beginning."""
+    return tf.TensorShape([None if i == 0 or size == 0 else size for i, size in enumerate(x.shape)])
