@@ -8,7 +8,6 @@ R rows, V vocabulary, C candidates.
 
 from __future__ import annotations
 
-import math
 from functools import cache
 
 import tensorflow as tf
@@ -19,7 +18,7 @@ NEVER = float("-inf")
 UNSAID = (PAD_ID, UNKNOWN_ID, BEGIN_ID)
 """Pieces that no translation has."""
 
-SMALLEST_BLOCK = 16
+SMALLEST_BLOCK, FEW = 16, 8
 
 
 def next_pieces(
@@ -64,10 +63,13 @@ def top_k(x: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 @cache
 def block_size(size: int | None) -> int | None:
-    """The divisor nearest to the root, if there is one that makes blocks worth their while."""
+    """The divisor that makes least work, if there is one that makes blocks worth their while.
+
+    There are size / block maxima to choose from, and a few blocks to search.
+    """
     if size is None:
         return None
     divisors = [
         block for block in range(SMALLEST_BLOCK, size // SMALLEST_BLOCK + 1) if size % block == 0
     ]
-    return min(divisors, key=lambda block: abs(math.log(block**2 / size)), default=None)
+    return min(divisors, key=lambda block: size / block + FEW * block, default=None)

@@ -54,9 +54,13 @@ class EncoderDecoder(keras.Model):
         """The step function of a search with K hypotheses a sentence, and what it starts from."""
         raise NotImplementedError
 
-    def logits(self, states: tf.Tensor) -> tf.Tensor:
-        """[..., D] decoder states → [..., V] float32."""
-        table = tf.cast(self.output_table.value, states.dtype)
+    def logits(self, states: tf.Tensor, table: tf.Tensor | None = None) -> tf.Tensor:
+        """[..., D] decoder states → [..., V] float32.
+
+        A search gives the output table, in the states' dtype, so as to read it only once.
+        """
+        if table is None:
+            table = tf.cast(self.output_table.value, states.dtype)
         flat = tf.matmul(tf.reshape(states, [-1, table.shape[1]]), table, transpose_b=True)
         shape = tf.concat([tf.shape(states)[:-1], [table.shape[0]]], axis=0)
         return tf.cast(tf.reshape(flat, shape), tf.float32)

@@ -6,6 +6,8 @@ D model width.
 
 from __future__ import annotations
 
+from functools import partial
+
 import keras
 import tensorflow as tf
 
@@ -228,10 +230,16 @@ class Transformer(EncoderDecoder):
         rows = tf.shape(memory.states)[0] * num_hypotheses
         empty = tf.zeros([rows, self.config.num_heads, 0, self.head_dim], memory.states.dtype)
         growing = [KeyValue(empty, empty) for _ in self.decoder_layers]
-        return self._step, (keys_values, memory.mask), growing
+        table = tf.cast(tf.convert_to_tensor(self.output_table.value), memory.states.dtype)
+        return partial(self._step, table), (keys_values, memory.mask), growing
 
     def _step(
-        self, ids: tf.Tensor, positions: tf.Tensor, fixed: Fixed, growing: Growing
+        self,
+        table: tf.Tensor,
+        ids: tf.Tensor,
+        positions: tf.Tensor,
+        fixed: Fixed,
+        growing: Growing,
     ) -> tuple[tf.Tensor, Growing]:
         memory_keys_values, memory_mask = fixed
         batch, rows = tf.shape(memory_mask)[0], tf.shape(ids)[0]
@@ -245,7 +253,7 @@ class Transformer(EncoderDecoder):
             caches.append(cache)
         if self.decoder_norm is not None:
             x = self.decoder_norm(x)
-        return self.logits(tf.reshape(x, [rows, self.config.model_dim])), caches
+        return self.logits(tf.reshape(x, [rows, self.config.model_dim]), table), caches
 
 
 def _attention(config: ModelConfig, dtype: keras.DTypePolicy, name: str) -> MultiHeadAttention:
