@@ -84,6 +84,8 @@ def _chunked(
     The divergence is that of rows 0 and 1, 2 and 3, and so on; it is 0 if the weight is.
     """
     vocabulary_size = tf.cast(tf.shape(table)[0], tf.float32)
+    scale = weight or 1.0
+    """By which the gradients of a chunk are too small."""
 
     @tf.custom_gradient
     def loss(
@@ -100,21 +102,24 @@ def _chunked(
             d_table: tf.Tensor,
         ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.TensorArray, tf.Tensor]:
             s, y = states[start : start + CHUNK], labels[start : start + CHUNK]
+            if weight:
+                s, y = _apart(s), _apart(y)
             at_labels = tf.stack([tf.range(tf.shape(y)[0]), y], axis=1)
             z = tf.cast(tf.matmul(s, low_table, transpose_b=True), tf.float32)
             p = tf.nn.softmax(z)
             z_label, p_label = tf.gather_nd(z, at_labels), tf.gather_nd(p, at_labels)
             log_p = tf.math.log(tf.maximum(p_label, TINY))
-            p_wanted = tf.fill(tf.shape(y), 1 - label_smoothing)
+            p_wanted = tf.fill(tf.shape(y), (1 - label_smoothing) / scale)
             if weight:
                 of_chunk, p = _divergence(z, p, weight)
                 divergence += of_chunk
             d_z = tf.cast(tf.tensor_scatter_nd_sub(p, at_labels, p_wanted), s.dtype)
+            d_s = tf.matmul(d_z, low_table)
             return (
                 start + CHUNK,
                 total + tf.reduce_sum(label_smoothing * z_label - log_p),
                 divergence,
-                d_states.write(start // CHUNK, tf.matmul(d_z, low_table)),
+                d_states.write(start // CHUNK, _together(d_s) if weight else d_s),
                 d_table + tf.cast(tf.matmul(d_z, s, transpose_a=True), tf.float32),
             )
 
@@ -131,6 +136,8 @@ def _chunked(
             parallel_iterations=1,
         )
         d_states = tf.ensure_shape(d_states.concat(), states.shape)
+        if weight:
+            d_states, d_table = scale * d_states, scale * d_table
         if label_smoothing:
             mean_row = label_smoothing * tf.reduce_mean(table, axis=0)
             ones = tf.ones([1, num_tokens])
@@ -148,15 +155,27 @@ def _chunked(
 
 
 def _divergence(z: tf.Tensor, p: tf.Tensor, weight: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Sum of KL(p₁‖p₂) + KL(p₂‖p₁) over pairs of rows, and p + weight · its gradient towards z.
+    """Sum of KL(p₁‖p₂) + KL(p₂‖p₁) over pairs of rows, the first ones above the second ones, and
+    p / weight + its gradient towards z.
 
-    The softmax's normalizers cancel out in the sum: with d = z − z of the other row and m = Σ p d
-    over the vocabulary, a pair's divergence is m₁ + m₂, and its gradient towards z is p (1 + d − m)
-    − p of the other row.
+    The softmax's normalizers cancel out in the sum: with d = z₁ − z₂, m₁ = Σ p₁ d and m₂ = −Σ p₂ d
+    over the vocabulary, a pair's divergence is m₁ + m₂, and its gradient towards z₁ is p₁ (1 + d −
+    m₁) − p₂, towards z₂ it is p₂ (1 − d − m₂) − p₁.
     """
-    shape = tf.shape(z)
-    z, p = (tf.reshape(x, [-1, 2, shape[1]]) for x in (z, p))
-    d = weight * (z - tf.reverse(z, [1]))
-    m = tf.reduce_sum(p * d, axis=-1, keepdims=True)
-    d_z = p * (d + (1 + weight - m)) - weight * tf.reverse(p, [1])
-    return tf.reduce_sum(m) / weight, tf.reshape(d_z, shape)
+    (z_1, z_2), (p_1, p_2) = tf.split(z, 2), tf.split(p, 2)
+    d = z_1 - z_2
+    m_1 = tf.reduce_sum(p_1 * d, axis=-1, keepdims=True)
+    m_2 = -tf.reduce_sum(p_2 * d, axis=-1, keepdims=True)
+    ones = 1 + 1 / weight
+    d_z = tf.concat([p_1 * ((ones - m_1) + d) - p_2, p_2 * ((ones - m_2) - d) - p_1], axis=0)
+    return tf.reduce_sum(m_1 + m_2), d_z
+
+
+def _apart(x: tf.Tensor) -> tf.Tensor:
+    """Pairs of rows → the first ones, then the second ones."""
+    return tf.concat([x[0::2], x[1::2]], axis=0)
+
+
+def _together(x: tf.Tensor) -> tf.Tensor:
+    """The first rows of pairs, then the second ones → pairs."""
+    return tf.reshape(tf.stack(tf.split(x, 2), axis=1), tf.shape(x))
