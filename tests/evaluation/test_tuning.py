@@ -45,3 +45,10 @@ def test_of_equally_good_ones_the_cheapest_wins(first: int) -> None:
     tried = [Setting(4, 0.0, 20.0), Setting(2, 1.0, 20.0), Setting(2, 0.5, 20.0)]
     assert winner(tried[first:] + tried[:first]) == Setting(2, 0.5, 20.0)
     assert winner([*tried, Setting(8, 2.0, 20.1)]) == Setting(8, 2.0, 20.1)
+
+
+def test_what_stands_out_alone_does_not_win() -> None:
+    scores = [20.0, 20.7, 20.0, 20.4, 20.5, 20.4]
+    tried = [Setting(4, alpha / 5, bleu) for alpha, bleu in enumerate(scores)]
+    assert winner(tried[::-1]) == Setting(4, 0.8, 20.5)
+    assert winner([*tried, Setting(5, 0.0, 20.6)]) == Setting(5, 0.0, 20.6)
