@@ -100,6 +100,14 @@ def test_what_was_changed_is_found(exported: Path) -> None:
         verify(exported)
 
 
+def test_options_that_the_engine_does_not_know_are_refused(exported: Path, run: Path) -> None:
+    record = json.loads((exported / "export.json").read_text())
+    record["options"]["callback"] = 1
+    (exported / "export.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match=r"this is no export, or its export.json is damaged"):
+        translate(exported, "validation.en", "out.de")
+
+
 def test_a_run_without_text_proves_its_export_without_text(run: Path) -> None:
     config = run / "config.yaml"
     config.write_text(config.read_text().replace("keep_text: true", "keep_text: false"))

@@ -23,6 +23,7 @@ from translator.export.record import (
     CONFIG,
     EXAMPLE,
     GOLDEN,
+    Options,
     Quantization,
     Record,
     Validation,
@@ -90,7 +91,7 @@ def make_export(folder: Path, run: RunDirectory, quantization: Quantization) -> 
         version=__version__,
         weights_sha256=sha256(run.best),
         max_length=config.data.max_length,
-        options=options,
+        options=Options(**options),
         compute_type=engine.compute_type,
         golden=compare(golden, engine),
         validation=Validation(

@@ -30,7 +30,7 @@ def open_export(folder: Path, overrides: Sequence[str] = ()) -> CTranslate2:
             )
     record = load_record(folder)
     config = override(load_config(folder / CONFIG), overrides)
-    options = record.options
+    options = record.options.model_dump()
     if any(text.startswith("decoding.beam_size=") for text in overrides):
         options = options | {"beam_size": config.decoding.beam_size}
     tokenizer = Tokenizer.load(RunDirectory(folder).tokenizer(config.tokenizer.joint))

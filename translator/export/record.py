@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from translator.errors import RunError
 from translator.export.golden import Comparison
@@ -28,6 +28,19 @@ class Validation(BaseModel):
     """Share of the translations that are the same."""
 
 
+class Options(BaseModel):
+    """What CTranslate2's translate_batch is told."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    beam_size: Annotated[int, Field(ge=1, le=1000)]
+    length_penalty: float
+    max_input_length: Annotated[int, Field(ge=0)]
+    max_decoding_length: Annotated[int, Field(ge=1)]
+    disable_unk: bool
+    suppress_sequences: list[list[str]]
+
+
 class Record(BaseModel):
     """All of it."""
 
@@ -44,8 +57,7 @@ class Record(BaseModel):
     penalty: Literal["length^alpha"] = "length^alpha"
     """What the log-probability of a translation is divided by, alpha being the length_penalty of
     the options."""
-    options: dict[str, Any]
-    """Of the engine."""
+    options: Options
     compute_type: str
     """What the engine computed in, when the following was found."""
     golden: Comparison
