@@ -47,8 +47,14 @@ def test_of_equally_good_ones_the_cheapest_wins(first: int) -> None:
     assert winner([*tried, Setting(8, 2.0, 20.1)]) == Setting(8, 2.0, 20.1)
 
 
-def test_what_stands_out_alone_does_not_win() -> None:
-    scores = [20.0, 20.7, 20.0, 20.4, 20.5, 20.4]
-    tried = [Setting(4, alpha / 5, bleu) for alpha, bleu in enumerate(scores)]
-    assert winner(tried[::-1]) == Setting(4, 0.8, 20.5)
+@pytest.mark.parametrize(
+    "scores",
+    [[20.0, 20.7, 20.0, 20.4, 20.5, 20.4, 20.0], [20.7, 20.0, 20.0, 20.4, 20.5, 20.4, 20.0]],
+    ids=["inside", "first"],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_stands_out_alone_does_not_win(scores: list[float], turned: bool) -> None:
+    row = scores[::-1] if turned else scores
+    tried = [Setting(4, float(alpha), bleu) for alpha, bleu in enumerate(row)]
+    assert winner(tried).bleu == winner(tried[::-1]).bleu == 20.5
     assert winner([*tried, Setting(5, 0.0, 20.6)]) == Setting(5, 0.0, 20.6)

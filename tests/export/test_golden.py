@@ -48,6 +48,7 @@ def test_log_probabilities_that_differ_are_another_model() -> None:
     [
         (["▁w"], [-0.39985, -9.0], 1),  # instead of ▁z at -0.4
         (["▁w"], [-0.3997, -9.0], 0),
+        (["▁w"], [-9.0, -9.0], 0),
         ([], [-0.39985], 1),  # the end at once
         (["▁z", "▁z"], [-0.4, -0.49985, -9.0], 1),  # instead of the end at -0.5
         (["▁z", "▁z"], [-0.4, -0.4, -9.0], 0),
@@ -64,6 +65,9 @@ def test_a_greedy_translation_may_part_at_a_near_tie_only(
 def test_golden_sentences_come_back_from_their_file(tmp_path: Path) -> None:
     save_golden(tmp_path / "golden.json", GOLDEN)
     assert load_golden(tmp_path / "golden.json") == GOLDEN
-    (tmp_path / "golden.json").write_text('[{"source": 1}]')
-    with pytest.raises(RunError, match=r"golden.json: the golden sentences are missing or damaged"):
-        load_golden(tmp_path / "golden.json")
+    for damaged in ('[{"source": 1}]', "[]", '[[["▁a"], ["▁x"], true, [-0.1]]]'):
+        (tmp_path / "golden.json").write_text(damaged)
+        with pytest.raises(RunError, match=r"the golden sentences are missing or damaged"):
+            load_golden(tmp_path / "golden.json")
+    with pytest.raises(RunError, match=r"gone.json: the golden sentences are missing or damaged"):
+        load_golden(tmp_path / "gone.json")

@@ -147,7 +147,9 @@ def evaluate(
 @app.command()
 def export(
     run: Run,
-    format: Annotated[Literal["ctranslate2"], typer.Option(help="Who is to read it.")],
+    format: Annotated[
+        Literal["ctranslate2"], typer.Option(help="Who is to read it.")
+    ] = "ctranslate2",
     quantization: Annotated[
         Literal["float32", "float16", "int16", "int8"],
         typer.Option(help="How the matrices are stored and computed with."),

@@ -37,7 +37,7 @@ def settings(
     """Every beam size with every α of a penalty; `beams` are those of `Translator.beams`."""
     score = lru_cache(bleu)
     lengths = [one.length for beam in beams.values() for found in beam for one in found]
-    every_length = tf.range(max(lengths) + 1)
+    every_length = tf.maximum(tf.range(max(lengths) + 1), 1)  # 0 of an empty sentence
     by_length = {alpha: penalty(every_length, alpha).numpy() for alpha in penalties}
     return [
         Setting(beam_size, alpha, score(tuple(best(found, by_length[alpha]) for found in beam)))
@@ -60,7 +60,7 @@ def winner(tried: Sequence[Setting]) -> Setting:
     def mean(one: Setting) -> float:
         row = sorted(x for x in tried if x.beam_size == one.beam_size)
         place = row.index(one)
-        near = row[max(0, place - 1)], one, row[min(place + 1, len(row) - 1)]
-        return sum(x.bleu for x in near) / 3
+        near = row[max(0, place - 1) : place + 2]
+        return sum(x.bleu for x in near) / len(near)
 
     return max(tried, key=lambda one: (round(mean(one), 6), -one.beam_size, -one.length_penalty))

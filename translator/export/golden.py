@@ -121,7 +121,7 @@ def compare(golden: Sequence[Golden], engine: Asked) -> Comparison:
     near_ties = 0
     for i, theirs in zip(others, own, strict=True):
         place = _first_difference(greedy[i], golden[i].greedy)
-        near_ties += theirs[place] - forced[i][place] <= 2 * TOLERANCE
+        near_ties += abs(theirs[place] - forced[i][place]) <= 2 * TOLERANCE
     return Comparison(
         float(differences.max()),
         float(differences.mean()),
@@ -147,6 +147,9 @@ def save_golden(path: Path, golden: Sequence[Golden]) -> None:
 def load_golden(path: Path) -> list[Golden]:
     """Raises RunError if the file is missing or damaged."""
     try:
-        return TypeAdapter(list[Golden]).validate_json(path.read_bytes())
+        found = TypeAdapter(list[Golden]).validate_json(path.read_bytes())
+        if found and all(len(one.log_probs) == len(one.greedy) + 1 for one in found):
+            return found
     except (OSError, ValueError):
-        raise RunError(f"{path}: the golden sentences are missing or damaged.") from None
+        pass
+    raise RunError(f"{path}: the golden sentences are missing or damaged.")

@@ -15,6 +15,7 @@ from translator.data.corpus import Pair, read_pairs
 from translator.data.tokenizer import Tokenizer
 from translator.decoding.search import length_penalty, power_penalty
 from translator.decoding.translator import Translator, load_run_config
+from translator.errors import DataError
 from translator.evaluation.score import bleu
 from translator.evaluation.tuning import LENGTH_PENALTIES, best, settings, winner
 from translator.export import ctranslate2
@@ -108,9 +109,11 @@ def _golden_sources(config: Config, tokenizer: Tokenizer, pairs: Sequence[Pair])
     """Evenly spread over the validation split, in ids; where no text may be kept, by chance."""
     limit = config.data.max_length
     if config.training.keep_text:
-        every = max(1, len(pairs) // NUM_SENTENCES)
-        rows = tokenizer.source.encode([pair.source for pair in pairs[::every][:NUM_SENTENCES]])
-        return [row[:limit] for row in rows if row]
+        rows = [row[:limit] for row in tokenizer.source.encode([p.source for p in pairs]) if row]
+        count = min(NUM_SENTENCES, len(rows))
+        if not count:
+            raise DataError("The validation split has no sentence to prove an export by.")
+        return [rows[i * len(rows) // count] for i in range(count)]
     random = np.random.default_rng(config.training.seed)
     ordinary = [i for i in range(len(tokenizer.source)) if not tokenizer.source.is_control(i)]
     lengths = random.integers(1, min(limit, 30) + 1, NUM_SENTENCES)

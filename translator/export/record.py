@@ -34,9 +34,10 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     beam_size: Annotated[int, Field(ge=1, le=1000)]
-    length_penalty: float
-    max_input_length: Annotated[int, Field(ge=0)]
+    length_penalty: Annotated[float, Field(ge=0, le=10)]
+    max_input_length: Literal[0]
     max_decoding_length: Annotated[int, Field(ge=1)]
+    min_decoding_length: Literal[0]
     disable_unk: bool
     suppress_sequences: list[list[str]]
 
@@ -52,7 +53,7 @@ class Record(BaseModel):
     """Of translator."""
     weights_sha256: str
     """Of the file with the run's weights."""
-    max_length: int
+    max_length: Annotated[int, Field(ge=1)]
     """Source pieces that are read."""
     penalty: Literal["length^alpha"] = "length^alpha"
     """What the log-probability of a translation is divided by, alpha being the length_penalty of
