@@ -87,6 +87,17 @@ def test_another_model_is_no_export(run: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not (run / "exports/ctranslate2-float32").exists()
 
 
+def test_what_is_not_its_own_stays(exported: Path, run: Path) -> None:
+    (exported / "mine.txt").write_text("precious")
+    with pytest.raises(ConfigError, match=r"mine.txt is not part of the export there; take it"):
+        export(run)
+    assert (exported / "mine.txt").read_text() == "precious"
+    with pytest.raises(RunError, match=r"mine.txt was not exported; take it away"):
+        verify(exported)
+    (exported / "mine.txt").unlink()
+    assert export(run) == exported
+
+
 def test_what_was_changed_is_found(exported: Path) -> None:
     with (exported / "config.json").open("a") as file:
         file.write(" ")
@@ -139,6 +150,7 @@ def test_as_a_command(run: Path, command: Command) -> None:
     done = command("verify", str(run / "exports/ctranslate2-int16"))
     assert (done.returncode, done.stderr) == (0, "")
     (run / "elsewhere").mkdir()
+    (run / "elsewhere/export.json").write_text('{"a": 1}')
     done = command(
         "export", str(run), "--format", "ctranslate2", "--output", str(run / "elsewhere")
     )

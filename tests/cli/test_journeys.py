@@ -22,6 +22,7 @@ from translator.cli.train import train
 from translator.cli.translate import translate
 from translator.cli.tune import tune
 from translator.data.batches import Batch
+from translator.decoding.translator import load_run_config
 from translator.errors import ConfigError, DataError, OutOfMemory, RunError, Stopped
 from translator.evaluation.validation import Validator
 from translator.models.weights import Arrays, load_arrays, save_arrays
@@ -607,13 +608,20 @@ class TestTuning:
         train(Path("c.yaml"))  # validates, and makes them anew
         assert not (run / "tuned.json").exists()
 
+    def test_for_other_weights_does_not_count(self, run: Path) -> None:
+        tune(run, [2], [1.0])
+        path = run / "tuned.json"
+        assert load_run_config(RunDirectory(run)).decoding.beam_size == 2
+        path.write_text(path.read_text().replace('"step": ', '"step": 1'))
+        assert load_run_config(RunDirectory(run)).decoding.beam_size == 3
+
     def test_that_is_damaged_is_a_sentence(self, run: Path) -> None:
-        (run / "tuned.json").write_text('{"beam_size": "many"}')
-        with pytest.raises(ConfigError, match=r"decoding.beam_size should be a valid integer"):
-            evaluate(run)
-        (run / "tuned.json").write_text("{")
-        with pytest.raises(RunError, match=r"tuned.json: this file of the run is missing or dam"):
-            evaluate(run)
+        tune(run, [2], [1.0])
+        good = (run / "tuned.json").read_text()
+        for damaged in ("{", good.replace('"beam_size": 2', '"beam_size": "many"')):
+            (run / "tuned.json").write_text(damaged)
+            with pytest.raises(RunError, match=r"tuned.json: this file is damaged; delete it, or"):
+                evaluate(run)
 
 
 class TestAsACommand:

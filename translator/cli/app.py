@@ -97,6 +97,8 @@ def translate(
 
     hush()
     _leave_at_ctrl_c()
+    if source is not None or not sys.stdin.isatty():
+        _share_processors()
     translate(run, source, output, n_best, settings or [], engine, resume)
 
 
@@ -119,6 +121,7 @@ def tune(
 
     hush()
     _leave_at_ctrl_c()
+    _share_processors()
     tune(run, beam_sizes or (), penalties or (), settings or [])
 
 
@@ -141,6 +144,7 @@ def evaluate(
 
     hush()
     _leave_at_ctrl_c()
+    _share_processors()
     evaluate(run, split, source, target, hypotheses, settings or [])
 
 
@@ -194,6 +198,13 @@ def main() -> None:
         if error.strerror is None:
             raise
         _fail(f"{error.filename or 'Reading or writing failed'}: {error.strerror}.")
+
+
+def _share_processors() -> None:
+    """This process does nothing but translate."""
+    from translator.decoding.translator import share_processors
+
+    share_processors()
 
 
 def _leave_at_ctrl_c() -> None:

@@ -111,9 +111,8 @@ def _text(
 def _translations(
     run: RunDirectory, config: Config, overrides: Sequence[str], text: Text
 ) -> list[str]:
-    from translator.decoding.translator import Translator, share_processors
+    from translator.decoding.translator import Translator
 
-    share_processors()
     translator = Translator.load(run.path, overrides)
     check = TagCheck(config.data, translator.tokenizer.source.tags)
     found = translator.hypotheses(list(check.watch(text.sources)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,21 +33,39 @@ def export(
 
     run = RunDirectory.existing(Path(run_path))
     folder = Path(output or run.export(f"ctranslate2-{quantization}"))
-    if folder.exists() and not (folder / "export.json").exists():
-        raise ConfigError(f"{folder} is there and is no export; name another place by --output.")
-    unfinished = folder.with_name(folder.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    try:
+    _check_place(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder.parent) as place:
+        unfinished = Path(place, "export")
+        unfinished.mkdir()
         record = make_export(unfinished, run, quantization)
         _judge(record, max_loss)
         save_record(unfinished, record)
-        shutil.rmtree(folder, ignore_errors=True)
+        _check_place(folder)
+        if folder.exists():
+            folder.replace(Path(place, "before"))
         unfinished.replace(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     print(f"Exported to {folder}; {folder / 'example.py'} translates lines with it.")
     return folder
+
+
+def _check_place(folder: Path) -> None:
+    """Raise ConfigError unless nothing is there, or an export with nothing else beside it."""
+    from translator.export.record import digests, load_record
+
+    if not folder.exists():
+        return
+    try:
+        known = load_record(folder).files.keys()
+    except RunError:
+        raise ConfigError(
+            f"{folder} is there and is no export; name another place by --output."
+        ) from None
+    if others := sorted(digests(folder).keys() - known):
+        raise ConfigError(
+            f"{folder / others[0]} is not part of the export there; take it away, or name another "
+            "place by --output."
+        )
 
 
 def _judge(record: Record, max_loss: float) -> None:

@@ -95,9 +95,8 @@ class _Opened(NamedTuple):
 def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
     is_export = (path / "export.json").exists()
     if engine is None and not is_export:
-        from translator.decoding.translator import Translator, load_run_config, share_processors
+        from translator.decoding.translator import Translator, load_run_config
 
-        share_processors()
         translator, run = Translator.load(path, overrides), RunDirectory(path)
         config = load_run_config(run, overrides)
         decided_by = {"model": sha256(run.best), "decoding": config.decoding.model_dump()}

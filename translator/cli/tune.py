@@ -25,16 +25,16 @@ def tune(
     Prints BLEU of all, and keeps the winner in the run, where `translate` and `eval` find it.
     Without sizes or penalties it tries some. Raises UserError.
     """
-    from translator.decoding.translator import Translator, load_run_config, share_processors
+    from translator.decoding.translator import Translator, load_run_config
     from translator.evaluation.score import bleu
     from translator.evaluation.tuning import BEAM_SIZES, LENGTH_PENALTIES, settings, winner
     from translator.models.weights import load_facts
 
-    share_processors()
     run = RunDirectory.existing(Path(run_path))
     config = load_run_config(run, overrides)
     beam_sizes, penalties = beam_sizes or BEAM_SIZES, penalties or LENGTH_PENALTIES
     translator = Translator.load(run.path, overrides)
+    facts = load_facts(run.best)
     pairs = list(read_pairs(config.data, "validation"))
     references = [pair.target for pair in pairs]
 
@@ -51,7 +51,7 @@ def tune(
         "length_penalty": found.length_penalty,
         "validation_bleu": found.bleu,
         "signature": signature.signature,
-        "weights": load_facts(run.best),
+        "weights": facts,
     }
     run.tuned.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(

@@ -5,11 +5,13 @@ B sentences, K beams, S source length, L longest output.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -22,12 +24,12 @@ from translator.data.tokenizer import END_ID, PAD_ID, Tokenizer
 from translator.decoding.beam import beam_search
 from translator.decoding.engine import Engine, Translation, one_line
 from translator.decoding.search import Hypotheses, longest_translation
-from translator.environment import has_gpu, num_threads
+from translator.environment import num_threads
 from translator.errors import RunError
 from translator.models.build import build_model, check_size
 from translator.models.encoder_decoder import EncoderDecoder, Memory
-from translator.models.weights import load_arrays, set_model_weights
-from translator.runs import RunDirectory, read_json
+from translator.models.weights import load_arrays, load_facts, set_model_weights
+from translator.runs import RunDirectory
 
 LARGEST_LOGITS = 2**24
 """Numbers in the logits of one step of the search: short sentences make no boundless batch."""
@@ -132,7 +134,8 @@ class Translator(Engine):
 
         batches = list(self._batches(read, max(num_returned)))
         # The operations of one search come one after the other, and most are small.
-        with ThreadPoolExecutor(1 if has_gpu() else num_threads()) as pool:
+        on_gpu = bool(tf.config.list_physical_devices("GPU"))
+        with ThreadPoolExecutor(1 if on_gpu else num_threads()) as pool:
             for rows in pool.map(search, batches):
                 yield from rows
 
@@ -202,18 +205,33 @@ def share_processors() -> None:
 
     Without it they share the work of every operation. Once TensorFlow has begun, it is too late.
     """
+    if tf.config.list_physical_devices("GPU"):
+        return
     with suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(num_threads())
 
 
 def load_run_config(run: RunDirectory, overrides: Sequence[str] = ()) -> Config:
-    """The configuration that a run keeps, with what was tuned, with overrides over both, and with
-    its precision for `auto`."""
-    tuned = read_json(run.tuned) if run.tuned.exists() else {}
-    found = [f"decoding.{key}={tuned[key]}" for key in TUNED if key in tuned]
-    config = override(load_config(run.config), [*found, *overrides])
+    """The configuration that a run keeps, with what was tuned for its weights, with overrides over
+    both, and with its precision for `auto`. Raises RunError, ConfigError."""
+    config = override(load_config(run.config), [*_tuned(run), *overrides])
     return resolve(config, CorpusStatistics(num_pairs=0), Machine(bfloat16_speedup=None))
+
+
+def _tuned(run: RunDirectory) -> list[str]:
+    """What `translator tune` has found for the weights that there are, as overrides."""
+    if not (run.tuned.exists() and run.best.exists()):
+        return []
+    try:
+        found: dict[str, Any] = json.loads(run.tuned.read_text(encoding="utf-8"))
+        weights, values = found["weights"], {key: found[key] for key in TUNED}
+        DecodingConfig.model_validate(values)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RunError(f"{run.tuned}: this file is damaged; delete it, or tune again.") from None
+    if weights != load_facts(run.best):
+        return []
+    return [f"decoding.{key}={value}" for key, value in values.items()]
 
 
 def _without_end(ids: np.ndarray) -> list[int]:

@@ -15,7 +15,7 @@ from translator.data.corpus import Pair, read_pairs
 from translator.data.tokenizer import Tokenizer
 from translator.decoding.search import length_penalty, power_penalty
 from translator.decoding.translator import Translator, load_run_config
-from translator.errors import DataError
+from translator.errors import DataError, RunError
 from translator.evaluation.score import bleu
 from translator.evaluation.tuning import LENGTH_PENALTIES, best, settings, winner
 from translator.export import ctranslate2
@@ -54,6 +54,7 @@ def make_export(folder: Path, run: RunDirectory, quantization: Quantization) -> 
 
     Everything is compared with the run in float32, on its validation split. Raises UserError.
     """
+    weights_sha256 = sha256(run.best) if run.best.exists() else ""
     exact = ["decoding.precision=float32"]
     translator, config = Translator.load(run.path, exact), load_run_config(run, exact)
     tokenizer, pairs = translator.tokenizer, list(read_pairs(config.data, "validation"))
@@ -65,6 +66,9 @@ def make_export(folder: Path, run: RunDirectory, quantization: Quantization) -> 
     tokenizer.save(paths)
     names = paths[0].name, paths[-1].name
     (folder / EXAMPLE).write_text(EXAMPLE_TEXT.format(names=names), encoding="utf-8")
+
+    if sha256(run.best) != weights_sha256:
+        raise RunError(f"{run.best} has changed meanwhile, as training goes on; export again.")
 
     # The engine has another length penalty: what it is best set to, the same beams tell.
     beam_size, references = config.decoding.beam_size, [pair.target for pair in pairs]
@@ -90,7 +94,7 @@ def make_export(folder: Path, run: RunDirectory, quantization: Quantization) -> 
         format="ctranslate2",
         quantization=quantization,
         version=__version__,
-        weights_sha256=sha256(run.best),
+        weights_sha256=weights_sha256,
         max_length=config.data.max_length,
         options=Options(**options),
         compute_type=engine.compute_type,

@@ -85,13 +85,15 @@ def load_record(folder: Path) -> Record:
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of an export, but its record."""
     files = sorted(path for path in folder.iterdir() if path.name != RECORD)
-    return {path.name: sha256(path) for path in files}
+    return {path.name: sha256(path) if path.is_file() else "" for path in files}
 
 
 def check_files(folder: Path, record: Record) -> None:
     """Raise RunError unless the files are those that were exported."""
     found = digests(folder)
     for name in sorted(found.keys() | record.files.keys()):
-        if found.get(name) != record.files.get(name):
+        if name not in record.files:
+            raise RunError(f"{folder / name} was not exported; take it away.")
+        if found.get(name) != record.files[name]:
             what = "is missing" if name not in found else "is not the one that was exported"
             raise RunError(f"{folder / name} {what}; export the run again.")
