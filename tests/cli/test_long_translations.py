@@ -1,5 +1,6 @@
 """A translation from file to file that is killed, and goes on."""
 
+import fcntl
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from translator.cli.export import export
 from translator.cli.job import Job
 from translator.cli.translate import translate
 from translator.decoding import engine
-from translator.errors import ConfigError, RunError
+from translator.errors import ConfigError, DataError, RunError
 
 from .conftest import Command
 
@@ -86,10 +87,14 @@ def test_without_anything_done_it_begins(run: Path) -> None:
         translate(run, "in.en", "out.de", resume=True)
 
 
-def test_without_resume_it_is_made_anew(killed: Path, run: Path) -> None:
+def test_without_resume_what_is_done_is_not_lost(killed: Path, run: Path) -> None:
+    before = killed.read_text()
+    with pytest.raises(ConfigError, match=r"is half done, 8 lines; go on with --resume, or delete"):
+        translate(run, "in.en", killed)
+    assert killed.read_text() == before
+    Path("out.de.resume").unlink()
     translate(run, "in.en", killed)
     assert killed.read_text().count("\n") == len(SENTENCES)
-    assert not Path("out.de.resume").exists()
 
 
 def test_what_would_not_fit_is_refused(killed: Path, run: Path) -> None:
@@ -101,25 +106,41 @@ def test_what_would_not_fit_is_refused(killed: Path, run: Path) -> None:
             translate(run, "in.en", killed, n_best, list(overrides), resume=True)
         assert killed.read_text() == before
 
-    refused("was begun with another n_best; go on with that one, or begin anew", 2)
+    refused("was begun with another n_best; go on with that one, or delete out.de.resume", 2)
     refused("was begun with another decoding; go on", None, "decoding.beam_size=2")
+    refused("was begun with another data.max_length; go", None, "data.max_length=4")
     text = Path("in.en").read_text()
     Path("in.en").write_text(text + "\none more")
     refused("was begun with another input; go on")
     Path("in.en").write_text(text)
     Path("out.de.resume").write_text("{}")
-    refused("out.de.resume: this file is damaged; begin without --resume.")
+    refused("out.de.resume: this file is damaged; delete it to begin anew.")
 
 
-def test_an_output_that_has_lost_lines_is_refused(killed: Path, run: Path) -> None:
-    killed.write_text("one line\n")
-    with pytest.raises(RunError, match=r"out.de is not what was written; begin anew without"):
+@pytest.mark.parametrize("changed", ["one line\n", "other"])
+def test_an_output_that_is_another_is_refused(killed: Path, run: Path, changed: str) -> None:
+    text = killed.read_text()
+    killed.write_text(changed if changed.endswith("\n") else changed + text[len(changed) :])
+    with pytest.raises(RunError, match=r"out.de is not what was written; delete out.de.resume to"):
         translate(run, "in.en", killed, resume=True)
+
+
+def test_one_process_at_a_time_writes_an_output(killed: Path, run: Path) -> None:
+    with killed.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match=r"out.de: another process is writing it"):
+            translate(run, "in.en", killed, resume=True)
+    translate(run, "in.en", killed, resume=True)
 
 
 def test_it_needs_files(run: Path) -> None:
     with pytest.raises(ConfigError, match="--resume goes from file to file: name --input and"):
         translate(run, None, "out.de", resume=True)
+    with pytest.raises(DataError, match=r"typo.en does not exist"):
+        translate(run, "typo.en", "out.de", resume=True)
+    Path("in.en").write_text("One.\n")
+    with pytest.raises(ConfigError, match="and one of these is none"):
+        translate(run, "in.en", "/dev/null", resume=True)
 
 
 def test_an_export_goes_on_too(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

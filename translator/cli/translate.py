@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
@@ -41,7 +41,7 @@ def translate(
     Raises UserError.
     """
     source, output = (None if path is None else Path(path) for path in (source, output))
-    if resume and not (source and output and source.is_file()):
+    if resume and not (source and output):
         raise ConfigError("--resume goes from file to file: name --input and --output.")
     interactive = source is None and sys.stdin.isatty()
     lines = read_lines(source) if source else read_stream(sys.stdin.buffer, "standard input")
@@ -55,10 +55,11 @@ def translate(
             _converse(translator, file, n_best, check)
         return
     job = None
-    if source and output and source.is_file() and (output.is_file() or not output.exists()):
-        job = Job(source, output, {"n_best": n_best, **opened.decided_by})
-        if resume:
-            job.resume()
+    if source and output and _is_plain(source) and _is_plain(output):
+        job = Job(source, output, {"n_best": n_best, **opened.decided_by()})
+        job.begin(resume)
+    elif resume:
+        raise ConfigError("--resume goes from file to file, and one of these is none.")
     done = job.lines_done if job else 0
     watched = check.watch(lines)
     for _ in islice(watched, done):
@@ -67,18 +68,18 @@ def translate(
     # What is wrong with the input or the options shows before the output is opened.
     first = list(islice(results, 1))
     total = job.num_lines if job else None
+    shown = output is not None or not sys.stdout.isatty()
     with (
-        _output(output, append=done > 0) as file,
-        counting("Translating", total, "lines") as show,
+        job.opened() if job else _output(output) as file,
+        counting("Translating", total, "lines") if shown else nullcontext() as show,
     ):
         for number, found in enumerate(chain(first, results), start=done + 1):
             _write(file, number, found, n_best)
             if number % engines.LINES_AT_ONCE == 0:
                 if job:
                     job.save(file, number)
-                show(number)
-    if job:
-        job.finish()
+                if show:
+                    show(number)
     _warn(check.complaints("the input"))
 
 
@@ -88,8 +89,8 @@ class _Opened(NamedTuple):
     engine: Engine
     data: DataConfig
     """That it was trained on."""
-    decided_by: dict[str, Any]
-    """What makes its translations what they are."""
+    decided_by: Callable[[], dict[str, Any]]
+    """Gives what makes its translations what they are."""
 
 
 def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
@@ -99,16 +100,33 @@ def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
 
         translator, run = Translator.load(path, overrides), RunDirectory(path)
         config = load_run_config(run, overrides)
-        decided_by = {"model": sha256(run.best), "decoding": config.decoding.model_dump()}
-        return _Opened(translator, config.data, decided_by)
+        return _Opened(
+            translator,
+            config.data,
+            lambda: {
+                "model": [sha256(run.best), config.model.model_dump()],
+                "tokenizer": translator.tokenizer.digest,
+                "data.max_length": config.data.max_length,
+                "decoding": config.decoding.model_dump(),
+            },
+        )
     need_ctranslate2()
     from translator.export.opening import export_of, open_export
-    from translator.export.record import CONFIG
+    from translator.export.record import CONFIG, check_files, load_record
 
     folder = path if is_export else export_of(RunDirectory.existing(path))
-    decided_by = {"model": sha256(folder / "export.json"), "decoding": list(overrides)}
+
+    def decided_by() -> dict[str, Any]:
+        check_files(folder, load_record(folder))
+        return {"model": sha256(folder / "export.json"), "decoding": list(overrides)}
+
     data = load_config(folder / CONFIG).data
     return _Opened(open_export(folder, overrides), data, decided_by)
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether it is a file that can be read twice and cut off, or none yet."""
+    return path.is_file() or not path.exists()
 
 
 def _converse(translator: Engine, file: TextIO, n_best: int | None, check: TagCheck) -> None:
@@ -155,11 +173,11 @@ def _write(file: TextIO, number: int, found: list[Translation], n_best: int | No
 
 
 @contextmanager
-def _output(path: Path | None, append: bool = False) -> Iterator[TextIO]:
+def _output(path: Path | None) -> Iterator[TextIO]:
     if path is None:
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
         yield sys.stdout
         sys.stdout.flush()
     else:
-        with path.open("a" if append else "w", encoding="utf-8", newline="\n") as file:
+        with path.open("w", encoding="utf-8", newline="\n") as file:
             yield file
