@@ -144,6 +144,11 @@ class Children:
             raise Stopped(self._signal)
         return code
 
+    def check(self) -> None:
+        """Raises Stopped, if there was a signal."""
+        if self._signal is not None:
+            raise Stopped(self._signal)
+
     def _stop(self, number: int, _: object) -> None:
         self._signal = number
         for child in self._running.copy():
@@ -151,8 +156,10 @@ class Children:
 
     @contextmanager
     def signalled(self) -> Iterator[None]:
-        """Pass SIGINT and SIGTERM on. Raises Stopped at the end, if there was one."""
-        numbers = signal.SIGINT, signal.SIGTERM
+        """Pass SIGINT, SIGTERM and SIGHUP on. Raises Stopped at the end, if there was one."""
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+            numbers.append(signal.SIGHUP)
         before = [signal.signal(number, self._stop) for number in numbers]
         try:
             yield
@@ -163,9 +170,13 @@ class Children:
             raise Stopped(self._signal)
 
 
+def log_of(trial: Trial) -> Path:
+    return trial.run.path.with_name(trial.run.path.name + ".log")
+
+
 def train(config: Path, trial: Trial, children: Children) -> None:
     """Raises UserError when it fails, Stopped."""
-    log = trial.run.path.with_name(trial.run.path.name + ".log")
+    log = log_of(trial)
     overrides = [f"--set={one}" for one in trial.overrides]
     arguments = "train", str(config), "--run", str(trial.run.path), *overrides
     with log.open("a") as output:
@@ -226,7 +237,8 @@ def write_table(path: Path, rows: dict[tuple[str, str], Row]) -> None:
 def row_of(trial: Trial, config: Path, row: Row, score: bool, children: Children) -> Row:
     """What is still missing in the row of a trial, found. Raises UserError, Stopped."""
     if not row:
-        say(f"{trial.name}, seed {trial.seed} …")
+        children.check()
+        say(f"{trial.name}, seed {trial.seed} … (log: {log_of(trial)})")
         train(config, trial, children)
         row = result(trial)
     if score and not row.get("test_bleu"):
@@ -255,6 +267,7 @@ def sweep(arguments: argparse.Namespace) -> None:
                 f"and is {trial.difference!r} now; give it another name, or delete the row."
             )
     arguments.runs.mkdir(parents=True, exist_ok=True)
+    write_table(table, rows)  # Before hours are spent: that it can be.
     failures = []
     children, jobs = Children(), arguments.jobs
     with (
@@ -307,12 +320,18 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="time for each run: training.max_minutes")
     parser.add_argument("--set", action="append", default=[], help="KEY=VALUE, in all runs")
     parser.add_argument("--test", nargs="+", default=[], metavar="NAME", help="runs to score")
+    arguments = parser.parse_args()
+    if arguments.jobs < 1:
+        parser.error("--jobs: at least 1")
     try:
-        sweep(parser.parse_args())
+        sweep(arguments)
     except UserError as error:
         sys.exit(f"Error: {error}")
-    except Stopped:
-        sys.exit("Stopped. The same command goes on.")
+    except Stopped as stopped:
+        say("Stopped. The same command goes on.")
+        sys.exit(128 + stopped.signal_number)
+    except OSError as error:
+        sys.exit(f"Error: {error.filename}: {error.strerror}.")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A sweep: variations of a configuration trained, and their table."""
 
 import csv
+import signal
 import subprocess
 import sys
 import time
@@ -112,9 +113,9 @@ def test_a_sweep_that_is_stopped_goes_on(folder: Path) -> None:
         time.sleep(0.1)
     running.terminate()
     assert running.communicate()[1].endswith("Stopped. The same command goes on.\n")
-    assert running.returncode == 1
+    assert running.returncode == 128 + signal.SIGTERM
     assert all("The same command continues" in log.read_text() for log in logs)
-    assert not (folder / "list.csv").exists()
+    assert table(folder) == []
     assert sweep(folder).returncode == 0
     assert all("Continuing runs/" in log.read_text() for log in logs)
     assert [row["steps"] for row in table(folder)] == ["1000", "1000"]
@@ -152,6 +153,14 @@ def test_a_run_to_score_must_be_in_the_list(folder: Path) -> None:
     done = sweep(folder, "--test", "bsae")
     assert done.returncode == 1
     assert done.stderr == "Error: --test bsae: list.yaml has no such run.\n"
+
+
+def test_what_cannot_be_is_said_before_the_first_run(folder: Path) -> None:
+    assert "--jobs: at least 1" in sweep(folder, "--jobs", "0").stderr
+    done = sweep(folder, "--table", "nowhere/table.csv")
+    assert done.returncode == 1
+    assert done.stderr.endswith("No such file or directory.\n") and "Traceback" not in done.stderr
+    assert not list((folder / "runs").glob("*"))
 
 
 def test_a_row_of_another_configuration_is_not_taken_for_this_one(folder: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,8 @@ from translator.cli.export import export, verify
 from translator.cli.translate import translate
 from translator.cli.tune import tune
 from translator.errors import ConfigError, RunError
+from translator.export import making
+from translator.export.record import Record
 
 from .conftest import Command
 
@@ -59,24 +62,37 @@ def test_it_translates_a_line_a_line(exported: Path, run: Path, workplace: Path)
 
 
 def test_its_example_runs_as_written(exported: Path, workplace: Path) -> None:
-    text = Path("validation.en").read_text()
-    translate(exported, "validation.en", "ours.de")
+    text = Path("validation.en").read_text() + "\n" + 4000 * "word " + "\nno\n"
+    Path("in.en").write_text(text)
+    translate(exported, "in.en", "ours.de")
     example = [sys.executable, "-W", "error", str(exported / "example.py")]
     done = subprocess.run(example, input=text, capture_output=True, text=True, check=True)
     assert done.stdout == Path("ours.de").read_text()
 
 
+@pytest.mark.parametrize(
+    ("bleu", "max_loss", "is_taken"), [(29, 0.5, False), (29, 2, True), (31, 0, True)]
+)
 def test_quantized_it_may_lose_so_much_and_no_more(
-    run: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+    bleu: float, max_loss: float, is_taken: bool, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = export(run, "int8")
-    before = (folder / "model.bin").read_bytes()
     verify(folder)
+    before = (folder / "export.json").read_bytes()
+    made = making.make_export
 
-    monkeypatch.setattr("translator.export.ctranslate2.CTranslate2.translate", lambda _, s: s)
-    with pytest.raises(RunError, match=r"loses .* BLEU, more than -99; nothing was written. Choo"):
-        export(run, "int8", max_loss=-99)
-    assert (folder / "model.bin").read_bytes() == before
+    def make_export(*arguments: Any) -> Record:
+        record = made(*arguments)
+        scores = {"bleu": float(bleu), "run_bleu": 30.0}
+        return record.model_copy(update={"validation": record.validation.model_copy(update=scores)})
+
+    monkeypatch.setattr(making, "make_export", make_export)
+    if is_taken:
+        export(run, "int8", max_loss=max_loss)
+    else:
+        with pytest.raises(RunError, match=r"loses 1.00 BLEU, more than 0.5; nothing was written."):
+            export(run, "int8", max_loss=max_loss)
+    assert ((folder / "export.json").read_bytes() != before) == is_taken
     assert [path.name for path in folder.parent.iterdir()] == ["ctranslate2-int8"]
 
 
@@ -116,6 +132,14 @@ def test_options_that_the_engine_does_not_know_are_refused(exported: Path, run: 
     record["options"]["callback"] = 1
     (exported / "export.json").write_text(json.dumps(record))
     with pytest.raises(RunError, match=r"this is no export, or its export.json is damaged"):
+        translate(exported, "validation.en", "out.de")
+
+
+def test_an_export_that_does_not_fit_itself_is_a_sentence(exported: Path, run: Path) -> None:
+    record = json.loads((exported / "export.json").read_text())
+    record["options"]["suppress_sequences"] = [["zzz"]]
+    (exported / "export.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match=r"CTranslate2 cannot translate with it: "):
         translate(exported, "validation.en", "out.de")
 
 

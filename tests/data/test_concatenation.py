@@ -31,13 +31,21 @@ def test_rows_may_be_arrays_of_a_store() -> None:
     )
 
 
-@pytest.mark.parametrize(("max_length", "num_rows"), [(4, 1), (3, 2)])
-def test_a_joined_side_with_its_end_is_no_longer_than_allowed(
+@pytest.mark.parametrize(("max_length", "num_rows"), [(5, 1), (4, 2)])
+def test_all_stay_apart_where_the_longest_would_not_fit_twice_with_an_end(
     max_length: int, num_rows: int
 ) -> None:
     longer, shorter = [[11, 12], [13]], [[21], [22]]
     assert len(join(longer, shorter, max_length)[0]) == num_rows
     assert len(join(shorter, longer, max_length)[0]) == num_rows
+
+
+def test_padding_grows_by_no_more_than_an_end() -> None:
+    random = np.random.default_rng(1)
+    for _ in range(50):
+        rows = [[1] * n for n in random.integers(20, 33, 30)]
+        sources, _ = joined(rows, rows, 64)
+        assert len(sources) * max(map(len, sources)) <= 30 * max(map(len, rows))
 
 
 def test_one_tag_stands_in_front_of_both() -> None:

@@ -1,7 +1,8 @@
 """Pairs of a batch joined two by two into longer ones, to learn from (Nguyen et al. 2021).
 
-The source of a joined pair is one source after the other, its target likewise. A batch keeps its
-number of pieces, and has half as many pairs of twice the length.
+The source of a joined pair is one source after the other, its target likewise. A batch of which all
+can be joined keeps its number of pieces, and has half as many pairs of twice the length; in others
+every pair stays as it is, so that padding does not grow.
 """
 
 from __future__ import annotations
@@ -35,10 +36,12 @@ def joined(
 ) -> tuple[Rows, Rows]:
     """Rows of ids → rows of which the first and second are one, the third and fourth, and so on.
 
-    Two pairs stay as they are if one side would be longer than max_length, its end included, or if
-    their sources do not begin with the same of the `tags`, or none. The tag of the second is left
-    out, so that it stands in front as in any other source.
+    All rows stay as they are if the longest would not fit twice into max_length, its end included;
+    two, if their sources do not begin with the same of the `tags`, or none. The tag of the second
+    is left out, so that it stands in front as in any other source.
     """
+    if 2 * max(map(len, [*sources, *targets])) >= max_length:
+        return sources, targets
 
     def tag(source: Row) -> int | None:
         return int(source[0]) if len(source) and source[0] in tags else None
@@ -51,8 +54,6 @@ def joined(
             shown = [
                 source[j > 0 and tag(source) is not None :] for j, (source, _) in enumerate(two)
             ]
-            one = np.concatenate(shown), np.concatenate([target for _, target in two])
-            if max(map(len, one)) < max_length:
-                two = [one]
+            two = [(np.concatenate(shown), np.concatenate([target for _, target in two]))]
         found += two
     return [source for source, _ in found], [target for _, target in found]

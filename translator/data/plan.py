@@ -109,15 +109,15 @@ class Plan:
         return drawn[start:end]
 
     def largest(self, model_dim: int, longest_joined: int = 0) -> int:
-        """A step of the first epoch (from 0) whose batch takes as much memory as any, if pairs are
-        joined two by two when that makes them no longer than `longest_joined`.
+        """A step of the first epoch (from 0) whose batch takes as much memory as any, if pairs may
+        be joined two by two to no longer ones than `longest_joined`.
 
         Memory is mostly in proportion to the pieces, and for long sentences also to their squares.
         """
 
         def size(bucket: _Bucket) -> int:
             num_pairs, length = bucket.shape
-            longest = 2 * length if 2 * length <= longest_joined else length
+            longest = max(length, min(2 * length, longest_joined))
             return num_pairs * length * (model_dim + longest)
 
         number = max(range(len(self._buckets)), key=lambda i: size(self._buckets[i]))

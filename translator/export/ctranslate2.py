@@ -28,6 +28,7 @@ from translator.data.tokenizer import (
 from translator.decoding.engine import Engine, Translation, one_line
 from translator.decoding.search import longest_translation
 from translator.environment import num_threads
+from translator.errors import RunError
 from translator.layers.embedding import PositionEmbedding
 from translator.layers.normalization import EPSILON
 from translator.models.weights import Arrays
@@ -59,6 +60,7 @@ class CTranslate2(Engine):
         many sentences, unless told otherwise."""
         self.tokenizer = tokenizer
         self.beam_size = options["beam_size"]
+        self._folder = folder
         self._options = options
         self._max_length = max_length
         self._tokens_per_batch = tokens_per_batch
@@ -75,7 +77,7 @@ class CTranslate2(Engine):
         rows = source.encode(sentences)
         results = [[Translation("", 0.0)] for _ in sentences]
         read = {i: row[: self._max_length] for i, row in enumerate(rows) if row}
-        found = self._translator.translate_batch(
+        found = self._asked(
             [[source.piece(id_) for id_ in row] for row in read.values()],
             num_hypotheses=num_returned,
             return_scores=True,
@@ -92,6 +94,15 @@ class CTranslate2(Engine):
             ]
         return results
 
+    def _asked(self, sources: list[list[str]], **options: Any) -> list[Any]:
+        """translate_batch. Raises RunError where the export does not fit itself."""
+        try:
+            return self._translator.translate_batch(sources, **options)
+        except (RuntimeError, ValueError) as error:
+            raise RunError(
+                f"{self._folder}: CTranslate2 cannot translate with it: {error}."
+            ) from None
+
     def forced(
         self, sources: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]
     ) -> list[list[float]]:
@@ -105,7 +116,7 @@ class CTranslate2(Engine):
 
     def greedy(self, sources: Sequence[Sequence[str]]) -> list[list[str]]:
         """`golden.Asked`."""
-        found = self._translator.translate_batch(
+        found = self._asked(
             [list(source) for source in sources], **self._options | {"beam_size": 1}
         )
         return [one.hypotheses[0] for one in found]

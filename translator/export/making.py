@@ -40,11 +40,13 @@ from pathlib import Path
 import ctranslate2, sentencepiece
 here = Path(__file__).parent
 source, target = (sentencepiece.SentencePieceProcessor(str(here / name)) for name in {names})
-options = json.loads((here / "export.json").read_text(encoding="utf-8"))["options"]
+record = json.loads((here / "export.json").read_text(encoding="utf-8"))
+options, longest = record["options"], record["max_length"]
 model = ctranslate2.Translator(str(here))
 for line in sys.stdin:
-    pieces = source.encode(line.strip(), out_type=str)  # a tag such as <2de> goes in front of them
-    print(target.decode(model.translate_batch([pieces], **options)[0].hypotheses[0]), flush=True)
+    pieces = source.encode(line.strip(), out_type=str)[:longest]  # a tag goes in front: "<2de>"
+    text = target.decode(model.translate_batch([pieces], **options)[0].hypotheses[0])
+    print(text.replace("\\r", " ").replace("\\n", " "), flush=True)
 '''
 
 
