@@ -51,10 +51,13 @@ class TestPreset:
 
     def test_goes_by_its_points(self, load: Load) -> None:
         small = resolved(load(), 10_000)
-        assert small.model.model_dim == 128 and small.model.num_heads == 2
+        assert small.model.model_dim == 128 and small.model.num_heads == 4
+        assert small.training.r_drop == 5
+        ordinary = resolved(load(), 30_000)
+        assert ordinary.training.max_epochs == 45 and ordinary.model.dropout_rate == 0.2
         large = resolved(load(), 200_000)
-        assert large.model.model_dim == 256 and large.model.dropout_rate == 0.2
-        assert large.training.max_epochs == 40
+        assert large.model.model_dim == 256 and large.model.num_heads == 4
+        assert large.training.max_epochs == 25 and large.training.r_drop == 0
         assert large.training.optimizer.learning_rate == pytest.approx(2e-3, rel=0.03)
 
     def test_counts_long_sentences_for_more_and_short_ones_for_less(self, load: Load) -> None:
@@ -96,6 +99,7 @@ class TestPreset:
             "model.num_heads": 8,
             "model.feed_forward_dim": 160,
             "training.tokens_per_step": 256,
+            "training.r_drop": 0.3,
             "training.max_epochs": 1,
         }
         configs = [resolved(load(), size, machine) for size in SIZES]
@@ -136,7 +140,12 @@ class TestWhatTheUserSets:
 
     def test_is_the_end_if_it_sets_one_in_steps(self, load: Load) -> None:
         assert resolved(load("", "training.max_steps=9")).training.max_epochs is None
-        assert resolved(load("", "training.max_minutes=9")).training.max_epochs == 100
+        assert resolved(load("", "training.max_minutes=9")).training.max_epochs == 45
+
+    def test_leaves_out_what_pays_late_if_it_sets_an_end(self, load: Load) -> None:
+        for end in ("max_steps=9", "max_epochs=9", "max_minutes=9"):
+            assert resolved(load("", f"training.{end}")).training.r_drop == 0
+        assert resolved(load("", "training.r_drop=3")).training.r_drop == 3
 
 
 class TestAnEnd:

@@ -44,12 +44,13 @@ def between(points: Points, size: float) -> float:
     return points[sizes[-1]]
 
 
-WIDTH: Points = {2e3: 96, 1e4: 128, 2e5: 256, 1e6: 384, 1e7: 512, 5e7: 1024}
+WIDTH: Points = {2e3: 96, 3.5e4: 128, 2e5: 256, 1e6: 384, 1e7: 512, 5e7: 1024}
 LAYERS: Points = {2e3: 3, 3e4: 4, 1e6: 6}
 INNER_SHARE: Points = {3e4: 2, 1e6: 4}
-DROPOUT: Points = {2e3: 0.35, 3e4: 0.3, 2e5: 0.2, 3e6: 0.1}
+DROPOUT: Points = {2e3: 0.35, 3e4: 0.2, 3e6: 0.1}
+R_DROP: Points = {3.5e4: 5, 7e4: 0}
 TOKENS: Points = {2e3: 1024, 3e4: 4096, 1e6: 8192, 1e7: 16_384, 5e7: 32_768}
-EPOCHS: Points = {2e3: 300, 3e4: 100, 2e5: 40, 1e6: 15, 1e7: 5, 5e7: 2}
+EPOCHS: Points = {2e3: 200, 3e4: 45, 2e5: 25, 1e6: 12, 1e7: 5, 5e7: 2}
 
 
 def auto_vocabulary_size(num_pairs: int) -> int:
@@ -71,11 +72,10 @@ def width(config: Config, statistics: CorpusStatistics, machine: Machine) -> int
 
 
 def heads(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
-    """As many as leave each a width of 48 or more: few for narrow models."""
+    """As many as leave each a width of 32 or more, beyond four of 64."""
+    least = {1: 1, 2: 64, 4: 128, 8: 512, 16: 1024}
     model_dim = config.model.model_dim
-    return max(
-        h for h in (1, 2, 4, 8, 16) if h == 1 or (model_dim % h == 0 and model_dim >= 48 * h)
-    )
+    return max(h for h in least if model_dim % h == 0 and model_dim >= least[h])
 
 
 def inner_width(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
@@ -85,6 +85,14 @@ def inner_width(config: Config, statistics: CorpusStatistics, machine: Machine) 
 
 def dropout(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
     return round(between(DROPOUT, statistics.size), 2)
+
+
+def r_drop(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
+    """For small corpora. It pays late, so where the user has set an end there is none."""
+    training = config.training
+    if (training.max_steps, training.max_epochs, training.max_minutes) != (None, None, None):
+        return 0.0
+    return round(between(R_DROP, statistics.size), 1)
 
 
 def highest_rate(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
@@ -115,6 +123,7 @@ def schedule(config: Config, statistics: CorpusStatistics, machine: Machine) -> 
 ARAABI = "Araabi & Monz 2020"
 SENNRICH = "Sennrich & Zhang 2019"
 WU = "Wu et al. 2021"
+MEASURED = "our measurements, see README"
 
 RULES = (
     Rule(
@@ -146,8 +155,9 @@ RULES = (
     ),
     Rule("model.num_heads", heads, ARAABI),
     Rule("model.feed_forward_dim", inner_width, f"{ARAABI}; {WU}"),
-    Rule("model.dropout_rate", dropout, f"{ARAABI}; {SENNRICH}"),
+    Rule("model.dropout_rate", dropout, f"{ARAABI}; {SENNRICH}; {MEASURED}"),
     Rule("model.embedding_dropout_rate", dropout, SENNRICH),
+    Rule("training.r_drop", r_drop, f"Liang et al. 2021; {MEASURED}"),
     Rule(
         "training.tokens_per_step",
         lambda _, statistics, __: 256 * round(between(TOKENS, statistics.size) / 256),

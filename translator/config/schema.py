@@ -381,7 +381,7 @@ class DecodingConfig(Section):
 
     beam_size: Annotated[int, Field(ge=1, le=1000)] = 5
     """Hypotheses kept; 1 is greedy search."""
-    length_penalty: Annotated[float, Field(ge=0.0, le=10.0)] = 0.6
+    length_penalty: Annotated[float, Field(ge=0.0, le=10.0)] = 1.0
     """Exponent α of GNMT's length penalty ((5 + length) / 6)^α; 0 compares plain log-probabilities,
     more favours longer translations (Wu et al. 2016)."""
     max_length_ratio: Annotated[float, Field(gt=0.0, le=100.0)] = 2.0
