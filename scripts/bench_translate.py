@@ -66,14 +66,14 @@ def translator_engine(run: str, precision: str, size: str) -> tuple[Hypotheses, 
     def make(beam_size: int) -> Translator:
         settings = {"precision": precision, "beam_size": beam_size, "tokens_per_batch": size}
         translator = Translator.load(run, [f"decoding.{k}={v}" for k, v in settings.items()])
-        search = translator._search
+        search = translator._beam_search
 
         def counted(*arguments: Any) -> Any:
             found = search(*arguments)
             steps[0] += found.ids.shape[2]
             return found
 
-        translator.__dict__["_search"] = counted
+        translator.__dict__["_beam_search"] = counted
         return translator
 
     def hypotheses(sentences: list[str], beam_size: int) -> list[Any]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from translator.errors import RunError
+from translator.bundle import unpacked
+from translator.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    from translator.config.schema import DataConfig
 
 
 class RunDirectory:
@@ -35,6 +39,8 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.is_bundle = False
+        """Whether it was opened from one file, which keeps nothing that is written."""
         self.config = path / "config.yaml"
         self.environment = path / "environment.json"
         self.text = path / "text.json"
@@ -47,7 +53,11 @@ class RunDirectory:
 
     @classmethod
     def existing(cls, path: Path) -> RunDirectory:
-        """The run at `path`. Raises RunError if there is none."""
+        """The run at `path`, a directory or a bundle. Raises RunError if there is none."""
+        if path.is_file():
+            run = cls(unpacked(path))
+            run.is_bundle = True
+            return run
         run = cls(path)
         if not path.exists():
             raise RunError(f"{path}: there is no such run; `translator train` makes one.")
@@ -55,6 +65,14 @@ class RunDirectory:
             raise RunError(f"{path}: this is not a run: it holds no config.yaml.")
         run._refuse_links()
         return run
+
+    def need_text(self, data: DataConfig) -> None:
+        """Raise ConfigError if the text of its configuration is nowhere: a bundle has none."""
+        if self.is_bundle and data.dataset is None and Path(data.folder) == self.path:
+            raise ConfigError(
+                "A bundle holds no text; say where its files are by --set data.folder=…, or give "
+                "others where the command takes them."
+            )
 
     @property
     def exists(self) -> bool:
@@ -120,6 +138,10 @@ class RunDirectory:
     def result(self, name: str, suffix: str) -> Path:
         return self._folder("results") / f"{name}.{suffix}"
 
+    def results(self) -> list[Path]:
+        """The scores that there are."""
+        return sorted(self.path.glob("results/*.json"))
+
     def _folder(self, name: str) -> Path:
         folder = self.path / name
         folder.mkdir(exist_ok=True)
@@ -157,11 +179,6 @@ def read_json(path: Path) -> dict[str, str]:
     except (OSError, ValueError):
         pass
     raise RunError(f"{path}: this file of the run is missing or damaged.")
-
-
-def sha256(path: Path) -> str:
-    """Of a file's bytes, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def step_of(path: Path) -> int:

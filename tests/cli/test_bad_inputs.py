@@ -144,7 +144,7 @@ TRAIN: list[tuple[str, Callable[[], object], str]] = [
     (
         "cache on a file",
         lambda: write("cache", ""),
-        "HERE/cache/translator: cannot keep prepared text here: Not a directory. Free some space, "
+        "HERE/cache/translator: cannot keep files here: Not a directory. Free some space, "
         "or set XDG_CACHE_HOME to another folder.",
     ),
     (
@@ -279,10 +279,16 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
         "plain: this is not a run: it holds no config.yaml.",
     ),
     (
+        "a key that comes too late",
+        lambda: None,
+        "eval runs/c --set model.dropout_rate=0.5",
+        "--set model.dropout_rate: a trained run takes only keys of data, decoding and evaluation.",
+    ),
+    (
         "a file that is no run",
         lambda: None,
         "translate c.yaml",
-        "c.yaml: this is not a run: it holds no config.yaml.",
+        "c.yaml: neither a run nor a bundle, or damaged: File is not a zip file.",
     ),
     (
         "damaged weights",

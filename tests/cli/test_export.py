@@ -5,10 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
+from translator.bundle import pack, unpacked
+from translator.cli.evaluate import evaluate
 from translator.cli.export import export, verify
+from translator.cli.train import train
 from translator.cli.translate import translate
 from translator.cli.tune import tune
 from translator.errors import ConfigError, RunError
@@ -76,7 +80,7 @@ def test_its_example_runs_as_written(exported: Path, workplace: Path) -> None:
 def test_quantized_it_may_lose_so_much_and_no_more(
     bleu: float, max_loss: float, is_taken: bool, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = export(run, "int8")
+    folder = export(run, quantization="int8")
     verify(folder)
     before = (folder / "export.json").read_bytes()
     made = making.make_export
@@ -88,10 +92,10 @@ def test_quantized_it_may_lose_so_much_and_no_more(
 
     monkeypatch.setattr(making, "make_export", make_export)
     if is_taken:
-        export(run, "int8", max_loss=max_loss)
+        export(run, quantization="int8", max_loss=max_loss)
     else:
         with pytest.raises(RunError, match=r"loses 1.00 BLEU, more than 0.5; nothing was written."):
-            export(run, "int8", max_loss=max_loss)
+            export(run, quantization="int8", max_loss=max_loss)
     assert ((folder / "export.json").read_bytes() != before) == is_taken
     assert [path.name for path in folder.parent.iterdir()] == ["ctranslate2-int8"]
 
@@ -156,7 +160,7 @@ def test_which_one_is_a_question_and_so_is_none(run: Path, workplace: Path) -> N
     with pytest.raises(RunError, match="has no export for CTranslate2; `translator export"):
         translate(run, "validation.en", "out.de", engine="ctranslate2")
     for quantization in ("float32", "int8"):
-        export(run, quantization)
+        export(run, quantization=quantization)
     with pytest.raises(RunError, match=r"several exports; name .*-float32 or .*-int8 in place"):
         translate(run, "validation.en", "out.de", engine="ctranslate2")
 
@@ -182,6 +186,106 @@ def test_as_a_command(run: Path, command: Command) -> None:
     assert done.stderr == (
         f"Error: {run / 'elsewhere'} is there and is no export; name another place by --output.\n"
     )
+
+
+def test_a_savedmodel_is_the_same_model(run: Path, workplace: Path, capsys: Said) -> None:
+    exported = export(run, "savedmodel")
+    assert exported == run / "exports/savedmodel"
+    assert " 0 are different.\n" in capsys.readouterr().out
+    assert verify(exported).is_exact
+    assert export(run, "savedmodel") == exported
+    text = Path("validation.en").read_text() + "\n" + 4000 * "word " + "\nno\n"
+    Path("in.en").write_text(text)
+    translate(run, "in.en", "ours.de", overrides=["decoding.precision=float32"])
+    translate(exported, "in.en", "its.de")
+    assert Path("its.de").read_text() == Path("ours.de").read_text()
+    translate(run, "in.en", "ours.tsv", 3, overrides=["decoding.precision=float32"])
+    translate(exported, "in.en", "its.tsv", 3)
+    ours, its = (
+        [line.split("\t")[::2] for line in Path(f"{name}.tsv").read_text().splitlines()]
+        for name in ("ours", "its")
+    )
+    assert ours == its
+    example = [sys.executable, str(exported / "example.py")]
+    done = subprocess.run(example, input=text, capture_output=True, text=True, check=True)
+    assert done.stdout == Path("ours.de").read_text()
+
+
+def test_a_savedmodel_says_what_it_cannot(run: Path, workplace: Path) -> None:
+    with pytest.raises(ConfigError, match="--quantization int8: only CTranslate2 has it"):
+        export(run, "savedmodel", "int8")
+    exported = export(run, "savedmodel")
+    with pytest.raises(ConfigError, match=r"decoding.beam_size: a SavedModel has its own"):
+        translate(exported, "validation.en", "o", overrides=["decoding.beam_size=2"])
+    model = exported / "1/saved_model.pb"
+    model.write_bytes(model.read_bytes()[:99])
+    with pytest.raises(RunError, match=r"1/saved_model.pb is not the one that was exported"):
+        verify(exported)
+    with pytest.raises(RunError, match="TensorFlow cannot load this export: "):
+        translate(exported, "validation.en", "o")
+
+
+@pytest.fixture
+def bundle(run: Path) -> Path:
+    licence = ["data.licence=CC BY 4.0"]
+    return export(run, "bundle", output="mine.bundle", overrides=licence, notes="A small one.")
+
+
+def test_a_bundle_is_taken_in_place_of_a_run(
+    bundle: Path, run: Path, workplace: Path, capsys: Said
+) -> None:
+    assert verify(bundle).is_exact
+    before = bundle.read_bytes()
+    translate(run, "validation.en", "run.de")
+    translate(bundle, "validation.en", "bundle.de")
+    assert Path("bundle.de").read_text() == Path("run.de").read_text()
+    of_run = evaluate(run, source="test.en", target="test.de")
+    assert evaluate(bundle, source="test.en", target="test.de") == of_run
+    assert evaluate(bundle, overrides=[f"data.folder={workplace}"]) == evaluate(run)
+    for command in (evaluate, tune):
+        with pytest.raises(ConfigError, match="A bundle holds no text; say where its files are"):
+            command(bundle)
+    capsys.readouterr()
+    tune(bundle, [1, 2], [1], [f"data.folder={workplace}"])
+    assert (
+        "A bundle keeps nothing; the best, to be given by --set: decod" in capsys.readouterr().out
+    )
+    with pytest.raises(ConfigError, match="is one file; say where the export goes by --output"):
+        export(bundle)
+    there = [f"data.folder={workplace}"]
+    again = export(bundle, "savedmodel", output="again", overrides=there)
+    assert verify(again).is_exact
+    train("c.yaml", "from", ["training.max_steps=1"], bundle)
+    assert bundle.read_bytes() == before
+
+
+def test_a_bundle_says_what_it_is_and_not_where_it_was_made(
+    bundle: Path, run: Path, workplace: Path
+) -> None:
+    with ZipFile(bundle) as archive:
+        texts = {name: archive.read(name) for name in archive.namelist()}
+    card = texts["README.md"].decode()
+    assert "# en → de" in card and "CC BY 4.0" in card and "A small one." in card
+    assert "| validation, when trained | BLEU |" in card and "nrefs:1|case:mixed" in card
+    assert not any(str(workplace).encode() in text for text in texts.values())
+    evaluate(run)
+    with ZipFile(export(run, "bundle")) as archive:
+        card = archive.read("README.md").decode()
+    assert "| test | chrF2 |" in card and "Not stated (`data.licence`)" in card
+
+
+def test_a_changed_bundle_is_found(bundle: Path, run: Path) -> None:
+    folder = unpacked(bundle)
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("beam_size: 3", "beam_size: 4"))
+    pack(folder, bundle)
+    with pytest.raises(RunError, match=r"config.yaml is not the one that was exported"):
+        verify(bundle)
+    bundle.write_text("hello")
+    with pytest.raises(RunError, match=r"mine.bundle: neither a run nor a bundle, or damaged"):
+        translate(bundle, "validation.en", "out.de")
+    with pytest.raises(ConfigError, match=r"mine.bundle is there and is no export; name another"):
+        export(run, "bundle", output=bundle)
 
 
 def test_without_the_package_is_a_sentence(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -483,6 +483,21 @@ def test_what_is_saved_is_what_is_loaded(load: Load, tmp_path: Path) -> None:
     assert load_config(tmp_path / "saved.yaml") == config
 
 
+def test_places_can_be_left_out(load: Load) -> None:
+    data = load(
+        overrides=(
+            "data.folder=/secret",
+            "data.train=[{tsv: [/secret/a, b/c]}, {source: /s/x.en, target: x.de, tag: <2de>}]",
+        )
+    ).data.without_places()
+    assert data.folder == "." and "secret" not in data.model_dump_json()
+    assert data.train == [
+        TsvFiles(tsv=["a", "c"]),
+        TextFiles(source="x.en", target="x.de", tag="<2de>"),
+    ]
+    assert data.validation == TsvFiles(tsv="validation.tsv") and data.test is None
+
+
 def test_what_is_saved_says_every_default(load: Load, tmp_path: Path) -> None:
     save_config(load(), tmp_path / "saved.yaml")
     text = (tmp_path / "saved.yaml").read_text()

@@ -135,7 +135,7 @@ def test_a_full_disk_leaves_nothing_and_a_sentence(
     with pytest.raises(DataError) as caught:
         make(tmp_path / "s", tokenizer)
     assert str(caught.value) == (
-        f"{tmp_path}: cannot keep prepared text here: No space left on device. Free some space, or "
+        f"{tmp_path}: cannot keep files here: No space left on device. Free some space, or "
         "set XDG_CACHE_HOME to another folder."
     )
     assert list(tmp_path.iterdir()) == []
@@ -143,7 +143,7 @@ def test_a_full_disk_leaves_nothing_and_a_sentence(
 
 def test_a_cache_that_cannot_be_made_is_named(tmp_path: Path, tokenizer: Tokenizer) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"/file: cannot keep prepared text here: .*\.$"):
+    with pytest.raises(DataError, match=r"/file: cannot keep files here: .*\.$"):
         make(tmp_path / "file/s", tokenizer)
 
 

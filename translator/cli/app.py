@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Run = Annotated[Path, typer.Argument(help="Directory of the run.", metavar="RUN")]
+Run = Annotated[Path, typer.Argument(help="Directory of the run, or a bundle.", metavar="RUN")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. decoding.beam_size=8."),
@@ -152,31 +152,35 @@ def evaluate(
 def export(
     run: Run,
     format: Annotated[
-        Literal["ctranslate2"], typer.Option(help="Who is to read it.")
+        Literal["ctranslate2", "savedmodel", "bundle"],
+        typer.Option(help="For CTranslate2, for TensorFlow, or the run as one file."),
     ] = "ctranslate2",
     quantization: Annotated[
         Literal["float32", "float16", "int16", "int8"],
-        typer.Option(help="How the matrices are stored and computed with."),
+        typer.Option(help="How CTranslate2 stores matrices and computes with them."),
     ] = "float32",
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder to make.", show_default="exports/ of the run"),
+        typer.Option(help="Folder or file to make.", show_default="exports/ of the run"),
     ] = None,
     max_loss: Annotated[
         float, typer.Option(min=0, help="BLEU that it may lose on the validation split.")
     ] = 0.5,
+    notes: Annotated[str, typer.Option(help="What the card of a bundle is to say.")] = "",
+    settings: Settings = None,
 ) -> None:
-    """Write the model for another program, and prove that it is the same."""
+    """Write the model for another program or as one file, and prove that it is the same."""
     from translator.cli.chatter import hush
     from translator.cli.export import export
 
     hush()
-    export(run, quantization, output, max_loss)
+    _leave_at_ctrl_c()
+    export(run, format, quantization, output, max_loss, settings or [], notes)
 
 
 @app.command()
 def verify(
-    path: Annotated[Path, typer.Argument(help="Folder of the export.", metavar="EXPORT")],
+    path: Annotated[Path, typer.Argument(help="The export, a folder or a file.", metavar="EXPORT")],
 ) -> None:
     """Prove again that an export is what it was when it was made."""
     from translator.cli.chatter import hush

@@ -53,6 +53,8 @@ def evaluate(
     )
     run = RunDirectory.existing(Path(run_path))
     config = load_run_config(run, overrides)
+    if source is None and target is None:
+        run.need_text(config.data)
     text = _text(config, split, source, target, given=hypotheses is not None)
     if hypotheses is None:
         translations = _translations(run, config, overrides, text)
@@ -66,11 +68,14 @@ def evaluate(
             "references; each translation needs one."
         )
     results = scores(translations, text.references, config.evaluation, config.data.target_language)
-    _keep(run, config, text, translations, results)
-    print(
-        f"{text.name}: {len(translations):,} sentences, kept in {run.result(text.name, 'json')}",
-        file=sys.stderr,
-    )
+    said = f"{text.name}: {len(translations):,} sentences"
+    if hypotheses is None:
+        decoding = config.decoding
+        said += f", beam {decoding.beam_size}, length penalty {decoding.length_penalty:g}"
+    if not run.is_bundle:
+        _keep(run, config, text, translations, results)
+        said += f", kept in {run.result(text.name, 'json')}"
+    print(said, file=sys.stderr)
     for score in results:
         print(score)
     return results

@@ -3,67 +3,95 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from translator.bundle import pack, unpacked
 from translator.errors import ConfigError, RunError
+from translator.export import need_ctranslate2
 from translator.runs import RunDirectory
 
 if TYPE_CHECKING:
     from translator.export.golden import Comparison
-    from translator.export.record import Quantization, Record
+    from translator.export.record import Format, Quantization, Record
 
 
 def export(
     run_path: str | Path,
+    format: Format = "ctranslate2",
     quantization: Quantization = "float32",
     output: str | Path | None = None,
     max_loss: float = 0.5,
+    overrides: Sequence[str] = (),
+    notes: str = "",
 ) -> Path:
-    """Write a run's best model for CTranslate2, with tokenizer, golden sentences and an example.
+    """Write a run's best model for another program, or as one file, with the proof that it is the
+    same: in float32 the log-probabilities and greedy translations of the golden sentences must be,
+    otherwise BLEU on the validation split must not be lower by more than max_loss.
 
-    It is compared with the run: in float32 the log-probabilities and greedy translations of the
-    golden sentences must be the same, otherwise BLEU on the validation split must not be lower by
-    more than max_loss. It goes to exports/ in the run unless told otherwise, in place of an earlier
-    one. Returns its folder. Raises UserError.
+    It goes to exports/ in the run unless told otherwise, in place of an earlier one. Returns where
+    it is. Raises UserError.
     """
-    need_ctranslate2()
+    if format == "ctranslate2":
+        need_ctranslate2()
+    elif quantization != "float32":
+        raise ConfigError(f"--quantization {quantization}: only CTranslate2 has it.")
+    if notes and format != "bundle":
+        raise ConfigError("--notes: only a bundle has a card for them.")
     from translator.export.making import make_export
     from translator.export.record import save_record
 
     run = RunDirectory.existing(Path(run_path))
-    folder = Path(output or run.export(f"ctranslate2-{quantization}"))
-    _check_place(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder.parent) as place:
-        unfinished = Path(place, "export")
+    if run.is_bundle and output is None:
+        raise ConfigError(f"{run_path} is one file; say where the export goes by --output.")
+    place = Path(output or run.export(_name(format, quantization)))
+    _check_place(place)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=place.parent) as beside:
+        unfinished = Path(beside, "export")
         unfinished.mkdir()
-        record = make_export(unfinished, run, quantization)
+        record = make_export(unfinished, run, format, quantization, overrides, notes)
         _judge(record, max_loss)
         save_record(unfinished, record)
-        _check_place(folder)
-        if folder.exists():
-            folder.replace(Path(place, "before"))
-        unfinished.replace(folder)
-    print(f"Exported to {folder}; {folder / 'example.py'} translates lines with it.")
-    return folder
+        if format == "bundle":
+            packed = Path(beside, "bundle")
+            pack(unfinished, packed)
+            unfinished = packed
+        _check_place(place)
+        if place.is_dir():
+            place.replace(Path(beside, "before"))
+        unfinished.replace(place)
+    if format == "bundle":
+        print(f"Exported to {place}, which every command takes in place of a run.")
+    else:
+        print(f"Exported to {place}; {place / 'example.py'} translates lines with it.")
+    return place
 
 
-def _check_place(folder: Path) -> None:
+def _name(format: Format, quantization: Quantization) -> str:
+    return {
+        "ctranslate2": f"ctranslate2-{quantization}",
+        "savedmodel": "savedmodel",
+        "bundle": "model.bundle",
+    }[format]
+
+
+def _check_place(place: Path) -> None:
     """Raise ConfigError unless nothing is there, or an export with nothing else beside it."""
     from translator.export.record import digests, load_record
 
-    if not folder.exists():
+    if not place.exists():
         return
     try:
-        known = load_record(folder).files.keys()
+        known = load_record(unpacked(place) if place.is_file() else place).files.keys()
     except RunError:
         raise ConfigError(
-            f"{folder} is there and is no export; name another place by --output."
+            f"{place} is there and is no export; name another place by --output."
         ) from None
-    if others := sorted(digests(folder).keys() - known):
+    if place.is_dir() and (others := sorted(digests(place).keys() - known)):
         raise ConfigError(
-            f"{folder / others[0]} is not part of the export there; take it away, or name another "
+            f"{place / others[0]} is not part of the export there; take it away, or name another "
             "place by --output."
         )
 
@@ -81,7 +109,12 @@ def _judge(record: Record, max_loss: float) -> None:
     if (loss := validation.run_bleu - validation.bleu) > max_loss:
         raise RunError(
             f"The export loses {loss:.2f} BLEU, more than {max_loss:g}; nothing was written. "
-            "Choose a finer --quantization, or allow more by --max-loss."
+            + (
+                "Choose a finer --quantization, or allow"
+                if record.quantization != "float32"
+                else "Allow"
+            )
+            + " more by --max-loss."
         )
 
 
@@ -90,19 +123,8 @@ def verify(path: str | Path) -> Comparison:
 
     Raises UserError if it is not what was exported.
     """
-    need_ctranslate2()
     from translator.export.opening import verify
 
     found = verify(Path(path))
     print(f"{path} is what was exported: {found}.")
     return found
-
-
-def need_ctranslate2() -> None:
-    try:
-        import ctranslate2  # noqa: F401
-    except ImportError:
-        raise ConfigError(
-            "CTranslate2 is not installed; install the extra [ctranslate2] (pip install "
-            "'.[ctranslate2]' in the checkout)."
-        ) from None

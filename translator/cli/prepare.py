@@ -7,12 +7,12 @@ another configuration or other text.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from translator import environment
+from translator.cache import cache_folder, make_once
 from translator.cli.counting import counting
 from translator.config import (
     Config,
@@ -24,7 +24,6 @@ from translator.config import (
 )
 from translator.config.continuation import begun_from
 from translator.config.preset import Choice, choose
-from translator.data.cache import make_once
 from translator.data.corpus import fingerprint, read_unchanged
 from translator.data.mixture import Mixture
 from translator.data.store import Store, open_store, store_key
@@ -222,12 +221,6 @@ def _open(config: Config, tokenizer: Tokenizer, num_pairs: int | None = None) ->
             raise DataError(f"{key}: {error}" if len(corpora) > 1 else str(error)) from None
     validation = store("validation", None, None, keep_text=True)
     return Prepared(config, tokenizer, Mixture(stores), validation, None)
-
-
-def cache_folder() -> Path:
-    """Where prepared text is kept between runs."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "translator"
 
 
 def _text_digests(prepared: Prepared) -> dict[str, str]:

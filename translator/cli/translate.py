@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from translator.cli.counting import counting
-from translator.cli.export import need_ctranslate2
 from translator.cli.job import Job
 from translator.config import load_config
 from translator.config.schema import DataConfig
 from translator.data.lines import read_lines, read_stream
 from translator.data.tags import TagCheck
 from translator.decoding import engine as engines
+from translator.digest import sha256
 from translator.errors import ConfigError
-from translator.runs import RunDirectory, sha256
+from translator.runs import RunDirectory
 
 if TYPE_CHECKING:
     from translator.decoding.engine import Engine, Translation
@@ -94,11 +94,11 @@ class _Opened(NamedTuple):
 
 
 def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
-    is_export = (path / "export.json").exists()
+    is_export = (path / "training.yaml").exists()
     if engine is None and not is_export:
         from translator.decoding.translator import Translator, load_run_config
 
-        translator, run = Translator.load(path, overrides), RunDirectory(path)
+        translator, run = Translator.load(path, overrides), RunDirectory.existing(path)
         config = load_run_config(run, overrides)
         return _Opened(
             translator,
@@ -110,7 +110,6 @@ def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
                 "decoding": config.decoding.model_dump(),
             },
         )
-    need_ctranslate2()
     from translator.export.opening import export_of, open_export
     from translator.export.record import CONFIG, check_files, load_record
 

@@ -32,6 +32,7 @@ def tune(
 
     run = RunDirectory.existing(Path(run_path))
     config = load_run_config(run, overrides)
+    run.need_text(config.data)
     beam_sizes, penalties = beam_sizes or BEAM_SIZES, penalties or LENGTH_PENALTIES
     translator = Translator.load(run.path, overrides)
     facts = load_facts(run.best)
@@ -46,6 +47,13 @@ def tune(
     found = winner(tried)
     _print(tried, penalties)
     signature = bleu(references, references, config.evaluation, config.data.target_language)
+    best = (
+        f"decoding.beam_size={found.beam_size} decoding.length_penalty={found.length_penalty:g}, "
+        f"validation BLEU {found.bleu:.2f}  {signature.signature}"
+    )
+    if run.is_bundle:
+        print(f"A bundle keeps nothing; the best, to be given by --set: {best}")
+        return found
     report = {
         "beam_size": found.beam_size,
         "length_penalty": found.length_penalty,
@@ -54,11 +62,7 @@ def tune(
         "weights": facts,
     }
     run.tuned.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print(
-        f"{run.tuned} keeps the best for `translate` and `eval`: decoding.beam_size="
-        f"{found.beam_size} decoding.length_penalty={found.length_penalty:g}, validation BLEU "
-        f"{found.bleu:.2f}  {signature.signature}"
-    )
+    print(f"{run.tuned} keeps the best for `translate` and `eval`: {best}")
     return found
 
 

@@ -23,7 +23,7 @@ LIMITS = {
 }
 """How long a run goes on, what it writes, and what it computes on."""
 
-PLACES = {"folder", "dataset_folder", "wheel", "test"}
+PLACES = {"folder", "dataset_folder", "wheel", "test", "licence"}
 """Keys of data, free with all in them: the text itself is compared, or not used in training."""
 
 RESOLVED = {

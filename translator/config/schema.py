@@ -7,6 +7,7 @@ value that `resolve` computes once, from the corpus and the machine, and that th
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -144,6 +145,9 @@ class DataConfig(Section):
     corpora one after the other."""
     test: Split | None = None
     """The pairs for the final score; never looked at during training."""
+    licence: str | None = None
+    """Of the training text, and what it allows, as the card of the model is to say; such as CC BY
+    4.0, or: for research only."""
     max_length: Width = 128
     """Pieces: training leaves out pairs with a longer side (and counts them); translation reads so
     many of a longer sentence (and says so)."""
@@ -159,6 +163,21 @@ class DataConfig(Section):
             key: NamedSplit(split=corpus) if isinstance(corpus, str) else corpus
             for key, corpus in found.items()
         }
+
+    def without_places(self) -> DataConfig:
+        """As others may see it: files by their names alone, in no folder."""
+        values = self.model_dump()
+        for split in ("train", "validation", "test"):
+            corpora = values[split] if isinstance(values[split], list) else [values[split]]
+            for corpus in corpora:
+                for side in {"source", "target", "tsv"} & set(corpus or {}):
+                    names = corpus[side]
+                    names = [names] if isinstance(names, str) else names
+                    found = [Path(name).name for name in names]
+                    corpus[side] = found if isinstance(corpus[side], list) else found[0]
+        return DataConfig.model_validate(
+            values | {"folder": ".", "dataset_folder": None, "wheel": None}
+        )
 
     @property
     def tags(self) -> list[str]:

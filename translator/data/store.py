@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from translator.data.cache import make_once
+from translator.cache import make_once
 from translator.data.corpus import Pair
 from translator.data.sides import Side
 from translator.data.tokenizer import Tokenizer

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from translator.data.tokenizer import Tokenizer
-from translator.errors import ConfigError
+from translator.errors import ConfigError, RunError
 
 LINES_AT_ONCE = 2048
 """Lines of a stream that are sorted by length together."""
+
+
+LARGEST_LOGITS = 2**24
+"""Numbers in the logits of one step of a search: short sentences make no boundless batch."""
 
 
 class Translation(NamedTuple):
@@ -30,6 +35,10 @@ class Engine:
 
     tokenizer: Tokenizer
     beam_size: int
+    max_length: int
+    """Source pieces that are read."""
+    tokens_per_batch: int
+    """Source pieces, padding included, that are translated at once."""
 
     def hypotheses(
         self, sentences: Sequence[str], num_returned: int = 1
@@ -43,10 +52,54 @@ class Engine:
                 f"A beam of decoding.beam_size {self.beam_size} gives 1 to {self.beam_size} "
                 f"translations of a sentence, not {num_returned}."
             )
-        return self._hypotheses(sentences, num_returned)
+        read, num_unread = self._read(sentences)
+        results = [[Translation("", 0.0)] for _ in sentences]
+        for i, ids, scores in self._search(read, num_returned):
+            results[i] = self._written(ids, scores, num_unread[i])
+        return results
 
-    def _hypotheses(self, sentences: Sequence[str], num_returned: int) -> list[list[Translation]]:
+    def _search(
+        self, read: Mapping[int, Sequence[int]], num_returned: int
+    ) -> Iterator[tuple[int, list[list[int]], list[float]]]:
+        """Ids of sources by number → in any order, the number of each, with the ids and scores of
+        its best translations, without ends."""
         raise NotImplementedError
+
+    def _read(self, sentences: Sequence[str]) -> tuple[dict[int, list[int]], list[int]]:
+        """The ids of those sentences that have any, by number; of all, how many are not read."""
+        rows = self.tokenizer.source.encode(sentences)
+        read = {i: row[: self.max_length] for i, row in enumerate(rows) if row}
+        return read, [max(0, len(row) - self.max_length) for row in rows]
+
+    def _written(
+        self, ids: Sequence[Sequence[int]], scores: Sequence[float], num_unread: int
+    ) -> list[Translation]:
+        """What a search has found for a sentence, as text. Raises RunError."""
+        found = [
+            Translation(one_line(text), score, len(row) + 1, num_unread)
+            for text, row, score in zip(self.tokenizer.target.decode(ids), ids, scores, strict=True)
+            if math.isfinite(score)
+        ]
+        if not found:
+            raise RunError(
+                "The model gives no finite scores: its weights are damaged, or too large for the "
+                "precision."
+            )
+        return found
+
+    def _batches(self, read: Mapping[int, Sequence[int]], beam_size: int) -> Iterator[list[int]]:
+        """Sentences of like length together, longest first."""
+        most_sentences = max(1, LARGEST_LOGITS // (beam_size * len(self.tokenizer.target)))
+        batch: list[int] = []
+        for i in sorted(read, key=lambda i: -len(read[i])):
+            longest = len(read[batch[0] if batch else i]) + 1
+            full = (len(batch) + 1) * longest > self.tokens_per_batch
+            if batch and (full or len(batch) == most_sentences):
+                yield batch
+                batch = []
+            batch.append(i)
+        if batch:
+            yield batch
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
         """The best translation of each sentence, in order; an empty one for an empty one."""

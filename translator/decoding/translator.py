@@ -22,17 +22,14 @@ from translator.config.schema import DecodingConfig
 from translator.data.batches import pad_rows
 from translator.data.tokenizer import END_ID, PAD_ID, Tokenizer
 from translator.decoding.beam import beam_search
-from translator.decoding.engine import Engine, Translation, one_line
+from translator.decoding.engine import Engine, Translation
 from translator.decoding.search import Hypotheses, longest_translation
 from translator.environment import num_threads
-from translator.errors import RunError
+from translator.errors import ConfigError, RunError
 from translator.models.build import build_model, check_size
 from translator.models.encoder_decoder import EncoderDecoder, Memory
 from translator.models.weights import load_arrays, load_facts, set_model_weights
 from translator.runs import RunDirectory
-
-LARGEST_LOGITS = 2**24
-"""Numbers in the logits of one step of the search: short sentences make no boundless batch."""
 
 TUNED = ("beam_size", "length_penalty")
 """Keys of decoding that `translator tune` may have chosen for the run."""
@@ -47,8 +44,9 @@ class Translator(Engine):
         self.model = model
         self.tokenizer = tokenizer
         self.beam_size = config.beam_size
+        self.max_length = max_length
+        self.tokens_per_batch = config.tokens_per_batch
         self._config = config
-        self._max_length = max_length
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Translator:
@@ -71,9 +69,12 @@ class Translator(Engine):
         set_model_weights(model, weights, str(run.best))
         return cls(model, tokenizer, config.decoding, config.data.max_length)
 
-    def _hypotheses(self, sentences: Sequence[str], num_returned: int) -> list[list[Translation]]:
+    def _search(
+        self, read: Mapping[int, Sequence[int]], num_returned: int
+    ) -> Iterator[tuple[int, list[list[int]], list[float]]]:
         wanted = {self.beam_size: num_returned}
-        return self._searched(sentences, wanted, self._config.length_penalty)[self.beam_size]
+        for i, _, ids, scores in self._found(read, wanted, self._config.length_penalty):
+            yield i, ids, scores
 
     def beams(
         self, sentences: Sequence[str], beam_sizes: Sequence[int]
@@ -83,54 +84,46 @@ class Translator(Engine):
         The scores are plain log-probabilities: what a beam holds in the end, if one waits until all
         of it has ended, does not depend on the length penalty; only what is best in it does.
         """
-        return self._searched(sentences, {size: size for size in beam_sizes}, 0.0)
+        read, num_unread = self._read(sentences)
+        results: dict[int, list[list[Translation]]] = {
+            size: [[Translation("", 0.0)] for _ in sentences] for size in beam_sizes
+        }
+        for i, size, ids, scores in self._found(read, {size: size for size in beam_sizes}, 0.0):
+            results[size][i] = self._written(ids, scores, num_unread[i])
+        return results
 
     def greedy(self, rows: Sequence[Sequence[int]]) -> list[tuple[list[int], bool]]:
         """Ids of sources → those of their greedy translations, all without ends, and whether these
         ended before they had to."""
         results: list[tuple[list[int], bool]] = [([], False)] * len(rows)
         for i, _, [ids], _ in self._found(dict(enumerate(rows)), {1: 1}, 0.0):
-            found = _without_end(ids)
-            longest = longest_translation(self._config, len(rows[i]))
-            results[i] = found, len(found) + 1 < longest
-        return results
-
-    def _searched(
-        self, sentences: Sequence[str], num_returned: Mapping[int, int], alpha: float
-    ) -> dict[int, list[list[Translation]]]:
-        """The best translations by beam size: as many for each sentence as are asked for."""
-        pieces = self.tokenizer.source.encode(sentences)
-        results: dict[int, list[list[Translation]]] = {
-            beam_size: [[Translation("", 0.0)] for _ in sentences] for beam_size in num_returned
-        }
-        read = {i: row[: self._max_length] for i, row in enumerate(pieces) if row}
-        for i, beam_size, ids, scores in self._found(read, num_returned, alpha):
-            num_unread = len(pieces[i]) - len(read[i])
-            results[beam_size][i] = self._written(ids, scores, num_unread)
+            results[i] = ids, len(ids) + 1 < longest_translation(self._config, len(rows[i]))
         return results
 
     def _found(
         self, read: Mapping[int, Sequence[int]], num_returned: Mapping[int, int], alpha: float
-    ) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
+    ) -> Iterator[tuple[int, int, list[list[int]], list[float]]]:
         """What searches of several beam sizes find for sources, their ids given by number: the
-        number, the beam size, ids [K, L] and scores [K] of as many as are asked for."""
+        number, the beam size, ids without ends and scores of as many as are asked for."""
 
-        def search(batch: list[int]) -> list[tuple[int, int, np.ndarray, np.ndarray]]:
+        def search(batch: list[int]) -> list[tuple[int, int, list[list[int]], list[float]]]:
             memory = self._encode(tf.constant(pad_rows([[*read[i], END_ID] for i in batch])))
             longest = [longest_translation(self._config, len(read[i])) for i in batch]
-            rows: list[tuple[int, int, np.ndarray, np.ndarray]] = []
+            results = []
             for beam_size, count in num_returned.items():
-                found = self._search(
+                found = self._beam_search(
                     memory,
                     tf.constant(longest),
                     tf.constant(beam_size),
                     tf.constant(count),
                     tf.constant(alpha),
                 )
-                ids, scores = found.ids.numpy()[:, :count], found.scores.numpy()[:, :count]
-                sizes = [beam_size] * len(batch)
-                rows += zip(batch, sizes, ids, scores, strict=True)
-            return rows
+                for i, ids, scores in zip(
+                    batch, found.ids.numpy(), found.scores.numpy(), strict=True
+                ):
+                    rows = [_without_end(row) for row in ids[:count]]
+                    results.append((i, beam_size, rows, scores[:count].tolist()))
+            return results
 
         batches = list(self._batches(read, max(num_returned)))
         # The operations of one search come one after the other, and most are small.
@@ -139,36 +132,6 @@ class Translator(Engine):
             for rows in pool.map(search, batches):
                 yield from rows
 
-    def _written(self, ids: np.ndarray, scores: np.ndarray, num_unread: int) -> list[Translation]:
-        """What a search has found for a sentence, [K, L] and [K], as text. Raises RunError."""
-        texts = self.tokenizer.target.decode([_without_end(row) for row in ids])
-        lengths = np.count_nonzero(ids != PAD_ID, axis=1)
-        found = [
-            Translation(one_line(text), float(score), int(length), num_unread)
-            for text, score, length in zip(texts, scores, lengths, strict=True)
-            if np.isfinite(score)
-        ]
-        if not found:
-            raise RunError(
-                "The model gives no finite scores: its weights are damaged, or too large for the "
-                "precision."
-            )
-        return found
-
-    def _batches(self, read: Mapping[int, Sequence[int]], beam_size: int) -> Iterator[list[int]]:
-        """Sentences of like length together, longest first."""
-        most_sentences = max(1, LARGEST_LOGITS // (beam_size * len(self.tokenizer.target)))
-        batch: list[int] = []
-        for i in sorted(read, key=lambda i: -len(read[i])):
-            longest = len(read[batch[0] if batch else i]) + 1
-            full = (len(batch) + 1) * longest > self._config.tokens_per_batch
-            if batch and (full or len(batch) == most_sentences):
-                yield batch
-                batch = []
-            batch.append(i)
-        if batch:
-            yield batch
-
     @cached_property
     def _encode(self) -> tf.types.experimental.PolymorphicFunction:
         """[B, S] source ids → memory."""
@@ -176,7 +139,7 @@ class Translator(Engine):
         return tf.function(self.model.encode, input_signature=[ids], autograph=False)
 
     @cached_property
-    def _search(self) -> tf.types.experimental.PolymorphicFunction:
+    def _beam_search(self) -> tf.types.experimental.PolymorphicFunction:
         """Memory, longest lengths [B], beam size, how many to return, α → Hypotheses."""
 
         def search(
@@ -215,6 +178,12 @@ def share_processors() -> None:
 def load_run_config(run: RunDirectory, overrides: Sequence[str] = ()) -> Config:
     """The configuration that a run keeps, with what was tuned for its weights, with overrides over
     both, and with its precision for `auto`. Raises RunError, ConfigError."""
+    for text in overrides:
+        key = text.partition("=")[0]
+        if key.partition(".")[0] in ("tokenizer", "model", "training"):
+            raise ConfigError(
+                f"--set {key}: a trained run takes only keys of data, decoding and evaluation."
+            )
     config = override(load_config(run.config), [*_tuned(run), *overrides])
     return resolve(config, CorpusStatistics(num_pairs=0), Machine(bfloat16_speedup=None))
 

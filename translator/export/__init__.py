@@ -1,1 +1,16 @@
 """Trained models for other programs: files, and the proof that they are the same model."""
+
+from __future__ import annotations
+
+from translator.errors import ConfigError
+
+
+def need_ctranslate2() -> None:
+    """Raise ConfigError unless the package is installed."""
+    try:
+        import ctranslate2  # noqa: F401
+    except ImportError:
+        raise ConfigError(
+            "CTranslate2 is not installed; install the extra [ctranslate2] (pip install "
+            "'.[ctranslate2]' in the checkout)."
+        ) from None

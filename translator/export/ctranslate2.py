@@ -8,7 +8,7 @@ keys and values of cross-attention, in one matrix.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,29 @@ from translator.data.tokenizer import (
     Tokenizer,
     Vocabulary,
 )
-from translator.decoding.engine import Engine, Translation, one_line
+from translator.decoding.engine import Engine
 from translator.decoding.search import longest_translation
 from translator.environment import num_threads
 from translator.errors import RunError
 from translator.layers.embedding import PositionEmbedding
 from translator.layers.normalization import EPSILON
 from translator.models.weights import Arrays
+
+EXAMPLE = '''\
+"""Translates standard input, a sentence a line. Needs: pip install ctranslate2 sentencepiece"""
+import json, sys
+from pathlib import Path
+import ctranslate2, sentencepiece
+here = Path(__file__).parent
+source, target = (sentencepiece.SentencePieceProcessor(str(here / name)) for name in {names})
+record = json.loads((here / "export.json").read_text(encoding="utf-8"))
+options, longest = record["options"], record["max_length"]
+model = ctranslate2.Translator(str(here))
+for line in sys.stdin:
+    pieces = source.encode(line.strip(), out_type=str)[:longest]  # a tag goes in front: "<2de>"
+    text = target.decode(model.translate_batch([pieces], **options)[0].hypotheses[0])
+    print(text.replace("\\r", " ").replace("\\n", " "), flush=True)
+'''
 
 LEAST_POSITIONS = 1024
 """So many a table has in any case: CTranslate2 ends with an error where its table does."""
@@ -62,8 +78,8 @@ class CTranslate2(Engine):
         self.beam_size = options["beam_size"]
         self._folder = folder
         self._options = options
-        self._max_length = max_length
-        self._tokens_per_batch = tokens_per_batch
+        self.max_length = max_length
+        self.tokens_per_batch = tokens_per_batch
         ctranslate2.set_log_level(logging.ERROR)
         workers = workers or num_threads()
         self._translator = ctranslate2.Translator(
@@ -72,27 +88,20 @@ class CTranslate2(Engine):
         self.compute_type = self._translator.compute_type
         """Of the products, such as int8_float32: what is nearest to the export on this machine."""
 
-    def _hypotheses(self, sentences: Sequence[str], num_returned: int) -> list[list[Translation]]:
+    def _search(
+        self, read: Mapping[int, Sequence[int]], num_returned: int
+    ) -> Iterator[tuple[int, list[list[int]], list[float]]]:
         source, target = self.tokenizer
-        rows = source.encode(sentences)
-        results = [[Translation("", 0.0)] for _ in sentences]
-        read = {i: row[: self._max_length] for i, row in enumerate(rows) if row}
         found = self._asked(
             [[source.piece(id_) for id_ in row] for row in read.values()],
             num_hypotheses=num_returned,
             return_scores=True,
             batch_type="tokens",
-            max_batch_size=self._tokens_per_batch,
+            max_batch_size=self.tokens_per_batch,
             **self._options,
         )
         for i, one in zip(read, found, strict=True):
-            ids = [[target.id(piece) for piece in pieces] for pieces in one.hypotheses]
-            num_unread = len(rows[i]) - len(read[i])
-            results[i] = [
-                Translation(one_line(text), score, len(pieces) + 1, num_unread)
-                for text, score, pieces in zip(target.decode(ids), one.scores, ids, strict=True)
-            ]
-        return results
+            yield i, [[target.id(piece) for piece in row] for row in one.hypotheses], one.scores
 
     def _asked(self, sources: list[list[str]], **options: Any) -> list[Any]:
         """translate_batch. Raises RunError where the export does not fit itself."""

@@ -73,7 +73,7 @@ def golden_sentences(translator: Translator, sources: Sequence[Sequence[int]]) -
     """What a model makes of sources in ids."""
     tokenizer = translator.tokenizer
     greedy = translator.greedy(sources)
-    log_probs = _log_probs(translator.model, sources, [ids for ids, _ in greedy])
+    forced = log_probs(translator.model, sources, [ids for ids, _ in greedy])
     return [
         Golden(
             [tokenizer.source.piece(i) for i in source],
@@ -81,17 +81,17 @@ def golden_sentences(translator: Translator, sources: Sequence[Sequence[int]]) -
             ended,
             [round(float(p), 7) for p in row],
         )
-        for source, (ids, ended), row in zip(sources, greedy, log_probs, strict=True)
+        for source, (ids, ended), row in zip(sources, greedy, forced, strict=True)
     ]
 
 
-def _log_probs(
+def log_probs(
     model: EncoderDecoder, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
 ) -> list[np.ndarray]:
     """Of each target's pieces and its end, after those before."""
     batch = pad(sources, targets)
-    log_probs = tf.nn.log_softmax(model.logits(model(batch.source, batch.target)))
-    of_labels = tf.gather(log_probs, batch.labels, batch_dims=2).numpy()
+    of_all = tf.nn.log_softmax(model.logits(model(batch.source, batch.target)))
+    of_labels = tf.gather(of_all, batch.labels, batch_dims=2).numpy()
     return [row[: len(target) + 1] for row, target in zip(of_labels, targets, strict=True)]
 
 
@@ -117,7 +117,9 @@ def compare(golden: Sequence[Golden], engine: Asked) -> Comparison:
         for found, one in zip(engine.greedy(sources), golden, strict=True)
     ]
     others = [i for i, one in enumerate(golden) if greedy[i] != one.greedy]
-    own = engine.forced([sources[i] for i in others], [greedy[i] for i in others])
+    own = []
+    if others:
+        own = engine.forced([sources[i] for i in others], [greedy[i] for i in others])
     near_ties = 0
     for i, theirs in zip(others, own, strict=True):
         place = _first_difference(greedy[i], golden[i].greedy)

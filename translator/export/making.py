@@ -2,113 +2,162 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from translator import __version__
-from translator.config import Config
+from translator.config import Config, save_config
 from translator.data.corpus import Pair, read_pairs
 from translator.data.tokenizer import Tokenizer
-from translator.decoding.search import length_penalty, power_penalty
+from translator.decoding.engine import Engine
+from translator.decoding.search import power_penalty
 from translator.decoding.translator import Translator, load_run_config
+from translator.digest import sha256
 from translator.errors import DataError, RunError
-from translator.evaluation.score import bleu
-from translator.evaluation.tuning import LENGTH_PENALTIES, best, settings, winner
-from translator.export import ctranslate2
-from translator.export.golden import NUM_SENTENCES, compare, golden_sentences, save_golden
+from translator.evaluation.score import Score, bleu
+from translator.evaluation.tuning import LENGTH_PENALTIES, settings, winner
+from translator.export import bundle
+from translator.export.golden import NUM_SENTENCES, Asked, compare, golden_sentences, save_golden
 from translator.export.record import (
     CONFIG,
     EXAMPLE,
+    GNMT,
     GOLDEN,
+    POWER,
+    Format,
     Options,
     Quantization,
     Record,
+    Search,
     Validation,
     digests,
 )
-from translator.models.weights import load_arrays
-from translator.runs import RunDirectory, sha256
-
-EXAMPLE_TEXT = '''\
-"""Translates standard input, a sentence a line. Needs: pip install ctranslate2 sentencepiece"""
-import json, sys
-from pathlib import Path
-import ctranslate2, sentencepiece
-here = Path(__file__).parent
-source, target = (sentencepiece.SentencePieceProcessor(str(here / name)) for name in {names})
-record = json.loads((here / "export.json").read_text(encoding="utf-8"))
-options, longest = record["options"], record["max_length"]
-model = ctranslate2.Translator(str(here))
-for line in sys.stdin:
-    pieces = source.encode(line.strip(), out_type=str)[:longest]  # a tag goes in front: "<2de>"
-    text = target.decode(model.translate_batch([pieces], **options)[0].hypotheses[0])
-    print(text.replace("\\r", " ").replace("\\n", " "), flush=True)
-'''
+from translator.models.weights import Arrays, load_arrays
+from translator.runs import RunDirectory
 
 
-def make_export(folder: Path, run: RunDirectory, quantization: Quantization) -> Record:
-    """Write a run's best model for CTranslate2 into an empty folder, with tokenizer, golden
-    sentences and an example; all but the record, which is returned.
+class Made(NamedTuple):
+    """A model in a format, to be compared with the run."""
+
+    engine: Engine
+    asked: Asked
+    penalty: Literal["length^alpha", "((5+length)/6)^alpha"]
+    options: Options | Search
+    compute_type: str
+
+
+def make_export(
+    folder: Path,
+    run: RunDirectory,
+    format: Format,
+    quantization: Quantization = "float32",
+    overrides: Sequence[str] = (),
+    notes: str = "",
+) -> Record:
+    """Write a run's best model into an empty folder, with tokenizer and golden sentences; all but
+    the record, which is returned.
 
     Everything is compared with the run in float32, on its validation split. Raises UserError.
     """
     weights_sha256 = sha256(run.best) if run.best.exists() else ""
-    exact = ["decoding.precision=float32"]
+    exact = [*overrides, "decoding.precision=float32"]
     translator, config = Translator.load(run.path, exact), load_run_config(run, exact)
+    run.need_text(config.data)
     tokenizer, pairs = translator.tokenizer, list(read_pairs(config.data, "validation"))
+    sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
+    shared = config.model_copy(update={"data": config.data.without_places()})
+
+    def score(translations: Sequence[str]) -> Score:
+        return bleu(translations, references, config.evaluation, config.data.target_language)
+
+    def best_power() -> float:
+        """CTranslate2 has another length penalty: what it is best set to, the same beams tell."""
+        found = translator.beams(sources, [config.decoding.beam_size])
+        tried = settings(found, LENGTH_PENALTIES, lambda texts: score(texts).value, power_penalty)
+        return winner(tried).length_penalty
+
     golden = golden_sentences(translator, _golden_sources(config, tokenizer, pairs))
     save_golden(folder / GOLDEN, golden)
-    ctranslate2.save(folder, config, tokenizer, load_arrays(run.best)[0], quantization)
-    shutil.copyfile(run.config, folder / CONFIG)
-    paths = RunDirectory(folder).tokenizer(tokenizer.joint)
-    tokenizer.save(paths)
-    names = paths[0].name, paths[-1].name
-    (folder / EXAMPLE).write_text(EXAMPLE_TEXT.format(names=names), encoding="utf-8")
-
+    if format == "bundle":
+        made = _bundle(folder, run, shared, tokenizer, notes)
+    else:
+        save_config(shared, folder / CONFIG)
+        tokenizer.save(RunDirectory(folder).tokenizer(tokenizer.joint))
+        if format == "savedmodel":
+            made = _savedmodel(folder, translator, shared)
+        else:
+            weights, _ = load_arrays(run.best)
+            made = _ctranslate2(folder, config, tokenizer, weights, quantization, best_power())
     if sha256(run.best) != weights_sha256:
         raise RunError(f"{run.best} has changed meanwhile, as training goes on; export again.")
-
-    # The engine has another length penalty: what it is best set to, the same beams tell.
-    beam_size, references = config.decoding.beam_size, [pair.target for pair in pairs]
-
-    def score(translations: Sequence[str]) -> float:
-        return bleu(translations, references, config.evaluation, config.data.target_language).value
-
-    beams = translator.beams([pair.source for pair in pairs], [beam_size])
-    alpha = winner(settings(beams, LENGTH_PENALTIES, score, power_penalty)).length_penalty
-    engine = ctranslate2.CTranslate2(
-        folder,
-        tokenizer,
-        options := ctranslate2.options(config, tokenizer, alpha),
-        config.data.max_length,
-        config.decoding.tokens_per_batch,
-    )
-    longest = max(one.length for found in beams[beam_size] for one in found)
-    penalties = length_penalty(tf.range(longest + 1), config.decoding.length_penalty).numpy()
-    own = [best(found, penalties) for found in beams[beam_size]]
-    theirs = engine.translate([pair.source for pair in pairs])
-    signature = bleu(theirs, references, config.evaluation, config.data.target_language).signature
+    own, theirs = translator.translate(sources), made.engine.translate(sources)
     return Record(
-        format="ctranslate2",
+        format=format,
         quantization=quantization,
         version=__version__,
         weights_sha256=weights_sha256,
         max_length=config.data.max_length,
-        options=Options(**options),
-        compute_type=engine.compute_type,
-        golden=compare(golden, engine),
+        penalty=made.penalty,
+        options=made.options,
+        compute_type=made.compute_type,
+        golden=compare(golden, made.asked),
         validation=Validation(
-            bleu=score(theirs),
-            run_bleu=score(own),
-            signature=signature,
+            bleu=score(theirs).value,
+            run_bleu=score(own).value,
+            signature=score(own).signature,
             same=float(np.mean([one == other for one, other in zip(theirs, own, strict=True)])),
         ),
         files=digests(folder),
     )
+
+
+def _ctranslate2(
+    folder: Path,
+    config: Config,
+    tokenizer: Tokenizer,
+    weights: Arrays,
+    quantization: Quantization,
+    alpha: float,
+) -> Made:
+    from translator.export import ctranslate2
+
+    ctranslate2.save(folder, config, tokenizer, weights, quantization)
+    _write_example(folder, ctranslate2.EXAMPLE, tokenizer)
+    options = ctranslate2.options(config, tokenizer, alpha)
+    size = config.decoding.tokens_per_batch
+    engine = ctranslate2.CTranslate2(folder, tokenizer, options, config.data.max_length, size)
+    return Made(engine, engine, POWER, Options(**options), engine.compute_type)
+
+
+def _savedmodel(folder: Path, translator: Translator, config: Config) -> Made:
+    from translator.export import savedmodel
+
+    savedmodel.save(folder, translator.model, config)
+    _write_example(folder, savedmodel.EXAMPLE, translator.tokenizer)
+    engine = savedmodel.SavedModel(folder, translator.tokenizer, config)
+    return Made(engine, engine, GNMT, _search(config), "float32")
+
+
+def _bundle(
+    folder: Path, run: RunDirectory, config: Config, tokenizer: Tokenizer, notes: str
+) -> Made:
+    bundle.save(folder, run, config, tokenizer, notes)
+    engine = Translator.load(folder)
+    return Made(engine, bundle.OfRun(engine), GNMT, _search(config), "float32")
+
+
+def _search(config: Config) -> Search:
+    decoding = config.decoding
+    return Search(beam_size=decoding.beam_size, length_penalty=decoding.length_penalty)
+
+
+def _write_example(folder: Path, text: str, tokenizer: Tokenizer) -> None:
+    paths = RunDirectory(folder).tokenizer(tokenizer.joint)
+    names = paths[0].name, paths[-1].name
+    (folder / EXAMPLE).write_text(text.format(names=names), encoding="utf-8")
 
 
 def _golden_sources(config: Config, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> list[list[int]]:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from translator.bundle import unpacked
 from translator.config import load_config
 from translator.config.loading import override
 from translator.data.tokenizer import Tokenizer
+from translator.decoding.translator import Translator
+from translator.digest import sha256
 from translator.errors import ConfigError, RunError
-from translator.export.ctranslate2 import CTranslate2
-from translator.export.golden import Comparison, compare, load_golden
+from translator.export import need_ctranslate2
+from translator.export.bundle import OfRun
+from translator.export.golden import Asked, Comparison, compare, load_golden
 from translator.export.record import CONFIG, GOLDEN, check_files, load_record
-from translator.runs import RunDirectory, sha256
+from translator.runs import RunDirectory
+
+if TYPE_CHECKING:
+    from translator.export.ctranslate2 import CTranslate2
+    from translator.export.savedmodel import SavedModel
 
 SETTABLE = ("decoding.beam_size", "decoding.tokens_per_batch")
 """Keys that the engine knows and that are not part of the export."""
 
 
-def open_export(folder: Path, overrides: Sequence[str] = ()) -> CTranslate2:
-    """CTranslate2 with an export. Raises RunError if it is damaged, ConfigError for an override
+def open_export(folder: Path, overrides: Sequence[str] = ()) -> CTranslate2 | SavedModel:
+    """What translates with an export. Raises RunError if it is damaged, ConfigError for an override
     that it cannot take."""
     for text in overrides:
         key = text.partition("=")[0]
@@ -30,10 +39,19 @@ def open_export(folder: Path, overrides: Sequence[str] = ()) -> CTranslate2:
             )
     record = load_record(folder)
     config = override(load_config(folder / CONFIG), overrides)
+    tokenizer = Tokenizer.load(RunDirectory(folder).tokenizer(config.tokenizer.joint))
+    if record.format == "savedmodel":
+        from translator.export.savedmodel import SavedModel
+
+        if any(text.startswith("decoding.beam_size=") for text in overrides):
+            raise ConfigError("--set decoding.beam_size: a SavedModel has its own; export again.")
+        return SavedModel(folder, tokenizer, config)
+    need_ctranslate2()
+    from translator.export.ctranslate2 import CTranslate2
+
     options = record.options.model_dump()
     if any(text.startswith("decoding.beam_size=") for text in overrides):
         options = options | {"beam_size": config.decoding.beam_size}
-    tokenizer = Tokenizer.load(RunDirectory(folder).tokenizer(config.tokenizer.joint))
     size = config.decoding.tokens_per_batch
     try:
         return CTranslate2(folder, tokenizer, options, record.max_length, size)
@@ -59,19 +77,24 @@ def export_of(run: RunDirectory) -> Path:
     return found[0]
 
 
-def verify(folder: Path) -> Comparison:
+def verify(path: Path) -> Comparison:
     """Check the files of an export, and ask its engine for the golden sentences again.
 
     In float32 it must agree as when it was exported; quantized, the mean difference must be no
     more than twice what it was then, as other processors round otherwise. Raises RunError.
     """
+    folder = unpacked(path) if path.is_file() else path
     record = load_record(folder)
     check_files(folder, record)
-    found = compare(load_golden(folder / GOLDEN), open_export(folder))
+    if record.format == "bundle":
+        engine: Asked = OfRun(Translator.load(folder, ["decoding.precision=float32"]))
+    else:
+        engine = open_export(folder)
+    found = compare(load_golden(folder / GOLDEN), engine)
     if record.quantization == "float32":
         good = found.is_exact
     else:
         good = found.mean <= 2 * record.golden.mean
     if not good:
-        raise RunError(f"{folder} is not what was exported: {found}; then, {record.golden}.")
+        raise RunError(f"{path} is not what was exported: {found}; then, {record.golden}.")
     return found

@@ -7,13 +7,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from translator.digest import sha256
 from translator.errors import RunError
 from translator.export.golden import Comparison
-from translator.runs import sha256
 
 RECORD, GOLDEN, CONFIG, EXAMPLE = "export.json", "golden.json", "training.yaml", "example.py"
 
+Format = Literal["ctranslate2", "savedmodel", "bundle"]
 Quantization = Literal["float32", "float16", "int16", "int8"]
+
+POWER: Literal["length^alpha"] = "length^alpha"
+GNMT: Literal["((5+length)/6)^alpha"] = "((5+length)/6)^alpha"
 
 
 class Validation(BaseModel):
@@ -42,12 +46,21 @@ class Options(BaseModel):
     suppress_sequences: list[list[str]]
 
 
+class Search(BaseModel):
+    """How an export with our own search translates."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    beam_size: int
+    length_penalty: float
+
+
 class Record(BaseModel):
     """All of it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    format: Literal["ctranslate2"]
+    format: Format
     quantization: Quantization
     version: str
     """Of translator."""
@@ -55,10 +68,10 @@ class Record(BaseModel):
     """Of the file with the run's weights."""
     max_length: Annotated[int, Field(ge=1)]
     """Source pieces that are read."""
-    penalty: Literal["length^alpha"] = "length^alpha"
+    penalty: Literal["length^alpha", "((5+length)/6)^alpha"]
     """What the log-probability of a translation is divided by, alpha being the length_penalty of
     the options."""
-    options: Options
+    options: Options | Search
     compute_type: str
     """What the engine computed in, when the following was found."""
     golden: Comparison
@@ -84,8 +97,13 @@ def load_record(folder: Path) -> Record:
 
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of an export, but its record."""
-    files = sorted(path for path in folder.iterdir() if path.name != RECORD)
-    return {path.name: sha256(path) if path.is_file() else "" for path in files}
+    files = sorted(path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
+    names = {path.relative_to(folder).as_posix(): path for path in files}
+    return {
+        name: sha256(path) if path.is_file() else ""
+        for name, path in names.items()
+        if name != RECORD
+    }
 
 
 def check_files(folder: Path, record: Record) -> None:

@@ -1,4 +1,4 @@
-"""Folders that are made once and kept: prepared text, vocabularies.
+"""Folders that are made once and kept: prepared text, vocabularies, opened bundles.
 
 Each is made beside its place, by one process at a time, and renamed when whole.
 """
@@ -17,6 +17,12 @@ from translator.errors import DataError, Stopped
 
 ABANDONED_AFTER = 7 * 24 * 3600
 """Seconds after which an unfinished folder that nobody took up is removed."""
+
+
+def cache_folder() -> Path:
+    """Where they are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "translator"
 
 
 def make_once(folder: Path, make: Callable[[Path], None], say: Callable[[str], None]) -> None:
@@ -45,7 +51,7 @@ def make_once(folder: Path, make: Callable[[Path], None], say: Callable[[str], N
                 raise
     except OSError as error:
         raise DataError(
-            f"{folder.parent}: cannot keep prepared text here: {error.strerror}. Free some space, "
+            f"{folder.parent}: cannot keep files here: {error.strerror}. Free some space, "
             "or set XDG_CACHE_HOME to another folder."
         ) from None
 
@@ -58,7 +64,7 @@ def _alone(path: Path, say: Callable[[str], None]) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                say("Another process is preparing this text; waiting for it …")
+                say("Another process is making the same; waiting for it …")
                 fcntl.flock(file, fcntl.LOCK_EX)
             if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 try:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from translator.data.cache import ABANDONED_AFTER, make_once
+from translator.cache import ABANDONED_AFTER, make_once
 from translator.errors import DataError, Stopped
 
 ROOT = Path(__file__).parents[2]
 SLOW_MAKER = """
 import sys, time
 from pathlib import Path
-from translator.data.cache import make_once
+from translator.cache import make_once
 
 def make(folder):
     (folder / "by").write_text(sys.argv[2])
@@ -98,7 +98,7 @@ def test_an_error_of_the_disk_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         make_once(tmp_path / "a", fail, silent)
     assert str(caught.value) == (
-        f"{tmp_path}: cannot keep prepared text here: No space left on device. Free some space, or "
+        f"{tmp_path}: cannot keep files here: No space left on device. Free some space, or "
         "set XDG_CACHE_HOME to another folder."
     )
 
@@ -118,7 +118,7 @@ def test_a_second_process_waits_for_the_first(tmp_path: Path) -> None:
     with start(tmp_path / "a", "first") as first:
         assert said(first) == "making\n"
         with start(tmp_path / "a", "second") as second:
-            waiting = "Another process is preparing this text; waiting for it …\n"
+            waiting = "Another process is making the same; waiting for it …\n"
             assert said(second) == waiting
             assert not (tmp_path / "a").exists()
             first.communicate()

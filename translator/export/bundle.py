@@ -1,0 +1,115 @@
+"""A run in one file: what it needs to translate, a card that says what it is, and its proof."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from translator import __version__
+from translator.config import Config, save_config
+from translator.data.tokenizer import Tokenizer
+from translator.decoding.translator import Translator
+from translator.export.golden import log_probs
+from translator.models.weights import load_arrays, load_facts
+from translator.runs import RunDirectory
+
+CARD = """\
+# {source} → {target}
+
+A translation model by translator {version}, whose commands take this file in place of a run.
+
+| | |
+|---|---|
+| languages | {source} to {target} |
+| model | {kind}, {layers} layers, width {width}, {parameters:,} parameters |
+| vocabulary | {pieces} pieces, {tokenizer} |
+| decoding | beam {beam}, length penalty {penalty:g} (GNMT's) |
+| trained for | {step:,} steps |
+
+## Scores
+
+{scores}
+
+## Licence of the training text
+
+{licence}
+
+## Notes
+
+{notes}
+"""
+
+NO_LICENCE = (
+    "Not stated (`data.licence`). Ask those who made the model what its training text allows "
+    "before you publish or sell what you make with it."
+)
+
+
+class OfRun:
+    """A translator of ours, asked in pieces: `golden.Asked`."""
+
+    def __init__(self, translator: Translator) -> None:
+        self._translator = translator
+
+    def forced(
+        self, sources: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
+        source, target = self._translator.tokenizer
+        source_ids = [[source.id(piece) for piece in row] for row in sources]
+        target_ids = [[target.id(piece) for piece in row] for row in targets]
+        found = log_probs(self._translator.model, source_ids, target_ids)
+        return [row.tolist() for row in found]
+
+    def greedy(self, sources: Sequence[Sequence[str]]) -> list[list[str]]:
+        source, target = self._translator.tokenizer
+        found = self._translator.greedy([[source.id(piece) for piece in row] for row in sources])
+        return [[target.piece(i) for i in ids] for ids, _ in found]
+
+
+def save(folder: Path, run: RunDirectory, config: Config, tokenizer: Tokenizer, notes: str) -> None:
+    """Write all but proof and record. The configuration is to hold no paths."""
+    there = RunDirectory(folder)
+    shutil.copyfile(run.best, there.best)
+    save_config(config, there.config)
+    tokenizer.save(there.tokenizer(tokenizer.joint))
+    (folder / "README.md").write_text(_card(run, config, tokenizer, notes), encoding="utf-8")
+
+
+def _card(run: RunDirectory, config: Config, tokenizer: Tokenizer, notes: str) -> str:
+    weights, facts = load_arrays(run.best)
+    model, decoding = config.model, config.decoding
+    sizes = sorted({len(tokenizer.source), len(tokenizer.target)})
+    return CARD.format(
+        source=config.data.source_language,
+        target=config.data.target_language,
+        version=__version__,
+        kind=model.kind,
+        layers=f"{model.num_layers}+{model.num_decoder_layers or model.num_layers}",
+        width=model.model_dim,
+        parameters=sum(array.size for array in weights.values()),
+        pieces=" and ".join(f"{size:,}" for size in sizes),
+        tokenizer=config.tokenizer.kind,
+        beam=decoding.beam_size,
+        penalty=decoding.length_penalty,
+        step=facts["step"],
+        scores=_scores(run),
+        licence=config.data.licence or NO_LICENCE,
+        notes=notes or "None.",
+    )
+
+
+def _scores(run: RunDirectory) -> str:
+    """A table of what `translator eval` found for these very weights, beside the validation."""
+    facts = load_facts(run.best)
+    rows = [("validation, when trained", "BLEU", facts["bleu"], facts["signature"])]
+    for path in run.results():
+        report = json.loads(path.read_text(encoding="utf-8"))
+        if report["weights"] == facts:
+            rows += [
+                (path.stem, score["name"], score["value"], score["signature"])
+                for score in report["scores"]
+            ]
+    table = "".join(f"| {a} | {b} | {c:.2f} | `{d}` |\n" for a, b, c, d in rows)
+    return "| text | score | | signature |\n|---|---|---|---|\n" + table.rstrip("\n")

@@ -1,0 +1,172 @@
+"""A model as TensorFlow itself reads it: our search and all, as a graph of its own operations.
+
+Neither our code nor any custom operation is needed to run it, in Python, C++ or TensorFlow Serving.
+Text becomes ids outside, by SentencePiece: rows of source ids are padded with 0 and have no end.
+
+B sentences, S source length, T target length, K beams, L longest output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from translator.config import Config
+from translator.data.batches import pad_rows
+from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, Tokenizer, Vocabulary
+from translator.decoding.beam import beam_search
+from translator.decoding.engine import Engine
+from translator.decoding.search import Hypotheses
+from translator.errors import RunError
+from translator.models.encoder_decoder import EncoderDecoder
+
+EXAMPLE = '''\
+"""Translates standard input, a sentence a line. Needs: pip install tensorflow sentencepiece"""
+import json, sys
+from pathlib import Path
+import sentencepiece, tensorflow as tf
+here = Path(__file__).parent
+source, target = (sentencepiece.SentencePieceProcessor(str(here / name)) for name in {names})
+longest = json.loads((here / "export.json").read_text(encoding="utf-8"))["max_length"]
+translate = tf.saved_model.load(str(here / "1")).signatures["serving_default"]
+for line in sys.stdin:
+    ids = source.encode(line.strip())[:longest] or [0]  # the id of a tag goes in front
+    found = translate(source_ids=tf.constant([ids]))["ids"][0].numpy()
+    text = target.decode([int(i) for i in found if i])
+    print(text.replace("\\r", " ").replace("\\n", " "), flush=True)
+'''
+
+VERSION = "1"
+"""Folder of the model in an export: TensorFlow Serving looks for a number."""
+
+
+def signatures(model: EncoderDecoder, config: Config) -> dict[str, Any]:
+    """What the graph can be asked. It takes source_ids [B, S]; ids that it gives have no ends, and
+    are padded."""
+
+    def search(
+        source_ids: tf.Tensor, beam_size: int | tf.Tensor, num_returned: int | tf.Tensor
+    ) -> Hypotheses:
+        source = _with_end(source_ids[:, : config.data.max_length])
+        num_pieces = tf.math.count_nonzero(source, axis=1, dtype=tf.int32)
+        longest = tf.cast(num_pieces, tf.float64) * config.decoding.max_length_ratio
+        found = beam_search(
+            *model.start(model.encode(source), beam_size),
+            tf.cast(longest, tf.int32) + config.decoding.max_length_extra,
+            beam_size=beam_size,
+            alpha=config.decoding.length_penalty,
+            num_returned=num_returned,
+        )
+        is_piece = (found.ids != END_ID) & (num_pieces > 1)[:, tf.newaxis, tf.newaxis]
+        return found._replace(ids=tf.where(is_piece, found.ids, PAD_ID))
+
+    @tf.function(input_signature=[_ids_of("source_ids")], autograph=False)
+    def translate(source_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The best translation of each sentence: ids [B, L] and scores [B]."""
+        found = search(source_ids, config.decoding.beam_size, 1)
+        return {"ids": found.ids[:, 0], "scores": found.scores[:, 0]}
+
+    beam_size = tf.TensorSpec([], tf.int32, "beam_size")
+
+    @tf.function(input_signature=[_ids_of("source_ids"), beam_size], autograph=False)
+    def beams(source_ids: tf.Tensor, beam_size: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A whole beam of any size, best first: ids [B, K, L] and scores [B, K], -inf where there
+        is none."""
+        found: dict[str, tf.Tensor] = search(source_ids, beam_size, beam_size)._asdict()
+        return found
+
+    @tf.function(input_signature=[_ids_of("source_ids"), _ids_of("target_ids")], autograph=False)
+    def log_probs(source_ids: tf.Tensor, target_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        """[B, T + 1] of each piece of a target [B, T], and of its end, after those before."""
+        labels = _with_end(target_ids)
+        begin = tf.fill([tf.shape(labels)[0], 1], BEGIN_ID)
+        states = model(_with_end(source_ids), tf.concat([begin, target_ids], axis=1))
+        found = tf.nn.log_softmax(model.logits(states))
+        return {"log_probs": tf.gather(found, labels, batch_dims=2)}
+
+    return {"serving_default": translate, "beams": beams, "log_probs": log_probs}
+
+
+class SavedModel(Engine):
+    """An export, as any program uses it."""
+
+    def __init__(self, folder: Path, tokenizer: Tokenizer, config: Config) -> None:
+        self.tokenizer = tokenizer
+        self.beam_size = config.decoding.beam_size
+        self.max_length = config.data.max_length
+        self.tokens_per_batch = config.decoding.tokens_per_batch
+        try:
+            self._signatures = tf.saved_model.load(str(folder / VERSION)).signatures
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            reason = str(error).splitlines()[0]
+            raise RunError(f"{folder}: TensorFlow cannot load this export: {reason}.") from None
+
+    def _search(
+        self, read: Mapping[int, Sequence[int]], num_returned: int
+    ) -> Iterator[tuple[int, list[list[int]], list[float]]]:
+        for batch in self._batches(read, self.beam_size):
+            rows = tf.constant(pad_rows([read[i] for i in batch]))
+            if num_returned == 1:
+                found = self._signatures["serving_default"](source_ids=rows)
+                ids, scores = (found[name].numpy()[:, np.newaxis] for name in ("ids", "scores"))
+            else:
+                found = self._beams(rows, self.beam_size)
+                ids, scores = (found[name].numpy()[:, :num_returned] for name in ("ids", "scores"))
+            for i, beam, scores_of_one in zip(batch, ids, scores.tolist(), strict=True):
+                yield i, [_without_padding(row) for row in beam], scores_of_one
+
+    def forced(
+        self, sources: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
+        """`golden.Asked`."""
+        source, target = self.tokenizer
+        found = self._signatures["log_probs"](
+            source_ids=_ids(source, sources), target_ids=_ids(target, targets)
+        )
+        log_probs = found["log_probs"].numpy()
+        return [
+            row[: len(pieces) + 1].tolist() for row, pieces in zip(log_probs, targets, strict=True)
+        ]
+
+    def greedy(self, sources: Sequence[Sequence[str]]) -> list[list[str]]:
+        """`golden.Asked`."""
+        source, target = self.tokenizer
+        ids = self._beams(_ids(source, sources), 1)["ids"].numpy()[:, 0]
+        return [[target.piece(i) for i in _without_padding(row)] for row in ids]
+
+    def _beams(self, source_ids: tf.Tensor, beam_size: int) -> dict[str, tf.Tensor]:
+        found: dict[str, tf.Tensor] = self._signatures["beams"](
+            source_ids=source_ids, beam_size=tf.constant(beam_size)
+        )
+        return found
+
+
+def save(folder: Path, model: EncoderDecoder, config: Config) -> None:
+    """Write the model, which computes in float32, into the folder of an export."""
+    module = tf.Module()
+    module.weights = [variable.value for variable in model.variables]
+    tf.saved_model.save(module, str(folder / VERSION), signatures(model, config))
+
+
+def _ids_of(name: str) -> tf.TensorSpec:
+    return tf.TensorSpec([None, None], tf.int32, name)
+
+
+def _with_end(ids: tf.Tensor) -> tf.Tensor:
+    """[B, S] padded → [B, S + 1] padded, each row with its end."""
+    length = tf.math.count_nonzero(ids, axis=1, dtype=tf.int32)
+    longer = tf.pad(ids, [[0, 0], [0, 1]], constant_values=PAD_ID)
+    is_end = tf.range(tf.shape(longer)[1]) == length[:, tf.newaxis]
+    return tf.where(is_end, END_ID, longer)
+
+
+def _ids(vocabulary: Vocabulary, rows: Sequence[Sequence[str]]) -> tf.Tensor:
+    return tf.constant(pad_rows([[vocabulary.id(piece) for piece in row] for row in rows]))
+
+
+def _without_padding(row: np.ndarray) -> list[int]:
+    return [int(i) for i in row if i != PAD_ID]
