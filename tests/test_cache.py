@@ -12,7 +12,7 @@ import pytest
 from translator.cache import ABANDONED_AFTER, make_once
 from translator.errors import DataError, Stopped
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 SLOW_MAKER = """
 import sys, time
 from pathlib import Path

@@ -45,19 +45,35 @@ def unpacked(path: Path) -> Path:
     """The folder of files that a bundle holds, in the user's cache. Raises RunError for a file that
     is none, or damaged."""
     folder = cache_folder() / f"bundle-{sha256(path)[:32]}"
-    make_once(folder, lambda unfinished: _unpack(path, unfinished), lambda _: None)
+    files = _read(path)
+    if folder.exists():
+        kept = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+        if kept != files:
+            shutil.rmtree(folder)
+
+    def write(unfinished: Path) -> None:
+        for name, content in files.items():
+            (unfinished / name).write_bytes(content)
+
+    make_once(folder, write, lambda _: None)
     return folder
 
 
-def _unpack(path: Path, folder: Path) -> None:
+def _read(path: Path) -> dict[str, bytes]:
+    """The files in a bundle by their names."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             _check(entries, path)
-            for entry in entries:
-                with archive.open(entry) as source, (folder / entry.filename).open("wb") as target:
-                    shutil.copyfileobj(source, target)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+            return {entry.filename: archive.read(entry) for entry in entries}
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        NotImplementedError,
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:
         raise RunError(f"{path}: neither a run nor a bundle, or damaged: {error}.") from None
 
 

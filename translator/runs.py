@@ -6,16 +6,13 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from translator.bundle import unpacked
 from translator.errors import ConfigError, RunError
-
-if TYPE_CHECKING:
-    from translator.config.schema import DataConfig
 
 
 class RunDirectory:
@@ -66,12 +63,12 @@ class RunDirectory:
         run._refuse_links()
         return run
 
-    def need_text(self, data: DataConfig) -> None:
-        """Raise ConfigError if the text of its configuration is nowhere: a bundle has none."""
-        if self.is_bundle and data.dataset is None and Path(data.folder) == self.path:
+    def need_text(self, overrides: Sequence[str]) -> None:
+        """Raise ConfigError unless it is known where the text is; a bundle must be told."""
+        if self.is_bundle and not any(text.startswith("data.") for text in overrides):
             raise ConfigError(
-                "A bundle holds no text; say where its files are by --set data.folder=…, or give "
-                "others where the command takes them."
+                "A bundle holds no text; say where its files are by --set data.folder=… (or name "
+                "its data.dataset), or give others where the command takes them."
             )
 
     @property
@@ -138,10 +135,6 @@ class RunDirectory:
     def result(self, name: str, suffix: str) -> Path:
         return self._folder("results") / f"{name}.{suffix}"
 
-    def results(self) -> list[Path]:
-        """The scores that there are."""
-        return sorted(self.path.glob("results/*.json"))
-
     def _folder(self, name: str) -> Path:
         folder = self.path / name
         folder.mkdir(exist_ok=True)
@@ -170,7 +163,7 @@ class RunDirectory:
                 file.truncate(0)
 
 
-def read_json(path: Path) -> dict[str, str]:
+def read_json(path: Path) -> dict[str, Any]:
     """A JSON object of a run. Raises RunError if it is missing or damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

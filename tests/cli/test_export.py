@@ -15,9 +15,11 @@ from translator.cli.export import export, verify
 from translator.cli.train import train
 from translator.cli.translate import translate
 from translator.cli.tune import tune
+from translator.decoding.translator import load_run_config
 from translator.errors import ConfigError, RunError
 from translator.export import making
 from translator.export.record import Record
+from translator.runs import RunDirectory
 
 from .conftest import Command
 
@@ -274,11 +276,48 @@ def test_a_bundle_says_what_it_is_and_not_where_it_was_made(
     assert "| test | chrF2 |" in card and "Not stated (`data.licence`)" in card
 
 
+def test_a_bundle_cannot_name_folders_of_ours(bundle: Path, workplace: Path) -> None:
+    config = unpacked(bundle) / "config.yaml"
+    text = config.read_text().replace("folder: .", f"folder: {workplace}")
+    text = text.replace("dataset_folder: null", f"dataset_folder: {workplace}/evil")
+    config.write_text(text)
+    pack(config.parent, bundle)
+    with pytest.raises(ConfigError, match="A bundle holds no text"):
+        evaluate(bundle)
+    data = load_run_config(RunDirectory.existing(bundle)).data
+    assert (data.folder, data.dataset_folder) == (".", None)
+
+
+def test_a_bundle_cannot_ask_for_a_larger_model(bundle: Path, workplace: Path) -> None:
+    config = unpacked(bundle) / "config.yaml"
+    config.write_text(config.read_text().replace("feed_forward_dim: 32", "feed_forward_dim: 65536"))
+    pack(config.parent, bundle)
+    with pytest.raises(RunError, match=r"fit this model: config.yaml describes a larger"):
+        translate(bundle, "validation.en", "out.de")
+
+
+def test_a_lost_file_of_the_cache_is_put_back(bundle: Path) -> None:
+    weights = unpacked(bundle) / "best.safetensors"
+    weights.unlink()
+    assert verify(bundle).is_exact and weights.exists()
+
+
+def test_engines_and_places_are_not_mixed_up(bundle: Path, run: Path) -> None:
+    with pytest.raises(RunError, match="A bundle holds no export for CTranslate2; export it to a"):
+        translate(bundle, "validation.en", "out.de", engine="ctranslate2")
+    saved = export(run, "savedmodel")
+    with pytest.raises(ConfigError, match=r"--engine ctranslate2: .*savedmodel is an export for"):
+        translate(saved, "validation.en", "out.de", engine="ctranslate2")
+    with pytest.raises(ConfigError, match=r"mine.bundle is a file; name another place"):
+        export(run, "savedmodel", output=bundle)
+    with pytest.raises(ConfigError, match="savedmodel is a folder; name another place"):
+        export(run, "bundle", output=saved)
+
+
 def test_a_changed_bundle_is_found(bundle: Path, run: Path) -> None:
-    folder = unpacked(bundle)
-    config = folder / "config.yaml"
+    config = unpacked(bundle) / "config.yaml"
     config.write_text(config.read_text().replace("beam_size: 3", "beam_size: 4"))
-    pack(folder, bundle)
+    pack(config.parent, bundle)
     with pytest.raises(RunError, match=r"config.yaml is not the one that was exported"):
         verify(bundle)
     bundle.write_text("hello")

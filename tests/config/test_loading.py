@@ -487,13 +487,13 @@ def test_places_can_be_left_out(load: Load) -> None:
     data = load(
         overrides=(
             "data.folder=/secret",
-            "data.train=[{tsv: [/secret/a, b/c]}, {source: /s/x.en, target: x.de, tag: <2de>}]",
+            "data.train=[{tsv: [/secret/a, b/c, ../a]}, {source: /s/x.en, target: y.de, tag: <z>}]",
         )
     ).data.without_places()
     assert data.folder == "." and "secret" not in data.model_dump_json()
     assert data.train == [
-        TsvFiles(tsv=["a", "c"]),
-        TextFiles(source="x.en", target="x.de", tag="<2de>"),
+        TsvFiles(tsv=["a", "b/c", "2-a"]),
+        TextFiles(source="x.en", target="y.de", tag="<z>"),
     ]
     assert data.validation == TsvFiles(tsv="validation.tsv") and data.test is None
 

@@ -174,7 +174,6 @@ def export(
     from translator.cli.export import export
 
     hush()
-    _leave_at_ctrl_c()
     export(run, format, quantization, output, max_loss, settings or [], notes)
 
 

@@ -54,7 +54,7 @@ def evaluate(
     run = RunDirectory.existing(Path(run_path))
     config = load_run_config(run, overrides)
     if source is None and target is None:
-        run.need_text(config.data)
+        run.need_text(overrides)
     text = _text(config, split, source, target, given=hypotheses is not None)
     if hypotheses is None:
         translations = _translations(run, config, overrides, text)

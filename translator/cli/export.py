@@ -47,6 +47,9 @@ def export(
         raise ConfigError(f"{run_path} is one file; say where the export goes by --output.")
     place = Path(output or run.export(_name(format, quantization)))
     _check_place(place)
+    if place.exists() and place.is_file() != (format == "bundle"):
+        what = "file" if place.is_file() else "folder"
+        raise ConfigError(f"{place} is a {what}; name another place by --output.")
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=place.parent) as beside:
         unfinished = Path(beside, "export")
@@ -63,7 +66,7 @@ def export(
             place.replace(Path(beside, "before"))
         unfinished.replace(place)
     if format == "bundle":
-        print(f"Exported to {place}, which every command takes in place of a run.")
+        print(f"Exported to {place}, which the commands take in place of a run.")
     else:
         print(f"Exported to {place}; {place / 'example.py'} translates lines with it.")
     return place

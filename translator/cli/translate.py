@@ -114,6 +114,8 @@ def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
     from translator.export.record import CONFIG, check_files, load_record
 
     folder = path if is_export else export_of(RunDirectory.existing(path))
+    if engine is not None and load_record(folder).format != engine:
+        raise ConfigError(f"--engine {engine}: {folder} is an export for another.")
 
     def decided_by() -> dict[str, Any]:
         check_files(folder, load_record(folder))

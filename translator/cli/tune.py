@@ -32,7 +32,7 @@ def tune(
 
     run = RunDirectory.existing(Path(run_path))
     config = load_run_config(run, overrides)
-    run.need_text(config.data)
+    run.need_text(overrides)
     beam_sizes, penalties = beam_sizes or BEAM_SIZES, penalties or LENGTH_PENALTIES
     translator = Translator.load(run.path, overrides)
     facts = load_facts(run.best)

@@ -165,15 +165,25 @@ class DataConfig(Section):
         }
 
     def without_places(self) -> DataConfig:
-        """As others may see it: files by their names alone, in no folder."""
+        """As others may see it: in no folder, and files outside of it by their names alone."""
         values = self.model_dump()
+        shown: dict[str, str] = {}
+
+        def name(path: str) -> str:
+            is_outside = Path(path).is_absolute() or ".." in Path(path).parts
+            found = Path(path).name if is_outside else path
+            if shown.setdefault(found, path) != path:
+                found = f"{len(shown)}-{found}"
+                shown[found] = path
+            return found
+
         for split in ("train", "validation", "test"):
             corpora = values[split] if isinstance(values[split], list) else [values[split]]
             for corpus in corpora:
                 for side in {"source", "target", "tsv"} & set(corpus or {}):
                     names = corpus[side]
                     names = [names] if isinstance(names, str) else names
-                    found = [Path(name).name for name in names]
+                    found = [name(path) for path in names]
                     corpus[side] = found if isinstance(corpus[side], list) else found[0]
         return DataConfig.model_validate(
             values | {"folder": ".", "dataset_folder": None, "wheel": None}

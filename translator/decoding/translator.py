@@ -62,7 +62,7 @@ class Translator(Engine):
                 f"{run.path}: no weights have been validated yet; train on to the first validation."
             )
         weights, _ = load_arrays(run.best)
-        check_size(config.model, weights, str(run.best))
+        check_size(config, len(tokenizer.target), weights, str(run.best))
         model = build_model(
             config, len(tokenizer.source), len(tokenizer.target), config.decoding.precision
         )
@@ -180,11 +180,15 @@ def load_run_config(run: RunDirectory, overrides: Sequence[str] = ()) -> Config:
     both, and with its precision for `auto`. Raises RunError, ConfigError."""
     for text in overrides:
         key = text.partition("=")[0]
-        if key.partition(".")[0] in ("tokenizer", "model", "training"):
+        trained = ("tokenizer", "model", "training")
+        if key.partition(".")[0] in trained and key != "training.keep_text":
             raise ConfigError(
                 f"--set {key}: a trained run takes only keys of data, decoding and evaluation."
             )
-    config = override(load_config(run.config), [*_tuned(run), *overrides])
+    config = load_config(run.config)
+    if run.is_bundle:  # who made it has no business with our folders
+        config = config.model_copy(update={"data": config.data.without_places()})
+    config = override(config, [*_tuned(run), *overrides])
     return resolve(config, CorpusStatistics(num_pairs=0), Machine(bfloat16_speedup=None))
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from translator import __version__
 from translator.config import Config, save_config
 from translator.data.tokenizer import Tokenizer
 from translator.decoding.translator import Translator
+from translator.errors import RunError
 from translator.export.golden import log_probs
-from translator.models.weights import load_arrays, load_facts
-from translator.runs import RunDirectory
+from translator.models.weights import load_arrays
+from translator.runs import RunDirectory, read_json
 
 CARD = """\
 # {source} → {target}
@@ -79,6 +80,8 @@ def save(folder: Path, run: RunDirectory, config: Config, tokenizer: Tokenizer, 
 
 def _card(run: RunDirectory, config: Config, tokenizer: Tokenizer, notes: str) -> str:
     weights, facts = load_arrays(run.best)
+    if not {"step", "bleu", "signature"} <= facts.keys():
+        raise RunError(f"{run.best}: it does not say what it was validated with.")
     model, decoding = config.model, config.decoding
     sizes = sorted({len(tokenizer.source), len(tokenizer.target)})
     return CARD.format(
@@ -94,22 +97,22 @@ def _card(run: RunDirectory, config: Config, tokenizer: Tokenizer, notes: str) -
         beam=decoding.beam_size,
         penalty=decoding.length_penalty,
         step=facts["step"],
-        scores=_scores(run),
+        scores=_scores(run, config, facts),
         licence=config.data.licence or NO_LICENCE,
         notes=notes or "None.",
     )
 
 
-def _scores(run: RunDirectory) -> str:
-    """A table of what `translator eval` found for these very weights, beside the validation."""
-    facts = load_facts(run.best)
+def _scores(run: RunDirectory, config: Config, facts: dict[str, Any]) -> str:
+    """A table of what `translator eval` found for these very weights, decoding as the bundle does,
+    beside the validation."""
     rows = [("validation, when trained", "BLEU", facts["bleu"], facts["signature"])]
-    for path in run.results():
-        report = json.loads(path.read_text(encoding="utf-8"))
-        if report["weights"] == facts:
-            rows += [
-                (path.stem, score["name"], score["value"], score["signature"])
-                for score in report["scores"]
-            ]
+    for split in ("validation", "test"):
+        path = run.result(split, "json")
+        report = read_json(path) if path.exists() else {}
+        found = report.get("weights"), report.get("decoding"), report.get("evaluation")
+        if found == (facts, config.decoding.model_dump(), config.evaluation.model_dump()):
+            scores = report["scores"]
+            rows += [(split, one["name"], one["value"], one["signature"]) for one in scores]
     table = "".join(f"| {a} | {b} | {c:.2f} | `{d}` |\n" for a, b, c, d in rows)
     return "| text | score | | signature |\n|---|---|---|---|\n" + table.rstrip("\n")

@@ -65,10 +65,11 @@ def make_export(
     weights_sha256 = sha256(run.best) if run.best.exists() else ""
     exact = [*overrides, "decoding.precision=float32"]
     translator, config = Translator.load(run.path, exact), load_run_config(run, exact)
-    run.need_text(config.data)
+    run.need_text(overrides)
     tokenizer, pairs = translator.tokenizer, list(read_pairs(config.data, "validation"))
     sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
-    shared = config.model_copy(update={"data": config.data.without_places()})
+    shared = load_run_config(run, overrides)
+    shared = shared.model_copy(update={"data": config.data.without_places()})
 
     def score(translations: Sequence[str]) -> Score:
         return bleu(translations, references, config.evaluation, config.data.target_language)

@@ -61,6 +61,11 @@ def open_export(folder: Path, overrides: Sequence[str] = ()) -> CTranslate2 | Sa
 
 def export_of(run: RunDirectory) -> Path:
     """The export for CTranslate2 in a run. Raises RunError unless there is one, of its weights."""
+    if run.is_bundle:
+        raise RunError(
+            "A bundle holds no export for CTranslate2; export it to a folder by --output, and name "
+            "that."
+        )
     found = run.exports("ctranslate2")
     if not found:
         raise RunError(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from translator.config.schema import Config, ModelConfig
+from translator.config.schema import Config
 from translator.errors import RunError
 from translator.models.encoder_decoder import EncoderDecoder
 from translator.models.transformer import Transformer
@@ -31,15 +31,23 @@ def build_model(
     return model
 
 
-def check_size(config: ModelConfig, weights: Mapping[str, np.ndarray], origin: str) -> None:
+def check_size(
+    config: Config, vocabulary_size: int, weights: Mapping[str, np.ndarray], origin: str
+) -> None:
     """Raise RunError if a configuration asks for a larger model than these weights are.
 
     Whoever opens a run from elsewhere has not chosen its numbers: no memory is taken before.
     """
-    layers = {name.partition("/")[0] for name in weights if name.startswith(("enc", "dec"))}
-    num_layers = config.num_layers + (config.num_decoder_layers or config.num_layers)
-    widest = max((size for array in weights.values() for size in array.shape), default=0)
-    if num_layers > len(layers) or max(config.model_dim, config.feed_forward_dim) > widest:
+    model = config.model
+    num_decoder_layers = model.num_decoder_layers or model.num_layers
+    attentions = model.num_layers + 2 * num_decoder_layers
+    rows = vocabulary_size + (config.data.max_length if model.positions == "learned" else 0)
+    least = model.model_dim * (
+        rows
+        + 4 * attentions * model.model_dim
+        + 2 * (model.num_layers + num_decoder_layers) * model.feed_forward_dim
+    )
+    if least > sum(array.size for array in weights.values()):
         raise RunError(f"{origin}: it does not fit this model: config.yaml describes a larger one.")
 
 

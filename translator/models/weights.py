@@ -97,10 +97,7 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}.") from None
     except (safetensors.SafetensorError, TypeError):  # TypeError: numbers that NumPy does not have
         raise RunError(_damaged(path)) from None
-    try:
-        facts = json.loads(header["facts"])
-    except (KeyError, ValueError):
-        raise RunError(_damaged(path)) from None
+    facts = _facts(header, path)
     if header.get("sha256") != _digest(arrays, facts):
         raise RunError(_damaged(path))
     return arrays, facts
@@ -110,10 +107,20 @@ def load_facts(path: Path) -> dict[str, Any]:
     """Only the facts that `save_arrays` wrote, unchecked. Raises RunError."""
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            facts: dict[str, Any] = json.loads((file.metadata() or {})["facts"])
-            return facts
-    except (OSError, safetensors.SafetensorError, KeyError, ValueError):
+            header = file.metadata() or {}
+    except (OSError, safetensors.SafetensorError):
         raise RunError(_damaged(path)) from None
+    return _facts(header, path)
+
+
+def _facts(header: Mapping[str, str], path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(header["facts"])
+        if isinstance(facts, dict):
+            return facts
+    except (KeyError, ValueError, RecursionError):
+        pass
+    raise RunError(_damaged(path))
 
 
 def _damaged(path: Path) -> str:
