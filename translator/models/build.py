@@ -34,7 +34,7 @@ def build_model(
 def check_size(
     config: Config, vocabulary_size: int, weights: Mapping[str, np.ndarray], origin: str
 ) -> None:
-    """Raise RunError if a configuration asks for a larger model than these weights are.
+    """Raise RunError if a configuration asks for a model more than twice as large as these weights.
 
     Whoever opens a run from elsewhere has not chosen its numbers: no memory is taken before.
     """
@@ -47,7 +47,7 @@ def check_size(
         + 4 * attentions * model.model_dim
         + 2 * (model.num_layers + num_decoder_layers) * model.feed_forward_dim
     )
-    if least > sum(array.size for array in weights.values()):
+    if least > 2 * sum(array.size for array in weights.values()):
         raise RunError(f"{origin}: it does not fit this model: config.yaml describes a larger one.")
 
 
