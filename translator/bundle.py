@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from translator.cache import cache_folder, make_once
@@ -45,35 +47,31 @@ def unpacked(path: Path) -> Path:
     """The folder of files that a bundle holds, in the user's cache. Raises RunError for a file that
     is none, or damaged."""
     folder = cache_folder() / f"bundle-{sha256(path)[:32]}"
-    files = _read(path)
-    if folder.exists():
-        kept = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
-        if kept != files:
-            shutil.rmtree(folder)
+    with _opened(path) as archive:
+        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
 
     def write(unfinished: Path) -> None:
-        for name, content in files.items():
+        for name in sizes:
+            with _opened(path) as archive:
+                content = archive.read(name)
             (unfinished / name).write_bytes(content)
 
+    if folder.exists():
+        kept = {file.name: file.stat().st_size for file in folder.iterdir() if file.is_file()}
+        if kept != sizes:
+            shutil.rmtree(folder)
     make_once(folder, write, lambda _: None)
     return folder
 
 
-def _read(path: Path) -> dict[str, bytes]:
-    """The files in a bundle by their names."""
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A bundle, to be read. Raises RunError for one that may not be, and where reading fails."""
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            _check(entries, path)
-            return {entry.filename: archive.read(entry) for entry in entries}
-    except (
-        zipfile.BadZipFile,
-        EOFError,
-        NotImplementedError,
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as error:
+            _check(archive.infolist(), path)
+            yield archive
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError) as error:
         raise RunError(f"{path}: neither a run nor a bundle, or damaged: {error}.") from None
 
 

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 BLOCK = 2**20
+"""Bytes that are read at a time."""
 
 
 def sha256(path: Path) -> str:

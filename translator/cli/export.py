@@ -46,10 +46,7 @@ def export(
     if run.is_bundle and output is None:
         raise ConfigError(f"{run_path} is one file; say where the export goes by --output.")
     place = Path(output or run.export(_name(format, quantization)))
-    _check_place(place)
-    if place.exists() and place.is_file() != (format == "bundle"):
-        what = "file" if place.is_file() else "folder"
-        raise ConfigError(f"{place} is a {what}; name another place by --output.")
+    _check_place(place, format)
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=place.parent) as beside:
         unfinished = Path(beside, "export")
@@ -61,7 +58,7 @@ def export(
             packed = Path(beside, "bundle")
             pack(unfinished, packed)
             unfinished = packed
-        _check_place(place)
+        _check_place(place, format)
         if place.is_dir():
             place.replace(Path(beside, "before"))
         unfinished.replace(place)
@@ -80,8 +77,9 @@ def _name(format: Format, quantization: Quantization) -> str:
     }[format]
 
 
-def _check_place(place: Path) -> None:
-    """Raise ConfigError unless nothing is there, or an export with nothing else beside it."""
+def _check_place(place: Path, format: Format) -> None:
+    """Raise ConfigError unless nothing is there, or an export as this one, a file or a folder with
+    nothing else in it."""
     from translator.export.record import digests, load_record
 
     if not place.exists():
@@ -92,6 +90,9 @@ def _check_place(place: Path) -> None:
         raise ConfigError(
             f"{place} is there and is no export; name another place by --output."
         ) from None
+    if place.is_file() != (format == "bundle"):
+        what = "file" if place.is_file() else "folder"
+        raise ConfigError(f"{place} is a {what}; name another place by --output.")
     if place.is_dir() and (others := sorted(digests(place).keys() - known)):
         raise ConfigError(
             f"{place / others[0]} is not part of the export there; take it away, or name another "
@@ -110,14 +111,10 @@ def _judge(record: Record, max_loss: float) -> None:
     if record.quantization == "float32" and not golden.is_exact:
         raise RunError("The export is not the same model as the run; nothing was written.")
     if (loss := validation.run_bleu - validation.bleu) > max_loss:
+        finer = "" if record.quantization == "float32" else "choose a finer --quantization, or "
         raise RunError(
-            f"The export loses {loss:.2f} BLEU, more than {max_loss:g}; nothing was written. "
-            + (
-                "Choose a finer --quantization, or allow"
-                if record.quantization != "float32"
-                else "Allow"
-            )
-            + " more by --max-loss."
+            f"The export loses {loss:.2f} BLEU, more than {max_loss:g}; nothing was written. You "
+            f"may {finer}allow more by --max-loss."
         )
 
 

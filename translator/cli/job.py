@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from translator.data.lines import file_errors
+from translator.digest import BLOCK
 from translator.errors import ConfigError, RunError
-
-BLOCK = 2**20
 
 
 class Job:

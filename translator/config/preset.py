@@ -89,10 +89,7 @@ def dropout(config: Config, statistics: CorpusStatistics, machine: Machine) -> f
 
 def r_drop(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
     """For small corpora. It pays late, so where the user has set an end there is none."""
-    training = config.training
-    if (training.max_steps, training.max_epochs, training.max_minutes) != (None, None, None):
-        return 0.0
-    return round(between(R_DROP, statistics.size), 1)
+    return 0.0 if has_end(config) else round(between(R_DROP, statistics.size), 1)
 
 
 def highest_rate(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
@@ -115,9 +112,13 @@ def epochs(config: Config, statistics: CorpusStatistics, machine: Machine) -> in
 
 def schedule(config: Config, statistics: CorpusStatistics, machine: Machine) -> str:
     """A line to the end, if there is one that can be foreseen."""
+    return "linear" if has_end(config) else "inverse_sqrt"
+
+
+def has_end(config: Config) -> bool:
+    """Whether it is known so far when training ends."""
     training = config.training
-    limits = training.max_steps, training.max_epochs, training.max_minutes
-    return "inverse_sqrt" if limits == (None, None, None) else "linear"
+    return (training.max_steps, training.max_epochs, training.max_minutes) != (None, None, None)
 
 
 ARAABI = "Araabi & Monz 2020"

@@ -24,6 +24,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
+from translator.digest import sha256
 from translator.errors import DataError
 
 REQUIREMENT = "homeassistant==2026.11.0"
@@ -119,7 +120,7 @@ def fetched(folder: Path) -> Path:
 def verified(wheel: Path) -> Path:
     """`wheel`, if it is the very file that the set is made from."""
     try:
-        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        digest = sha256(wheel)
     except OSError as error:
         raise DataError(
             f"{wheel} cannot be read ({error.strerror}); name {WHEEL_NAME} on disk with data.wheel"

@@ -9,11 +9,10 @@ from typing import Any
 
 from translator import __version__
 from translator.config import Config, save_config
-from translator.data.tokenizer import Tokenizer
 from translator.decoding.translator import Translator
 from translator.errors import RunError
 from translator.export.golden import log_probs
-from translator.models.weights import load_arrays
+from translator.models.weights import load_facts
 from translator.runs import RunDirectory, read_json
 
 CARD = """\
@@ -69,21 +68,24 @@ class OfRun:
         return [[target.piece(i) for i in ids] for ids, _ in found]
 
 
-def save(folder: Path, run: RunDirectory, config: Config, tokenizer: Tokenizer, notes: str) -> None:
-    """Write all but proof and record. The configuration is to hold no paths."""
+def save(
+    folder: Path, run: RunDirectory, translator: Translator, config: Config, notes: str
+) -> None:
+    """Write a run, whose translator is given, but for proof and record. The configuration is to
+    hold no paths."""
     there = RunDirectory(folder)
     shutil.copyfile(run.best, there.best)
     save_config(config, there.config)
-    tokenizer.save(there.tokenizer(tokenizer.joint))
-    (folder / "README.md").write_text(_card(run, config, tokenizer, notes), encoding="utf-8")
+    translator.tokenizer.save(there.tokenizer(config.tokenizer.joint))
+    (folder / "README.md").write_text(_card(run, translator, config, notes), encoding="utf-8")
 
 
-def _card(run: RunDirectory, config: Config, tokenizer: Tokenizer, notes: str) -> str:
-    weights, facts = load_arrays(run.best)
+def _card(run: RunDirectory, translator: Translator, config: Config, notes: str) -> str:
+    facts = load_facts(run.best)
     if not {"step", "bleu", "signature"} <= facts.keys():
         raise RunError(f"{run.best}: it does not say what it was validated with.")
     model, decoding = config.model, config.decoding
-    sizes = sorted({len(tokenizer.source), len(tokenizer.target)})
+    sizes = sorted({len(vocabulary) for vocabulary in translator.tokenizer})
     return CARD.format(
         source=config.data.source_language,
         target=config.data.target_language,
@@ -91,7 +93,7 @@ def _card(run: RunDirectory, config: Config, tokenizer: Tokenizer, notes: str) -
         kind=model.kind,
         layers=f"{model.num_layers}+{model.num_decoder_layers or model.num_layers}",
         width=model.model_dim,
-        parameters=sum(array.size for array in weights.values()),
+        parameters=translator.model.count_params(),
         pieces=" and ".join(f"{size:,}" for size in sizes),
         tokenizer=config.tokenizer.kind,
         beam=decoding.beam_size,

@@ -90,9 +90,16 @@ def log_probs(
 ) -> list[np.ndarray]:
     """Of each target's pieces and its end, after those before."""
     batch = pad(sources, targets)
-    of_all = tf.nn.log_softmax(model.logits(model(batch.source, batch.target)))
-    of_labels = tf.gather(of_all, batch.labels, batch_dims=2).numpy()
-    return [row[: len(target) + 1] for row, target in zip(of_labels, targets, strict=True)]
+    found = log_probs_of(model, batch.source, batch.target, batch.labels).numpy()
+    return [row[: len(target) + 1] for row, target in zip(found, targets, strict=True)]
+
+
+def log_probs_of(
+    model: EncoderDecoder, source: tf.Tensor, target: tf.Tensor, labels: tf.Tensor
+) -> tf.Tensor:
+    """Of labels [B, T], each after the target input [B, T] so far, for sources [B, S]: [B, T]."""
+    of_all = tf.nn.log_softmax(model.logits(model(source, target)))
+    return tf.gather(of_all, labels, batch_dims=2)
 
 
 class Asked(Protocol):

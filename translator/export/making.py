@@ -35,7 +35,7 @@ from translator.export.record import (
     Validation,
     digests,
 )
-from translator.models.weights import Arrays, load_arrays
+from translator.models.weights import model_weights
 from translator.runs import RunDirectory
 
 
@@ -83,15 +83,14 @@ def make_export(
     golden = golden_sentences(translator, _golden_sources(config, tokenizer, pairs))
     save_golden(folder / GOLDEN, golden)
     if format == "bundle":
-        made = _bundle(folder, run, shared, tokenizer, notes)
+        made = _bundle(folder, run, translator, shared, notes)
     else:
         save_config(shared, folder / CONFIG)
         tokenizer.save(RunDirectory(folder).tokenizer(tokenizer.joint))
         if format == "savedmodel":
             made = _savedmodel(folder, translator, shared)
         else:
-            weights, _ = load_arrays(run.best)
-            made = _ctranslate2(folder, config, tokenizer, weights, quantization, best_power())
+            made = _ctranslate2(folder, translator, config, quantization, best_power())
     if sha256(run.best) != weights_sha256:
         raise RunError(f"{run.best} has changed meanwhile, as training goes on; export again.")
     own, theirs = translator.translate(sources), made.engine.translate(sources)
@@ -116,15 +115,11 @@ def make_export(
 
 
 def _ctranslate2(
-    folder: Path,
-    config: Config,
-    tokenizer: Tokenizer,
-    weights: Arrays,
-    quantization: Quantization,
-    alpha: float,
+    folder: Path, translator: Translator, config: Config, quantization: Quantization, alpha: float
 ) -> Made:
     from translator.export import ctranslate2
 
+    tokenizer, weights = translator.tokenizer, model_weights(translator.model)
     ctranslate2.save(folder, config, tokenizer, weights, quantization)
     _write_example(folder, ctranslate2.EXAMPLE, tokenizer)
     options = ctranslate2.options(config, tokenizer, alpha)
@@ -143,9 +138,9 @@ def _savedmodel(folder: Path, translator: Translator, config: Config) -> Made:
 
 
 def _bundle(
-    folder: Path, run: RunDirectory, config: Config, tokenizer: Tokenizer, notes: str
+    folder: Path, run: RunDirectory, translator: Translator, config: Config, notes: str
 ) -> Made:
-    bundle.save(folder, run, config, tokenizer, notes)
+    bundle.save(folder, run, translator, config, notes)
     engine = Translator.load(folder)
     return Made(engine, bundle.OfRun(engine), GNMT, _search(config), "float32")
 

@@ -22,6 +22,7 @@ from translator.decoding.beam import beam_search
 from translator.decoding.engine import Engine
 from translator.decoding.search import Hypotheses
 from translator.errors import RunError
+from translator.export.golden import log_probs_of
 from translator.models.encoder_decoder import EncoderDecoder
 
 EXAMPLE = '''\
@@ -84,9 +85,8 @@ def signatures(model: EncoderDecoder, config: Config) -> dict[str, Any]:
         """[B, T + 1] of each piece of a target [B, T], and of its end, after those before."""
         labels = _with_end(target_ids)
         begin = tf.fill([tf.shape(labels)[0], 1], BEGIN_ID)
-        states = model(_with_end(source_ids), tf.concat([begin, target_ids], axis=1))
-        found = tf.nn.log_softmax(model.logits(states))
-        return {"log_probs": tf.gather(found, labels, batch_dims=2)}
+        target = tf.concat([begin, target_ids], axis=1)
+        return {"log_probs": log_probs_of(model, _with_end(source_ids), target, labels)}
 
     return {"serving_default": translate, "beams": beams, "log_probs": log_probs}
 
