@@ -14,6 +14,9 @@ from typing import Any
 from translator.bundle import unpacked
 from translator.errors import ConfigError, RunError
 
+TEXT_KEYS = tuple(f"data.{key}" for key in ("folder", "dataset", "wheel", "validation", "test"))
+"""Keys that say where text is."""
+
 
 class RunDirectory:
     """The one place that knows the names of files inside a run.
@@ -24,8 +27,9 @@ class RunDirectory:
     tokenizer.model          SentencePiece (or source.model and target.model)
     checkpoints/             all that a resume needs, of two to four steps; weights to average
     start.safetensors        the weights that a run with --from began with
-    best.safetensors         the weights that translate and eval use
-    tuned.json               the decoding that `translator tune` found best for these weights
+    best.safetensors         the weights that validated best, which translate and eval use
+    averaged.safetensors     in their place: a mean that `translator tune` found better still
+    tuned.json               the decoding that it found best for these weights
     metrics.jsonl            a line for each report and validation; tensorboard/ shows the same
     validation/              translations of the validation sentences, step by step
     results/                 translations and scores of `translator eval`
@@ -43,6 +47,7 @@ class RunDirectory:
         self.text = path / "text.json"
         self.start = path / "start.safetensors"
         self.best = path / "best.safetensors"
+        self.averaged = path / "averaged.safetensors"
         self.tuned = path / "tuned.json"
         self.metrics = path / "metrics.jsonl"
         self.profile = path / "profile.txt"
@@ -65,7 +70,7 @@ class RunDirectory:
 
     def need_text(self, overrides: Sequence[str]) -> None:
         """Raise ConfigError unless it is known where the text is; a bundle must be told."""
-        if self.is_bundle and not any(text.startswith("data.") for text in overrides):
+        if self.is_bundle and not any(text.startswith(TEXT_KEYS) for text in overrides):
             raise ConfigError(
                 "A bundle holds no text; say where its files are by --set data.folder=… (or name "
                 "its data.dataset), or give others where the command takes them."
@@ -74,6 +79,11 @@ class RunDirectory:
     @property
     def exists(self) -> bool:
         return self.config.is_file()
+
+    @property
+    def shipped(self) -> Path:
+        """The weights that translate, eval and export use."""
+        return self.averaged if self.averaged.exists() else self.best
 
     def create(self) -> None:
         """Make the directory. Raises RunError if it is in the way or may not be made."""
@@ -104,7 +114,7 @@ class RunDirectory:
         return self._checkpoints / f"weights-{step:08d}.safetensors"
 
     def snapshots(self) -> list[Path]:
-        """Weights kept for averaging, oldest first."""
+        """Weights that were validated and are kept to be averaged, oldest first."""
         return _by_step(self._checkpoints, "weights")
 
     @property

@@ -246,7 +246,7 @@ def test_a_bundle_is_taken_in_place_of_a_run(
     assert evaluate(bundle, overrides=[f"data.folder={workplace}"]) == evaluate(run)
     for command in (evaluate, tune):
         with pytest.raises(ConfigError, match="A bundle holds no text; say where its files are"):
-            command(bundle)
+            command(bundle, overrides=["data.max_length=9"])
     capsys.readouterr()
     tune(bundle, [1, 2], [1], [f"data.folder={workplace}"])
     assert (
@@ -268,7 +268,7 @@ def test_a_bundle_says_what_it_is_and_not_where_it_was_made(
         texts = {name: archive.read(name) for name in archive.namelist()}
     card = texts["README.md"].decode()
     assert "# en → de" in card and "CC BY 4.0" in card and "A small one." in card
-    assert "| validation, when trained | BLEU |" in card and "nrefs:1|case:mixed" in card
+    assert "| validation, when chosen | BLEU |" in card and "nrefs:1|case:mixed" in card
     assert not any(str(workplace).encode() in text for text in texts.values())
     evaluate(run)
     with ZipFile(export(run, "bundle")) as archive:

@@ -22,13 +22,14 @@ from translator.cli.train import train
 from translator.cli.translate import translate
 from translator.cli.tune import tune
 from translator.data.batches import Batch
+from translator.data.corpus import read_pairs
 from translator.decoding.translator import load_run_config
 from translator.errors import ConfigError, DataError, OutOfMemory, RunError, Stopped
 from translator.evaluation.validation import Validator
-from translator.models.weights import Arrays, load_arrays, save_arrays
+from translator.models.weights import Arrays, load_arrays, load_facts, save_arrays
 from translator.runs import RunDirectory
 from translator.training import preflight
-from translator.training.checkpoint import Position
+from translator.training.checkpoint import Position, mean_weights
 from translator.training.learner import Learner, Update
 from translator.training.overfitting import Overfitting
 
@@ -494,7 +495,8 @@ class TestTranslating:
         with pytest.raises(ConfigError) as caught:
             translate(run, Path("in.txt"), Path("out.txt"), n_best=4)
         assert str(caught.value) == (
-            "A beam of decoding.beam_size 3 gives 1 to 3 translations of a sentence, not 4."
+            "A beam of decoding.beam_size 3 gives 1 to 3 translations of a sentence, not 4; "
+            "--set decoding.beam_size=… makes it larger."
         )
 
     def test_warns_of_what_was_not_read(self, run: Path, capsys: Said) -> None:
@@ -584,23 +586,65 @@ class TestEvaluating:
         assert "case:lc" in report["scores"][0]["signature"]
 
 
+BY_CHARACTER = ["evaluation.tokenize=char"]
+"""So that a few words have as many 4-grams as BLEU needs."""
+
+
+def refer_to(run: Path, *overrides: str) -> tuple[list[str], list[str]]:
+    """Make what a run translates the references of its validation split: sentences and these."""
+    pairs = list(read_pairs(load_run_config(RunDirectory(run)).data, "validation"))
+    sentences = [pair.source for pair in pairs]
+    translations = translator.Translator.load(run, overrides).translate(sentences)
+    lines = [
+        f"{source}\t{target}\n" for source, target in zip(sentences, translations, strict=True)
+    ]
+    Path("validation.tsv").write_text("".join(lines), encoding="utf-8")
+    return sentences, translations
+
+
 class TestTuning:
     def test_keeps_what_translates_the_validation_split_best(self, run: Path, capsys: Said) -> None:
-        found = tune(run, [1, 2], [0.0, 2.0])
+        refer_to(run, "decoding.beam_size=2", "decoding.length_penalty=2")
+        found = tune(run, [1, 2], [0.0, 2.0], BY_CHARACTER)
+        assert found.bleu == 100
         said = capsys.readouterr().out.splitlines()
         assert [line.split()[:3] for line in said[:3]] == [
             ["length", "penalty", "0"],
             *(["beam", "size", size] for size in "12"),
         ]
         assert f"{found.bleu:.2f}" in said[1] + said[2]
-        assert "validation BLEU" in said[3] and "version:" in said[3]
+        assert said[3].split()[:3] == ["mean", "of", "2"]
+        assert "validation BLEU 100.00" in said[4] and "version:" in said[4]
 
         kept = {"beam_size": found.beam_size, "length_penalty": found.length_penalty}
         assert json.loads((run / "tuned.json").read_text()).items() >= kept.items()
-        assert evaluate(run, split="validation")[0].value == found.bleu
+        assert evaluate(run, "validation", overrides=BY_CHARACTER)[0].value == 100
         evaluate(run, overrides=["decoding.length_penalty=1.5"])
         report = json.loads((run / "results/test.json").read_text())
         assert report["decoding"].items() >= (kept | {"length_penalty": 1.5}).items()
+
+    def test_keeps_a_mean_of_weights_that_is_better_than_the_best(self, run: Path) -> None:
+        there = RunDirectory(run)
+        steps = [20, 10]
+        last, _ = load_arrays(there.snapshot(20))
+        # The mean of both is to be the last with its embeddings in another order.
+        first = {n: (2 * w[::-1] if "embedding" in n else 2 * w) - w for n, w in last.items()}
+        save_arrays(there.snapshot(10), first)
+        save_arrays(there.averaged, mean_weights([last, first]))
+        sentences, translations = refer_to(run)
+        there.averaged.unlink()
+        assert translator.Translator.load(run).translate(sentences) != translations
+
+        assert tune(run, [3], [1.0], BY_CHARACTER).bleu == 100
+        assert load_facts(there.averaged)["averaged"] == steps
+        assert translator.Translator.load(run).translate(sentences) == translations
+        assert evaluate(run, "validation", overrides=BY_CHARACTER)[0].value == 100
+
+        there.averaged.unlink()
+        refer_to(run)
+        tune(run, [3], [1.0], BY_CHARACTER)
+        assert not there.averaged.exists()
+        assert evaluate(run, "validation", overrides=BY_CHARACTER)[0].value == 100
 
     def test_is_for_the_weights_that_there_are(self, run: Path) -> None:
         tune(run, [2], [1.0])

@@ -14,7 +14,7 @@ import pytest
 from translator.config.schema import TrainingConfig
 from translator.data.batches import Batch, pad
 from translator.errors import RunError, Stopped
-from translator.models.weights import Arrays, load_arrays
+from translator.models.weights import Arrays, load_arrays, load_facts
 from translator.runs import RunDirectory
 from translator.training import loop
 from translator.training.checkpoint import Position, load_checkpoint
@@ -316,13 +316,15 @@ class TestAveraging:
         assert load_arrays(world.run.best)[1] == expected
         assert validations(told)[-1][0] == 8
 
-    def test_keeps_no_more_files_than_it_needs(self, world: World) -> None:
-        world.finish(max_steps=20, averaging={"kind": "last", "count": 2})
+    @pytest.mark.parametrize("kind", ["last", "ema", "none"])
+    def test_keeps_no_more_files_than_it_needs(self, world: World, kind: str) -> None:
+        world.finish(max_steps=20, averaging={"kind": kind, "count": 2})
         assert [p.name for p in world.run.checkpoints()] == [
             "step-00000018.safetensors",
             "step-00000020.safetensors",
         ]
-        assert len(world.run.snapshots()) == 3  # 16, 18 and 20: those of either checkpoint
+        kept = [load_facts(path)["step"] for path in world.run.snapshots()]
+        assert kept == [16, 18, 20]  # what the two checkpoints need
 
 
 class TestSaving:
@@ -357,8 +359,8 @@ class TestSaving:
         with pytest.raises(RunError) as caught:
             world.finish(max_steps=2)
         assert str(caught.value) == (
-            f"{world.run.best}: cannot be written: No space left on device. What was saved before "
-            "is untouched; mend this and type the same command again."
+            f"{world.run.snapshot(2)}: cannot be written: No space left on device. What was saved "
+            "before is untouched; mend this and type the same command again."
         )
         assert list(world.run.path.rglob("*.unfinished")) == []
 

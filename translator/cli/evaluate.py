@@ -148,7 +148,7 @@ def _keep(
             "reference_sha256": _sha256(text.references),
             "translation_sha256": _sha256(translations),
         },
-        "weights": None if "hypotheses" in text.origin else load_facts(run.best),
+        "weights": None if "hypotheses" in text.origin else load_facts(run.shipped),
         "decoding": config.decoding.model_dump(),
         "evaluation": config.evaluation.model_dump(),
         "environment": environment.current(),

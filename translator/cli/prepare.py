@@ -121,7 +121,7 @@ def _from_run(config: Config, path: Path) -> tuple[Tokenizer, Arrays]:
     joint = load_config(other.config).tokenizer.joint
     if joint != config.tokenizer.joint:
         raise ConfigError(f"tokenizer.joint must be {str(joint).lower()}, as in {path}.")
-    weights, _ = load_arrays(other.best)
+    weights, _ = load_arrays(other.shipped)
     tokenizer = Tokenizer.load(other.tokenizer(joint))
     if unknown := [tag for tag in config.data.tags if tag not in tokenizer.source.tags]:
         known = f"only {', '.join(tokenizer.source.tags)}" if tokenizer.source.tags else "no tags"

@@ -104,7 +104,7 @@ def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
             translator,
             config.data,
             lambda: {
-                "model": [sha256(run.best), config.model.model_dump()],
+                "model": [sha256(run.shipped), config.model.model_dump()],
                 "tokenizer": translator.tokenizer.digest,
                 "data.max_length": config.data.max_length,
                 "decoding": config.decoding.model_dump(),

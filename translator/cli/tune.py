@@ -1,17 +1,18 @@
-"""`translator tune`: the beam and the length penalty that translate the validation split best."""
+"""`translator tune`: how the validation split is translated best, without training again."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from translator.data.corpus import read_pairs
-from translator.runs import RunDirectory
+from translator.runs import RunDirectory, step_of
 
 if TYPE_CHECKING:
     from translator.evaluation.tuning import Setting
+    from translator.models.weights import Arrays
 
 
 def tune(
@@ -20,55 +21,92 @@ def tune(
     penalties: Sequence[float] = (),
     overrides: Sequence[str] = (),
 ) -> Setting:
-    """Try every beam size with every length penalty on the validation split of a run.
+    """Try every beam size with every length penalty on the validation split of a run, and with the
+    best beam size the means of the weights that were validated last.
 
-    Prints BLEU of all, and keeps the winner in the run, where `translate` and `eval` find it.
-    Without sizes or penalties it tries some. Raises UserError.
+    Prints BLEU of all, and keeps the winner in the run, where `translate`, `eval` and `export` find
+    it. Without sizes or penalties it tries some. Raises UserError.
     """
     from translator.decoding.translator import Translator, load_run_config
     from translator.evaluation.score import bleu
-    from translator.evaluation.tuning import BEAM_SIZES, LENGTH_PENALTIES, settings, winner
-    from translator.models.weights import load_facts
+    from translator.evaluation.tuning import (
+        BEAM_SIZES,
+        CHANCE,
+        LENGTH_PENALTIES,
+        settings,
+        winner,
+    )
+    from translator.models.weights import (
+        load_arrays,
+        load_facts,
+        save_arrays,
+        set_model_weights,
+    )
 
     run = RunDirectory.existing(Path(run_path))
     config = load_run_config(run, overrides)
     run.need_text(overrides)
     beam_sizes, penalties = beam_sizes or BEAM_SIZES, penalties or LENGTH_PENALTIES
     translator = Translator.load(run.path, overrides)
-    facts = load_facts(run.best)
     pairs = list(read_pairs(config.data, "validation"))
     references = [pair.target for pair in pairs]
 
     def score(translations: Sequence[str]) -> float:
         return bleu(translations, references, config.evaluation, config.data.target_language).value
 
-    beams = translator.beams([pair.source for pair in pairs], beam_sizes)
-    tried = settings(beams, penalties, score)
-    found = winner(tried)
-    _print(tried, penalties)
+    def tried(weights: Arrays, beam_sizes: Sequence[int]) -> list[Setting]:
+        set_model_weights(translator.model, weights, str(run.path))
+        beams = translator.beams([pair.source for pair in pairs], beam_sizes)
+        return settings(beams, penalties, score)
+
+    print("length penalty   ", *(f"{alpha:6g}" for alpha in penalties))
+    found_all = tried(load_arrays(run.best)[0], beam_sizes)
+    for beam_size in beam_sizes:
+        _print(f"beam size {beam_size}", (x for x in found_all if x.beam_size == beam_size))
+    found = winner(found_all)
+    averaged, mean = list[int](), None
+    for steps, weights in _means(run):
+        row = tried(weights, [found.beam_size])
+        _print(f"mean of {len(steps)}", row)
+        if (better := winner(row)).bleu > found.bleu + CHANCE:
+            found, averaged, mean = better, steps, weights
     signature = bleu(references, references, config.evaluation, config.data.target_language)
     best = (
-        f"decoding.beam_size={found.beam_size} decoding.length_penalty={found.length_penalty:g}, "
-        f"validation BLEU {found.bleu:.2f}  {signature.signature}"
+        f"decoding.beam_size={found.beam_size} decoding.length_penalty={found.length_penalty:g}"
+        + (f", the mean of {len(averaged)}" if averaged else "")
+        + f", validation BLEU {found.bleu:.2f}  {signature.signature}"
     )
     if run.is_bundle:
         print(f"A bundle keeps nothing; the best, to be given by --set: {best}")
         return found
+    scores = {"bleu": found.bleu, "signature": signature.signature}
+    if mean is None:
+        run.averaged.unlink(missing_ok=True)
+    else:
+        save_arrays(run.averaged, mean, step=averaged[0], averaged=averaged, **scores)
     report = {
         "beam_size": found.beam_size,
         "length_penalty": found.length_penalty,
         "validation_bleu": found.bleu,
         "signature": signature.signature,
-        "weights": facts,
+        "weights": load_facts(run.shipped),
     }
     run.tuned.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(f"{run.tuned} keeps the best for `translate` and `eval`: {best}")
     return found
 
 
-def _print(tried: Sequence[Setting], penalties: Sequence[float]) -> None:
-    """A line for each beam size, a column for each length penalty."""
-    print("length penalty", *(f"{alpha:6g}" for alpha in penalties))
-    for i in range(0, len(tried), len(penalties)):
-        row = tried[i : i + len(penalties)]
-        print(f"beam size {row[0].beam_size:4}", *(f"{one.bleu:6.2f}" for one in row))
+def _means(run: RunDirectory) -> Iterator[tuple[list[int], Arrays]]:
+    """Of the validated weights that are kept, the newest two, three …: steps and mean."""
+    from translator.models.weights import load_arrays
+    from translator.training.checkpoint import mean_weights
+
+    newest = run.snapshots()[::-1]
+    parts = [load_arrays(path)[0] for path in newest]
+    for count in range(2, len(newest) + 1):
+        yield [step_of(path) for path in newest[:count]], mean_weights(parts[:count])
+
+
+def _print(name: str, row: Iterable[Setting]) -> None:
+    """BLEU with every length penalty."""
+    print(f"{name:17}", *(f"{one.bleu:6.2f}" for one in row))

@@ -50,7 +50,8 @@ class Engine:
         if not 1 <= num_returned <= self.beam_size:
             raise ConfigError(
                 f"A beam of decoding.beam_size {self.beam_size} gives 1 to {self.beam_size} "
-                f"translations of a sentence, not {num_returned}."
+                f"translations of a sentence, not {num_returned}; --set decoding.beam_size=… makes "
+                "it larger."
             )
         read, num_unread = self._read(sentences)
         results = [[Translation("", 0.0)] for _ in sentences]

@@ -57,16 +57,16 @@ class Translator(Engine):
         run = RunDirectory.existing(Path(path))
         config = load_run_config(run, overrides)
         tokenizer = Tokenizer.load(run.tokenizer(config.tokenizer.joint))
-        if not run.best.exists():
+        if not run.shipped.exists():
             raise RunError(
                 f"{run.path}: no weights have been validated yet; train on to the first validation."
             )
-        weights, _ = load_arrays(run.best)
-        check_size(config, len(tokenizer.target), weights, str(run.best))
+        weights, _ = load_arrays(run.shipped)
+        check_size(config, len(tokenizer.target), weights, str(run.shipped))
         model = build_model(
             config, len(tokenizer.source), len(tokenizer.target), config.decoding.precision
         )
-        set_model_weights(model, weights, str(run.best))
+        set_model_weights(model, weights, str(run.shipped))
         return cls(model, tokenizer, config.decoding, config.data.max_length)
 
     def _search(
@@ -194,7 +194,7 @@ def load_run_config(run: RunDirectory, overrides: Sequence[str] = ()) -> Config:
 
 def _tuned(run: RunDirectory) -> list[str]:
     """What `translator tune` has found for the weights that there are, as overrides."""
-    if not (run.tuned.exists() and run.best.exists()):
+    if not (run.tuned.exists() and run.shipped.exists()):
         return []
     try:
         found: dict[str, Any] = json.loads(run.tuned.read_text(encoding="utf-8"))
@@ -202,7 +202,7 @@ def _tuned(run: RunDirectory) -> list[str]:
         DecodingConfig.model_validate(values)
     except (OSError, ValueError, KeyError, TypeError):
         raise RunError(f"{run.tuned}: this file is damaged; delete it, or tune again.") from None
-    if weights != load_facts(run.best):
+    if weights != load_facts(run.shipped):
         return []
     return [f"decoding.{key}={value}" for key, value in values.items()]
 

@@ -19,6 +19,9 @@ from translator.decoding.search import length_penalty
 BEAM_SIZES = (1, 2, 3, 4, 5, 8, 12)
 LENGTH_PENALTIES = tuple(i / 5 for i in range(11))
 
+CHANCE = 0.1
+"""BLEU that a thousand sentences do not tell from none."""
+
 
 class Setting(NamedTuple):
     """How the translations that a beam and a penalty choose score."""
@@ -53,14 +56,23 @@ def best(found: Sequence[Translation], penalties: np.ndarray) -> str:
 
 
 def winner(tried: Sequence[Setting]) -> Setting:
-    """The highest BLEU, taken as the mean with that of the next penalties of the same beam, since
-    what stands out alone is mostly chance; of equal ones the smallest beam, then the least penalty.
+    """Of all that come within CHANCE of the best, the smallest beam with the least penalty.
+
+    How good one is: its BLEU or the mean with the next lower and the next higher penalty of the
+    same beam, whichever is less, since what stands out alone is mostly chance, too. Beyond the
+    first and the last, BLEU is taken to be what it is on their other side.
     """
 
-    def mean(one: Setting) -> float:
+    def goodness(one: Setting) -> float:
         row = sorted(x for x in tried if x.beam_size == one.beam_size)
         place = row.index(one)
-        near = row[max(0, place - 1) : place + 2]
-        return sum(x.bleu for x in near) / len(near)
+        near = row[:place][-1:] + row[place + 1 :][:1] or [one]
+        mean = (one.bleu + near[0].bleu + near[-1].bleu) / 3
+        return min(one.bleu, mean)
 
-    return max(tried, key=lambda one: (round(mean(one), 6), -one.beam_size, -one.length_penalty))
+    good = {one: goodness(one) for one in tried}
+    enough = max(good.values()) - CHANCE
+    return min(
+        (one for one in tried if good[one] >= enough),
+        key=lambda one: (one.beam_size, one.length_penalty),
+    )

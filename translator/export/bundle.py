@@ -74,16 +74,16 @@ def save(
     """Write a run, whose translator is given, but for proof and record. The configuration is to
     hold no paths."""
     there = RunDirectory(folder)
-    shutil.copyfile(run.best, there.best)
+    shutil.copyfile(run.shipped, there.best)
     save_config(config, there.config)
     translator.tokenizer.save(there.tokenizer(config.tokenizer.joint))
     (folder / "README.md").write_text(_card(run, translator, config, notes), encoding="utf-8")
 
 
 def _card(run: RunDirectory, translator: Translator, config: Config, notes: str) -> str:
-    facts = load_facts(run.best)
+    facts = load_facts(run.shipped)
     if not {"step", "bleu", "signature"} <= facts.keys():
-        raise RunError(f"{run.best}: it does not say what it was validated with.")
+        raise RunError(f"{run.shipped}: it does not say what it was validated with.")
     model, decoding = config.model, config.decoding
     sizes = sorted({len(vocabulary) for vocabulary in translator.tokenizer})
     return CARD.format(
@@ -108,7 +108,7 @@ def _card(run: RunDirectory, translator: Translator, config: Config, notes: str)
 def _scores(run: RunDirectory, config: Config, facts: dict[str, Any]) -> str:
     """A table of what `translator eval` found for these very weights, decoding as the bundle does,
     beside the validation."""
-    rows = [("validation, when trained", "BLEU", facts["bleu"], facts["signature"])]
+    rows = [("validation, when chosen", "BLEU", facts["bleu"], facts["signature"])]
     for split in ("validation", "test"):
         path = run.result(split, "json")
         report = read_json(path) if path.exists() else {}

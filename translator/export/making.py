@@ -62,7 +62,7 @@ def make_export(
 
     Everything is compared with the run in float32, on its validation split. Raises UserError.
     """
-    weights_sha256 = sha256(run.best) if run.best.exists() else ""
+    weights_sha256 = sha256(run.shipped) if run.shipped.exists() else ""
     exact = [*overrides, "decoding.precision=float32"]
     translator, config = Translator.load(run.path, exact), load_run_config(run, exact)
     run.need_text(overrides)
@@ -91,8 +91,8 @@ def make_export(
             made = _savedmodel(folder, translator, shared)
         else:
             made = _ctranslate2(folder, translator, config, quantization, best_power())
-    if sha256(run.best) != weights_sha256:
-        raise RunError(f"{run.best} has changed meanwhile, as training goes on; export again.")
+    if sha256(run.shipped) != weights_sha256:
+        raise RunError(f"{run.shipped} has changed meanwhile, as training goes on; export again.")
     own, theirs = translator.translate(sources), made.engine.translate(sources)
     return Record(
         format=format,

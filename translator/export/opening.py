@@ -74,7 +74,7 @@ def export_of(run: RunDirectory) -> Path:
     if len(found) > 1:
         names = " or ".join(map(str, found))
         raise RunError(f"{run.path} has several exports; name {names} in place of the run.")
-    if load_record(found[0]).weights_sha256 != sha256(run.best):
+    if load_record(found[0]).weights_sha256 != sha256(run.shipped):
         raise RunError(
             f"{found[0]} was made of other weights than the run's best; `translator export "
             f"{run.path}` makes it anew."

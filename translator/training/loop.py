@@ -233,10 +233,10 @@ def _validate(
 ) -> tuple[Validation, Position, bool]:
     averaging, step = config.averaging, position.step
     kept = tuple(one for one in position.kept if one[0] != step)
-    if averaging.kind in ("last", "best"):
-        save_arrays(run.snapshot(step), weights, step=step)
-    if averaging.kind == "last":
+    save_arrays(run.snapshot(step), weights, step=step)
+    if averaging.kind != "best":
         kept = (*kept, (step, 0.0))[-averaging.count :]
+    if averaging.kind == "last":
         weights = _mean_of(run, kept)
     validation = evaluate(weights)
     score = _score(config, validation)
@@ -275,7 +275,8 @@ def _compare(
         return replace(position, stale_validations=position.stale_validations + 1), False
     facts = {"bleu": validation.bleu, "signature": validation.signature, "loss": validation.loss}
     save_arrays(run.best, weights, step=position.step, **facts)
-    run.tuned.unlink(missing_ok=True)  # for other weights
+    for path in (run.tuned, run.averaged):  # for other weights
+        path.unlink(missing_ok=True)
     position = replace(position, best_step=position.step, best_score=score, stale_validations=0)
     return position, True
 
