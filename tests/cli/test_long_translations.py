@@ -79,6 +79,14 @@ def test_it_ends_with_the_same_bytes(
     assert not Path("out.de.resume").exists() and not Path("whole.de.resume").exists()
 
 
+def test_ctrl_c_says_how_to_go_on(run: Path, command: Command) -> None:
+    Path("in.en").write_text("\n".join(SENTENCES))
+    options = "-i", "in.en", "-o", "out.de"
+    done = command("translate", str(run), *options, code=KILLED.replace("SIGKILL", "SIGINT"))
+    assert done.returncode == 130
+    assert done.stderr.endswith("Stopped; with --resume it goes on.\n")
+
+
 def test_without_anything_done_it_begins(run: Path) -> None:
     Path("in.en").write_text("\n".join(SENTENCES))
     translate(run, "in.en", "out.de", resume=True)

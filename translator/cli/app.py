@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
@@ -93,10 +94,13 @@ def translate(
 ) -> None:
     """Translate text, from standard input to standard output unless told otherwise."""
     from translator.cli.chatter import hush
+    from translator.cli.job import is_half_done
     from translator.cli.translate import translate
 
     hush()
-    _leave_at_ctrl_c()
+    _leave_at_ctrl_c(
+        lambda: "Stopped; with --resume it goes on.\n" if output and is_half_done(output) else ""
+    )
     if source is not None or not sys.stdin.isatty():
         _share_processors()
     translate(run, source, output, n_best, settings or [], engine, resume)
@@ -210,12 +214,14 @@ def _share_processors() -> None:
     share_processors()
 
 
-def _leave_at_ctrl_c() -> None:
+def _leave_at_ctrl_c(last_word: Callable[[], str] = str) -> None:
     """Translating and scoring have nothing to save. An exception could get lost in a library."""
 
     def leave(number: int, _: object) -> None:
         with suppress(Exception):
             sys.stdout.flush()
+            sys.stderr.write(last_word())
+            sys.stderr.flush()
         os._exit(128 + number)
 
     signal.signal(signal.SIGINT, leave)

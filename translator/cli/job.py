@@ -20,6 +20,11 @@ from translator.digest import BLOCK
 from translator.errors import ConfigError, RunError
 
 
+def is_half_done(output: Path) -> bool:
+    """Whether a translation that was stopped can be taken up."""
+    return _state_of(output).exists()
+
+
 class Job:
     """What is done of a translation, in input lines and in bytes of its output."""
 
@@ -31,7 +36,7 @@ class Job:
         """Of the input, if it is plain text."""
         self._decided_by = decided_by
         self._written = hashlib.sha256()
-        self._path = output.with_name(output.name + ".resume")
+        self._path = _state_of(output)
         digest, num_lines = hashlib.sha256(), 0
         with file_errors(source), source.open("rb") as file:
             end = b"\n"
@@ -117,3 +122,8 @@ class Job:
             while block := file.read(BLOCK if end is None else min(BLOCK, end - self.bytes_done)):
                 self._written.update(block)
                 self.bytes_done += len(block)
+
+
+def _state_of(output: Path) -> Path:
+    """The file that tells how much of an output is done."""
+    return output.with_name(output.name + ".resume")
