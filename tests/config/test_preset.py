@@ -147,6 +147,15 @@ class TestWhatTheUserSets:
             assert resolved(load("", f"training.{end}")).training.r_drop == 0
         assert resolved(load("", "training.r_drop=3")).training.r_drop == 3
 
+    def test_makes_smaller_batches_the_fewer_minutes_it_leaves(self, load: Load) -> None:
+        def tokens(minutes: object, machine: Machine) -> int:
+            config = load("", f"training.max_minutes={minutes}")
+            return resolved(config, 30_000, machine).training.tokens_per_step
+
+        assert [tokens(minutes, CPU) for minutes in (5, 10, 60, "null")] == [1536, 1536, 4096, 4096]
+        assert 1536 < tokens(20, CPU) < tokens(40, CPU) < 4096
+        assert tokens(5, GPU) == 4096
+
 
 class TestAnEnd:
     """There is always one, and a learning rate that falls to zero falls there."""

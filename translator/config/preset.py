@@ -50,6 +50,9 @@ INNER_SHARE: Points = {3e4: 2, 1e6: 4}
 DROPOUT: Points = {2e3: 0.35, 3e4: 0.2, 3e6: 0.1}
 R_DROP: Points = {3.5e4: 5, 7e4: 0}
 TOKENS: Points = {2e3: 1024, 3e4: 4096, 1e6: 8192, 1e7: 16_384, 5e7: 32_768}
+HURRY: Points = {10: 0.375, 60: 1}
+"""Minutes → the share of a batch that they leave on a processor: in a short time many steps teach
+more than exact ones."""
 EPOCHS: Points = {2e3: 200, 3e4: 45, 2e5: 25, 1e6: 12, 1e7: 5, 5e7: 2}
 
 
@@ -90,6 +93,14 @@ def dropout(config: Config, statistics: CorpusStatistics, machine: Machine) -> f
 def r_drop(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
     """For small corpora. It pays late, so where the user has set an end there is none."""
     return 0.0 if has_end(config) else round(between(R_DROP, statistics.size), 1)
+
+
+def tokens(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
+    """In whole 256. Where the user's minutes are few, so are these."""
+    found, minutes = between(TOKENS, statistics.size), config.training.max_minutes
+    if minutes is not None and not machine.has_gpu:
+        found *= between(HURRY, minutes)
+    return 256 * max(1, round(found / 256))
 
 
 def highest_rate(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
@@ -159,11 +170,7 @@ RULES = (
     Rule("model.dropout_rate", dropout, f"{ARAABI}; {SENNRICH}; {MEASURED}"),
     Rule("model.embedding_dropout_rate", dropout, SENNRICH),
     Rule("training.r_drop", r_drop, f"Liang et al. 2021; {MEASURED}"),
-    Rule(
-        "training.tokens_per_step",
-        lambda _, statistics, __: 256 * round(between(TOKENS, statistics.size) / 256),
-        SENNRICH,
-    ),
+    Rule("training.tokens_per_step", tokens, f"{SENNRICH}; {MEASURED}"),
     Rule("training.optimizer.learning_rate", highest_rate, "Vaswani et al. 2017"),
     Rule("training.max_epochs", epochs, "the smaller, the more often"),
     Rule("training.optimizer.schedule", schedule, "Li et al. 2020"),
