@@ -4,7 +4,8 @@
 
 Every engine gets a process of its own, and all take turns at the whole text: translator in
 float32, in bfloat16, and CTranslate2 (from the extra `ctranslate2`) in float32 and int8, each with
-one worker of all threads and with a worker for every thread. Printed are medians over the rounds:
+one worker of all threads and with a worker for every thread; with --peer, Hugging Face's `generate`
+in PyTorch, too (from the extra `bench`). Printed are medians over the rounds:
 
 - sentences and output pieces, ends included, a second;
 - ms/step: time over the steps of the search, of all batches together (translator only);
@@ -106,7 +107,28 @@ def ctranslate2_engine(
     return hypotheses, lambda: 0
 
 
-ENGINES = {"translator": translator_engine, "ctranslate2": ctranslate2_engine}
+def hugging_face_engine(run: str, size: str) -> tuple[Hypotheses, Callable[[], int]]:
+    """The weights of a Transformer with normalization before its blocks, in M2M100's network."""
+    import torch
+    from hugging_face import HuggingFace
+
+    from translator.environment import num_threads
+
+    torch.set_num_threads(num_threads())
+    engine = HuggingFace(run, int(size))
+
+    def hypotheses(sentences: list[str], beam_size: int) -> list[Any]:
+        engine.beam_size = beam_size
+        return engine.hypotheses(sentences)
+
+    return hypotheses, lambda: 0
+
+
+ENGINES: dict[str, Callable[..., tuple[Hypotheses, Callable[[], int]]]] = {
+    "translator": translator_engine,
+    "ctranslate2": ctranslate2_engine,
+    "hugging-face": hugging_face_engine,
+}
 
 
 def serve(engine: str, source: str, *arguments: str) -> None:
@@ -158,6 +180,7 @@ def main() -> None:
     parser.add_argument(
         "--tokens-per-batch", type=int, default=2048, help="source pieces translated at once"
     )
+    parser.add_argument("--peer", action="store_true", help="measure Hugging Face's, too")
     options = parser.parse_args()
     hush()
     with tempfile.TemporaryDirectory() as folder:
@@ -184,6 +207,10 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
             running[name] = Process(
                 __file__, "ctranslate2", options.source, folder / quantization, workers, size
             )
+    if options.peer:
+        running["hugging face float32"] = Process(
+            __file__, "hugging-face", options.source, options.run, size
+        )
     rounds: dict[tuple[str, int], list[Round]] = {}
     try:
         facts = {name: Facts(*process.ask("facts")) for name, process in running.items()}
@@ -233,7 +260,7 @@ def export(run: Path, folder: Path, quantization: str) -> None:
     config = load_run_config(there)
     tokenizer = Tokenizer.load(there.tokenizer(config.tokenizer.joint))
     folder.mkdir()
-    save(folder, config, tokenizer, load_arrays(there.best)[0], quantization)
+    save(folder, config, tokenizer, load_arrays(there.shipped)[0], quantization)
     tokenizer.save(here.tokenizer(tokenizer.joint))
     shutil.copyfile(there.config, folder / "training.yaml")
 

@@ -1,0 +1,153 @@
+"""A run's Transformer in Hugging Face's network, translated with by their `generate`.
+
+Of their networks, M2M100's is the one that can be ours: norms before the blocks and one more at
+either end, positions added, embeddings scaled by √D. What it has and we have not, the biases of
+attention, is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import M2M100Config, M2M100ForConditionalGeneration
+
+from translator.config import Config
+from translator.data.batches import pad_rows
+from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID
+from translator.decoding.engine import Engine
+from translator.decoding.likeliest import UNSAID
+from translator.decoding.search import longest_translation
+from translator.decoding.translator import Translator, load_run_config
+from translator.errors import ConfigError
+from translator.layers.normalization import EPSILON
+from translator.models.weights import Arrays, model_weights
+from translator.runs import RunDirectory
+
+BLOCKS = {"attention": "self_attn", "cross_attention": "encoder_attn"}
+NORMS = {
+    "attention": "self_attn_layer_norm",
+    "cross_attention": "encoder_attn_layer_norm",
+    "feed_forward": "final_layer_norm",
+}
+LINEARS = {"query": "q_proj", "output": "out_proj", "inner": "fc1", "outer": "fc2"}
+PARTS = {"kernel": "weight", "bias": "bias", "scale": "weight", "offset": "bias"}
+"""What theirs are called."""
+
+
+class HuggingFace(Engine):
+    """Their search on our weights, in float32."""
+
+    def __init__(self, run: str, tokens_per_batch: int) -> None:
+        """Raises ConfigError if the run's model is not of that kind."""
+        config = load_run_config(RunDirectory.existing(Path(run)))
+        ours = Translator.load(run)
+        self.tokenizer, self.max_length = ours.tokenizer, ours.max_length
+        self.tokens_per_batch = tokens_per_batch
+        self._config = config.decoding
+        self._model = network(config, ours)
+
+    def _search(
+        self, read: Mapping[int, Sequence[int]], num_returned: int
+    ) -> Iterator[tuple[int, list[list[int]], list[float]]]:
+        for batch in self._batches(read, self.beam_size):
+            source = torch.from_numpy(pad_rows([[*read[i], END_ID] for i in batch]).astype(int))
+            with torch.inference_mode():
+                found = self._model.generate(
+                    source,
+                    attention_mask=source != PAD_ID,
+                    num_beams=self.beam_size,
+                    num_return_sequences=num_returned,
+                    max_new_tokens=longest_translation(self._config, len(read[batch[0]])),
+                    length_penalty=1.0,
+                    early_stopping=True,
+                    suppress_tokens=list(UNSAID),
+                    do_sample=False,
+                )
+            rows = found.reshape(len(batch), num_returned, -1).tolist()
+            for i, hypotheses in zip(batch, rows, strict=True):
+                ids = [
+                    [id_ for id_ in row[1:] if id_ not in (PAD_ID, END_ID)] for row in hypotheses
+                ]
+                yield i, ids, [0.0] * num_returned
+
+
+def network(config: Config, ours: Translator) -> M2M100ForConditionalGeneration:
+    """M2M100's, of the size and with the weights of ours."""
+    shape = config.model
+    if shape.normalization != "pre" or shape.share_embeddings != "all":
+        raise ConfigError("Hugging Face has this model only pre-norm, with one embedding for all.")
+    sides = {
+        f"{side}_{name}": value
+        for side in ("encoder", "decoder")
+        for name, value in (
+            ("layers", shape.num_layers),
+            ("attention_heads", shape.num_heads),
+            ("ffn_dim", shape.feed_forward_dim),
+        )
+    }
+    model = M2M100ForConditionalGeneration(
+        M2M100Config(
+            **sides,
+            d_model=shape.model_dim,
+            vocab_size=len(ours.tokenizer.target),
+            activation_function=shape.activation,
+            scale_embedding=True,
+            max_position_embeddings=1024,
+            pad_token_id=PAD_ID,
+            bos_token_id=BEGIN_ID,
+            eos_token_id=END_ID,
+            decoder_start_token_id=BEGIN_ID,
+            tie_word_embeddings=True,
+        )
+    )
+    for module in model.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            module.eps = EPSILON
+    given = {
+        name: torch.from_numpy(array) for name, array in renamed(model_weights(ours.model)).items()
+    }
+    for name, tensor in model.state_dict().items():
+        if "_attn." in name and name.endswith("bias"):
+            given[name] = torch.zeros_like(tensor)
+    model.load_state_dict(given)
+    for side, positions in (
+        (model.model.encoder, ours.model.source_positions),
+        (model.model.decoder, ours.model.target_positions),
+    ):
+        table = side.embed_positions.weights  # the first position has row PAD_ID + 1
+        table[PAD_ID + 1 :] = torch.from_numpy(positions(np.arange(len(table) - 1)).numpy())
+    return model.eval()
+
+
+def renamed(weights: Arrays) -> Arrays:
+    """Ours, with kernels [in, out], by the names that theirs have, [out, in]."""
+    places = ("model.shared", "model.encoder.embed_tokens", "model.decoder.embed_tokens", "lm_head")
+    found = {f"{place}.weight": weights["target_embedding/table"] for place in places}
+    for name, array in weights.items():
+        match name.split("/"):
+            case [layer, attention, "key_value", "kernel"]:
+                block = f"{_layer(layer)}.{BLOCKS[attention]}"
+                key, value = np.split(array.T, 2)
+                found |= {f"{block}.k_proj.weight": key, f"{block}.v_proj.weight": value}
+            case [layer, "feed_forward", linear, part]:
+                place = f"{_layer(layer)}.{LINEARS[linear]}"
+                found[f"{place}.{PARTS[part]}"] = array.T
+            case [layer, attention, linear, "kernel"]:
+                block = f"{_layer(layer)}.{BLOCKS[attention]}"
+                found[f"{block}.{LINEARS[linear]}.weight"] = array.T
+            case [layer, residual, "norm", part]:
+                block = NORMS[residual.removesuffix("_residual")]
+                found[f"{_layer(layer)}.{block}.{PARTS[part]}"] = array
+            case [norm, ("scale" | "offset") as part]:
+                side = norm.removesuffix("_norm")
+                found[f"model.{side}.layer_norm.{PARTS[part]}"] = array
+    return {name: np.ascontiguousarray(array) for name, array in found.items()}
+
+
+def _layer(name: str) -> str:
+    """encoder_0 → model.encoder.layers.0"""
+    side, _, number = name.partition("_")
+    return f"model.{side}.layers.{number}"
