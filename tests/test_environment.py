@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +20,15 @@ from translator.environment import (
 )
 
 MIB = 2**20
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="it is for these processors")
+@pytest.mark.parametrize("given", [{}, {"TF_ENABLE_ONEDNN_OPTS": "0"}])
+def test_the_faster_kernels_are_taken_unless_the_user_forbids_them(given: dict[str, str]) -> None:
+    code = "import os, translator; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    others = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
+    said = subprocess.run([sys.executable, "-c", code], env=others | given, stdout=subprocess.PIPE)
+    assert said.stdout.decode().strip() == given.get("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def test_a_peak_is_known_until_it_is_forgotten() -> None:

@@ -58,22 +58,33 @@ class Speaker:
 
     def __init__(self, languages: Sequence[Language]) -> None:
         self.languages = languages
-        self.fed: list[dict[int, np.ndarray]] = []
-        """Of each step what was fed for every sentence: [K, t]."""
+        self.beam_size = 0
+        self.fed: list[dict[int, list[list[int]]]] = []
+        """Of each step what was fed for every sentence, a list for each hypothesis."""
+        self.left: list[list[int]] = []
+        """Of each step the sentences that were left."""
 
     def __call__(
-        self, ids: tf.Tensor, positions: tf.Tensor, fixed: tf.Tensor, growing: tf.Tensor
+        self,
+        ids: tf.Tensor,
+        positions: tf.Tensor,
+        places: tf.Tensor,
+        fixed: tf.Tensor,
+        growing: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         growing = tf.concat([growing, ids[:, tf.newaxis]], axis=1)
-        histories, sentences = growing.numpy(), fixed.numpy()
-        np.testing.assert_array_equal(positions, np.full(len(ids), histories.shape[1] - 1))
-        of_sentences = np.split(histories, len(sentences))
-        self.fed.append(dict(zip(sentences.tolist(), of_sentences, strict=True)))
+        histories, sentences = growing.numpy().tolist(), fixed.numpy().tolist()
+        np.testing.assert_array_equal(positions, np.full(len(ids), growing.shape[1] - 1))
+        owners = [sentences[place // self.beam_size] for place in places.numpy()]
+        fed: dict[int, list[list[int]]] = {}
+        for owner, history in zip(owners, histories, strict=True):
+            fed.setdefault(owner, []).append(history)
+        self.fed.append(fed)
+        self.left.append(sentences)
         with np.errstate(divide="ignore"):
             logits = [
-                np.log(self.languages[sentence](history))
-                for sentence, own in self.fed[-1].items()
-                for history in own.tolist()
+                np.log(self.languages[owner](history))
+                for owner, history in zip(owners, histories, strict=True)
             ]
         return tf.constant(np.array(logits), tf.float32), growing
 
@@ -88,10 +99,12 @@ def search(
 ) -> list[list[tuple[tuple[int, ...], float]]]:
     """Of each language its hypotheses, best first: ids without padding, and score."""
     num_sentences = len(languages)
+    speaker = speaker or Speaker(languages)
+    speaker.beam_size = beam_size
     found = beam_search(
-        speaker or Speaker(languages),
+        speaker,
         tf.range(num_sentences),
-        tf.zeros([num_sentences * beam_size, 0], tf.int32),
+        tf.zeros([num_sentences, 0], tf.int32),
         tf.constant(np.broadcast_to(max_lengths, num_sentences), tf.int32),
         beam_size=beam_size,
         alpha=alpha,
@@ -156,23 +169,27 @@ class TestGrow:
     pieces = tf.constant([[A, B, C], [A, C, B]])
     alive = Alive(tf.zeros([1, 2, 0], tf.int32), tf.constant([[-2.0, -1.0]]))
 
+    def grow(self, num_free: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        free = tf.constant([num_free])
+        return grow(self.alive, tf.range(2), self.log_probs, self.pieces, free)
+
     def test_keeps_the_likeliest_of_all_continuations(self) -> None:
         # The totals are [-2, -3, -7] and [-1.5, -3, -5].
-        parents, pieces, totals = grow(self.alive, self.log_probs, self.pieces, tf.constant([2]))
+        parents, pieces, totals = self.grow(2)
         np.testing.assert_array_equal(parents, [[1, 0]])
         np.testing.assert_array_equal(pieces, [[A, A]])
         np.testing.assert_array_equal(totals, [[-1.5, -2.0]])
 
     def test_fills_no_more_places_than_are_free(self) -> None:
-        _, _, totals = grow(self.alive, self.log_probs, self.pieces, tf.constant([1]))
+        _, _, totals = self.grow(1)
         np.testing.assert_array_equal(totals, [[-1.5, NEVER]])
 
     def test_may_have_more_beams_than_candidates(self) -> None:
-        alive = Alive(tf.zeros([1, 3, 0], tf.int32), tf.constant([[0.0, NEVER, NEVER]]))
-        log_probs = tf.math.log([[0.75, 0.25], [0.5, 0.5], [0.5, 0.5]])
-        pieces = tf.constant([[B, A], [A, B], [A, B]])
-        parents, pieces, totals = grow(alive, log_probs, pieces, tf.constant([3]))
-        np.testing.assert_array_equal(parents[:, :2], [[0, 0]])
+        alive = Alive(tf.zeros([1, 3, 0], tf.int32), tf.constant([[NEVER, 0.0, NEVER]]))
+        log_probs, pieces = tf.math.log([[0.75, 0.25]]), tf.constant([[B, A]])
+        place, free = tf.constant([1]), tf.constant([3])
+        parents, pieces, totals = grow(alive, place, log_probs, pieces, free)
+        np.testing.assert_array_equal(parents[:, :2], [[1, 1]])
         np.testing.assert_array_equal(pieces[:, :2], [[B, A]])
         np.testing.assert_allclose(tf.exp(totals), [[0.75, 0.25, 0.0]])
 
@@ -288,8 +305,21 @@ class TestBeamSearch:
         ends, goes_on = markov(begin={END_ID: 1.0}), markov(begin={A: 1.0}, a={A: 0.9, END_ID: 0.1})
         speaker = Speaker([goes_on, ends, goes_on, ends, ends])
         found = search(speaker.languages, 1, max_lengths=[3, 9, 5, 9, 9], speaker=speaker)
-        assert [list(fed) for fed in speaker.fed] == [[0, 1, 2, 3, 4], [0, 2], [0, 2], [2], [2]]
+        assert speaker.left == [[0, 1, 2, 3, 4], [0, 2], [0, 2], [2], [2]]
         assert [len(hypotheses[0][0]) for hypotheses in found] == [3, 1, 5, 1, 1]
+
+    def test_asks_only_of_hypotheses_that_are_alive(self) -> None:
+        """Of three one ends with the first piece, another with the second."""
+        language = markov(begin={A: 0.5, B: 0.3, END_ID: 0.2}, a={A: 1.0}, b={END_ID: 1.0})
+        speaker = Speaker([language, markov(begin={END_ID: 1.0})])
+        search(speaker.languages, 3, max_lengths=4, speaker=speaker)
+        begin = [BEGIN_ID]
+        assert speaker.fed == [
+            {0: [begin], 1: [begin]},
+            {0: [[*begin, A], [*begin, B]]},
+            {0: [[*begin, A, A]]},
+            {0: [[*begin, A, A, A]]},
+        ]
 
     def test_never_says_pad_or_begin(self) -> None:
         likely = markov(
@@ -305,7 +335,7 @@ class TestBeamSearch:
         for b, found in enumerate(search(languages, 4, 0.6, 6, speaker=speaker)):
             for ids, _ in found:
                 for t, fed in enumerate(speaker.fed[: len(ids)]):
-                    own = fed[b].tolist()
+                    own = fed[b]
                     assert [BEGIN_ID, *ids[:t]] in own
                     parents_moved |= own[0] != [BEGIN_ID, *ids[:t]]
         assert parents_moved
@@ -314,14 +344,18 @@ class TestBeamSearch:
         table = tf.constant(np.random.default_rng(0).standard_normal((2, V, V)), tf.float32)
         ids = tf.TensorSpec([], tf.int32)
 
-        def step(
-            ids: tf.Tensor, _: tf.Tensor, fixed: tf.Tensor, growing: tf.Tensor
-        ) -> tuple[tf.Tensor, tf.Tensor]:
-            rows = tf.gather(fixed, tf.reshape(ids, [tf.shape(fixed)[0], -1]), batch_dims=1)
-            return tf.reshape(rows, [-1, V]), tf.concat([growing, ids[:, tf.newaxis]], axis=1)
-
         def run(beam_size: tf.Tensor) -> Hypotheses:
-            growing = tf.zeros([2 * beam_size, 0], tf.int32)
+            def step(
+                ids: tf.Tensor,
+                _: tf.Tensor,
+                places: tf.Tensor,
+                fixed: tf.Tensor,
+                growing: tf.Tensor,
+            ) -> tuple[tf.Tensor, tf.Tensor]:
+                rows = tf.gather(tf.gather(fixed, places // beam_size), ids, batch_dims=1)
+                return rows, tf.concat([growing, ids[:, tf.newaxis]], axis=1)
+
+            growing = tf.zeros([2, 0], tf.int32)
             lengths = tf.constant([4, 6])
             return beam_search(step, table, growing, lengths, beam_size=beam_size, alpha=0.6)
 

@@ -68,25 +68,24 @@ class Echo(EncoderDecoder):
         return Memory(source, tf.ones_like(source, tf.bool))
 
     def start(self, memory: Memory, num_hypotheses: int) -> tuple[StepFunction, Fixed, Growing]:
-        return self.step, memory.states, []
+        def step(
+            _: tf.Tensor, positions: tf.Tensor, places: tf.Tensor, source: Fixed, growing: Growing
+        ) -> tuple[tf.Tensor, Growing]:
+            last = tf.shape(source)[1] - 1
+            said = tf.gather(source, tf.minimum(positions[0], last), axis=1)
+            return self.logits_of(tf.gather(said, places // num_hypotheses)), growing
 
-    def step(
-        self, ids: tf.Tensor, positions: tf.Tensor, source: tf.Tensor, growing: Growing
-    ) -> tuple[tf.Tensor, Growing]:
-        last = tf.shape(source)[1] - 1
-        said = tf.gather(source, tf.minimum(positions[0], last), axis=1)
-        rows = tf.repeat(said, tf.shape(ids)[0] // tf.shape(said)[0])
-        return tf.one_hot(rows, self.vocabulary_size, 20.0, 0.0), growing
+        return step, memory.states, []
+
+    def logits_of(self, said: tf.Tensor) -> tf.Tensor:
+        return tf.one_hot(said, self.vocabulary_size, 20.0, 0.0)
 
 
 class Hesitant(Echo):
     """May end at any place."""
 
-    def step(
-        self, ids: tf.Tensor, positions: tf.Tensor, source: tf.Tensor, growing: Growing
-    ) -> tuple[tf.Tensor, Growing]:
-        logits, growing = super().step(ids, positions, source, growing)
-        return logits + tf.one_hot(END_ID, self.vocabulary_size, 19.0, 0.0), growing
+    def logits_of(self, said: tf.Tensor) -> tf.Tensor:
+        return super().logits_of(said) + tf.one_hot(END_ID, self.vocabulary_size, 19.0, 0.0)
 
 
 MakeEcho = Callable[..., Translator]

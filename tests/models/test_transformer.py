@@ -52,9 +52,15 @@ class TestDecoding:
         at_once = logits(model, tf.repeat(SOURCE, 2, axis=0), rows)
 
         step, fixed, growing = model.start(model.encode(SOURCE), 2)
+        places = tf.range(4)
+        growing = tf.nest.map_structure(lambda x: tf.repeat(x, 2, axis=0), growing)
         for t in range(4):
-            stepped, growing = step(rows[:, t], tf.fill([4], t), fixed, growing)
-            np.testing.assert_allclose(stepped, at_once[:, t], atol=1e-5)
+            if t == 2:  # Of the first sentence the first hypothesis ends, of the other the second.
+                places = tf.constant([1, 2])
+                growing = tf.nest.map_structure(lambda x: tf.gather(x, [1, 2]), growing)
+            ids = tf.gather(rows[:, t], places)
+            stepped, growing = step(ids, tf.fill([len(places)], t), places, fixed, growing)
+            np.testing.assert_allclose(stepped, tf.gather(at_once[:, t], places), atol=1e-5)
 
     def test_is_causal(self, make_model: MakeModel) -> None:
         model = make_model()

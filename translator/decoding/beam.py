@@ -7,15 +7,16 @@ still come before the ones to be returned: log-probabilities only fall, so alive
 above what they have now divided by the largest length penalty.
 
 Each sentence has a length of its own at which only the end is allowed. Nothing of a sentence
-depends on the others in its batch; as soon as half of them are over, the batch goes on without
-these.
+depends on the others in its batch. The model is asked only of hypotheses that are alive; as soon as
+half of the sentences are over, the batch goes on without these.
 
-B sentences, K beams, R = B·K rows, t pieces so far, C candidates.
+B sentences, K beams, R rows (one for each of the B·K hypotheses that is alive), t pieces so far,
+C candidates.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -45,6 +46,7 @@ class Searched(NamedTuple):
     finished: Hypotheses
     fixed: Fixed
     growing: Growing
+    """Of the hypotheses that are alive."""
 
 
 def beam_search(
@@ -71,29 +73,32 @@ def beam_search(
         tf.range(num_sentences), max_lengths, Alive(empty, first), nothing, fixed, growing
     )
 
-    def is_open(searched: Searched) -> tf.Tensor:
+    def is_open(log_probs: tf.Tensor, finished: Hypotheses, max_lengths: tf.Tensor) -> tf.Tensor:
         """[B] Whether a hypothesis that is alive could still come before those to be returned."""
-        best_penalty = length_penalty(searched.max_lengths, alpha)[:, tf.newaxis]
-        reachable = tf.reduce_max(searched.alive.log_probs / best_penalty, axis=1)
-        return reachable > searched.finished.scores[:, num_returned - 1]
+        best_penalty = length_penalty(max_lengths, alpha)[:, tf.newaxis]
+        reachable = tf.reduce_max(log_probs / best_penalty, axis=1)
+        return reachable > finished.scores[:, num_returned - 1]
 
     def advance(t: tf.Tensor, searched: Searched) -> Searched:
         """One piece more."""
         _, max_lengths, alive, finished, fixed, growing = searched
-        batch = tf.shape(max_lengths)[0]
-        begin = tf.fill([batch, beam_size, 1], BEGIN_ID)
+        places = _places(alive)
+        begin = tf.fill([tf.shape(max_lengths)[0], beam_size, 1], BEGIN_ID)
         last = tf.reshape(tf.concat([begin, alive.ids], axis=2)[:, :, -1], [-1])
-        logits, growing = step(last, tf.fill(tf.shape(last), t), fixed, growing)
-        must_end = tf.repeat(t + 1 >= max_lengths, beam_size)
+        last = tf.gather(last, places)
+        logits, growing = step(last, tf.fill(tf.shape(last), t), places, fixed, growing)
+        must_end = tf.gather(t + 1 >= max_lengths, places // beam_size)
         log_probs, pieces = next_pieces(logits, beam_size, must_end)
-        parents, pieces, log_probs = grow(alive, log_probs, pieces, _num_free(finished))
+        parents, pieces, log_probs = grow(alive, places, log_probs, pieces, _num_free(finished))
         ids = tf.gather(alive.ids, parents, batch_dims=1)
         ids = tf.concat([ids, pieces[:, :, tf.newaxis]], axis=2)
         ended = tf.equal(pieces, END_ID)
         scores = tf.where(ended, log_probs / length_penalty(t + 1, alpha), NEVER)
         finished = keep_finished(finished, Hypotheses(ids, scores))
-        alive = Alive(ids, tf.where(ended, NEVER, log_probs))
-        rows = _rows(tf.range(batch), parents, beam_size)
+        log_probs = tf.where(ended, NEVER, log_probs)
+        left = is_open(log_probs, finished, max_lengths)[:, tf.newaxis]
+        alive = Alive(ids, tf.where(left, log_probs, NEVER))
+        rows = rows_of(places, alive, parents)
         growing = tf.nest.map_structure(lambda x: tf.gather(x, rows), growing)
         return searched._replace(alive=alive, finished=finished, growing=growing)
 
@@ -101,12 +106,10 @@ def beam_search(
         t: tf.Tensor, searched: Searched, results: Hypotheses
     ) -> tuple[tf.Tensor, Searched, Hypotheses]:
         searched = advance(t, searched)
-        left = is_open(searched)
+        left = tf.reduce_any(searched.alive.log_probs > NEVER, axis=1)
         half_done = 2 * tf.math.count_nonzero(left, dtype=tf.int32) <= tf.size(left)
         searched, results = tf.cond(
-            half_done,
-            lambda: leave(searched, results, left, beam_size),
-            lambda: (searched, results),
+            half_done, lambda: leave(searched, results, left), lambda: (searched, results)
         )
         return t + 1, searched, results
 
@@ -121,9 +124,7 @@ def beam_search(
     return results
 
 
-def leave(
-    searched: Searched, results: Hypotheses, left: tf.Tensor, beam_size: tf.Tensor
-) -> tuple[Searched, Hypotheses]:
+def leave(searched: Searched, results: Hypotheses, left: tf.Tensor) -> tuple[Searched, Hypotheses]:
     """Only those sentences go on that are left [B, boolean]; what all have found so far goes into
     the results of all sentences that there ever were."""
     places = searched.sentences[:, tf.newaxis]
@@ -135,30 +136,33 @@ def leave(
         tf.tensor_scatter_nd_update(results.scores, places, found.scores),
     )
     keep = tf.where(left)[:, 0]
-    rows = _rows(tf.cast(keep, tf.int32), tf.range(beam_size), beam_size)
-
-    def kept(structure: Any, rows: tf.Tensor) -> Any:
-        return tf.nest.map_structure(lambda x: tf.gather(x, rows), structure)
-
-    go_on = Searched._make(kept(searched._replace(growing=()), keep))
-    return go_on._replace(growing=kept(searched.growing, rows)), results
+    go_on = tf.nest.map_structure(lambda x: tf.gather(x, keep), searched._replace(growing=()))
+    return go_on._replace(growing=searched.growing), results
 
 
 def grow(
-    alive: Alive, log_probs: tf.Tensor, pieces: tf.Tensor, num_free: tf.Tensor
+    alive: Alive,
+    places: tf.Tensor,
+    log_probs: tf.Tensor,
+    pieces: tf.Tensor,
+    num_free: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The likeliest continuations of a sentence's hypotheses, as many as its beam has places.
+    """The likeliest continuations of a sentence's hypotheses, as many as its beam is free for.
 
-    log_probs and pieces [B·K, C]: candidates to come next. num_free [B] places. Returns parent,
-    piece and log-probability of each, [B, K], best first; -inf beyond the free places.
+    log_probs and pieces [R, C]: candidates to come next, for the hypotheses at places [R].
+    num_free [B]. Returns parent, piece and log-probability of each, [B, K], best first; -inf
+    beyond what is free.
     """
     batch, beam_size = tf.unstack(tf.shape(alive.log_probs))
     count = tf.shape(pieces)[1]
-    totals = tf.reshape(alive.log_probs, [-1, 1]) + log_probs
-    best, places = tf.math.top_k(tf.reshape(totals, [batch, beam_size * count]), beam_size)
-    pieces = tf.gather(tf.reshape(pieces, [batch, beam_size * count]), places, batch_dims=1)
+    totals = tf.gather(tf.reshape(alive.log_probs, [-1, 1]), places) + log_probs
+    nothing = tf.fill([batch * beam_size, count], NEVER)
+    totals = tf.tensor_scatter_nd_update(nothing, places[:, tf.newaxis], totals)
+    pieces = tf.scatter_nd(places[:, tf.newaxis], pieces, tf.shape(nothing))
+    best, chosen = tf.math.top_k(tf.reshape(totals, [batch, beam_size * count]), beam_size)
+    pieces = tf.gather(tf.reshape(pieces, [batch, beam_size * count]), chosen, batch_dims=1)
     is_free = tf.range(beam_size) < num_free[:, tf.newaxis]
-    return places // count, pieces, tf.where(is_free, best, NEVER)
+    return chosen // count, pieces, tf.where(is_free, best, NEVER)
 
 
 def keep_finished(finished: Hypotheses, new: Hypotheses) -> Hypotheses:
@@ -174,9 +178,17 @@ def _num_free(finished: Hypotheses) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(tf.equal(finished.scores, NEVER), tf.int32), axis=1)
 
 
-def _rows(sentences: tf.Tensor, beams: tf.Tensor, beam_size: tf.Tensor) -> tf.Tensor:
-    """Sentences [B] and beams of them [B, K] → their rows among the hypotheses of all, [R]."""
-    return tf.reshape(sentences[:, tf.newaxis] * beam_size + beams, [-1])
+def rows_of(places: tf.Tensor, alive: Alive, parents: tf.Tensor) -> tf.Tensor:
+    """The rows, of those at places [R], of the parents [B, K] of the hypotheses that are alive."""
+    batch, beam_size = tf.unstack(tf.shape(parents))
+    row_at = tf.scatter_nd(places[:, tf.newaxis], tf.range(tf.size(places)), [batch * beam_size])
+    parents = tf.range(batch)[:, tf.newaxis] * beam_size + parents
+    return tf.gather(row_at, tf.gather(tf.reshape(parents, [-1]), _places(alive)))
+
+
+def _places(alive: Alive) -> tf.Tensor:
+    """[R] Of B·K, those of hypotheses that are alive."""
+    return tf.cast(tf.where(tf.reshape(alive.log_probs, [-1]) > NEVER)[:, 0], tf.int32)
 
 
 def _changing_shape(x: tf.Tensor) -> tf.TensorShape:

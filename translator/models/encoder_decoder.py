@@ -1,7 +1,7 @@
 """What training and search know of a model, whatever it is made of.
 
-B batch, R rows of the search (B sentences times K hypotheses), S source length, T target length,
-D model width, V vocabulary.
+B batch, K hypotheses a sentence, R rows of the search (the hypotheses that go on), S source length,
+T target length, D model width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ Fixed = Any
 """Per sentence, leading axis B: what all its hypotheses look at. Never reordered or repeated."""
 Growing = Any
 """Per hypothesis, leading axis R: what grows with every step. The search reorders it."""
-StepFunction = Callable[[tf.Tensor, tf.Tensor, Fixed, Growing], tuple[tf.Tensor, Growing]]
-"""(last ids [R], their positions [R], fixed, growing) → (logits [R, V] float32, growing)."""
+StepFunction = Callable[
+    [tf.Tensor, tf.Tensor, tf.Tensor, Fixed, Growing], tuple[tf.Tensor, Growing]
+]
+"""(last ids [R], their positions [R], places [R], fixed, growing) → (logits [R, V] float32,
+growing). A place, of B·K, says whose hypothesis a row is: sentence · K + k."""
 
 
 class Memory(NamedTuple):
@@ -51,19 +54,23 @@ class EncoderDecoder(keras.Model):
         raise NotImplementedError
 
     def start(self, memory: Memory, num_hypotheses: int) -> tuple[StepFunction, Fixed, Growing]:
-        """The step function of a search with K hypotheses a sentence, and what it starts from."""
+        """The step function of a search with K hypotheses a sentence, and what it starts from: one
+        row for each sentence."""
         raise NotImplementedError
 
-    def logits(self, states: tf.Tensor, table: tf.Tensor | None = None) -> tf.Tensor:
+    def logits(self, states: tf.Tensor, matrix: tf.Tensor | None = None) -> tf.Tensor:
         """[..., D] decoder states → [..., V] float32.
 
-        A search gives the output table, in the states' dtype, so as to read it only once.
+        A search gives `output_matrix`, so as to make it only once.
         """
-        if table is None:
-            table = tf.cast(self.output_table.value, states.dtype)
-        flat = tf.matmul(tf.reshape(states, [-1, table.shape[1]]), table, transpose_b=True)
-        shape = tf.concat([tf.shape(states)[:-1], [table.shape[0]]], axis=0)
+        matrix = self.output_matrix(states.dtype) if matrix is None else matrix
+        flat = tf.matmul(tf.reshape(states, [-1, matrix.shape[0]]), matrix)
+        shape = tf.concat([tf.shape(states)[:-1], [matrix.shape[1]]], axis=0)
         return tf.cast(tf.reshape(flat, shape), tf.float32)
+
+    def output_matrix(self, dtype: tf.DType) -> tf.Tensor:
+        """The output table as [D, V], which makes products of few rows faster."""
+        return tf.transpose(tf.cast(tf.convert_to_tensor(self.output_table.value), dtype))
 
     def call(
         self, source: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None

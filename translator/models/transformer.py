@@ -1,11 +1,12 @@
 """The Transformer (Vaswani et al. 2017): attention and feed-forward blocks, stacked.
 
-B batch, K hypotheses, R = B·K rows, S source length, T target length, N heads, H head width,
-D model width.
+B batch, K hypotheses a sentence, R rows (hypotheses that go on), S source length, T target length,
+N heads, H head width, D model width.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import keras
@@ -83,38 +84,50 @@ class DecoderLayer(keras.layers.Layer):
             block=lambda q: self.attention.attend_to_itself(q, mask, place(seed, 0)),
             seed=place(seed, 1),
         )
-        key_value = self.cross_attention.keys_values(memory.states)
-        return self._look_and_think(x, key_value, memory.mask, seed)
+        return self._look_and_think(
+            x,
+            lambda q: self.cross_attention(q, memory.states, memory.mask, place(seed, 2)),
+            seed,
+        )
 
     def step(
-        self, x: tf.Tensor, cache: KeyValue, memory_key_value: KeyValue, memory_mask: tf.Tensor
+        self,
+        x: tf.Tensor,
+        cache: KeyValue,
+        memory_key_value: KeyValue,
+        memory_mask: tf.Tensor,
+        places: tf.Tensor,
+        num_hypotheses: tf.Tensor,
     ) -> tuple[tf.Tensor, KeyValue]:
-        """One position, [B, K, D] → [B, K, D]; `cache` holds earlier positions [R, N, T, H].
+        """One position, [R, 1, D] → [R, 1, D]; `cache` holds earlier positions [R, N, T, H].
 
-        To cross-attention the K hypotheses of a sentence are K queries to its one memory.
+        To cross-attention the K hypotheses of a sentence are K queries to its one memory; those
+        that have ended are zeros.
         """
-        batch, num_hypotheses, model_dim = tf.shape(x)[0], tf.shape(x)[1], x.shape[2]
 
         def attend_to_cache(q: tf.Tensor) -> tf.Tensor:
             nonlocal cache
-            q = tf.reshape(q, [batch * num_hypotheses, 1, model_dim])
             new = self.attention.keys_values(q)
             cache = KeyValue(
                 tf.concat([cache.key, new.key], axis=2), tf.concat([cache.value, new.value], axis=2)
             )
-            return tf.reshape(self.attention.attend(q, cache), [batch, num_hypotheses, model_dim])
+            return self.attention.attend(q, cache)
+
+        def attend_to_memory(q: tf.Tensor) -> tf.Tensor:
+            batch, model_dim = tf.shape(memory_mask)[0], q.shape[2]
+            shape = [batch * num_hypotheses, model_dim]
+            queries = tf.scatter_nd(places[:, tf.newaxis], q[:, 0], shape)
+            queries = tf.reshape(queries, [batch, num_hypotheses, model_dim])
+            found = self.cross_attention.attend(queries, memory_key_value, memory_mask)
+            return tf.gather(tf.reshape(found, shape), places)[:, tf.newaxis]
 
         x = self.attention_residual(x, block=attend_to_cache)
-        return self._look_and_think(x, memory_key_value, memory_mask, None), cache
+        return self._look_and_think(x, attend_to_memory, None), cache
 
     def _look_and_think(
-        self, x: tf.Tensor, key_value: KeyValue, mask: tf.Tensor, seed: tf.Tensor | None
+        self, x: tf.Tensor, look: Callable[[tf.Tensor], tf.Tensor], seed: tf.Tensor | None
     ) -> tf.Tensor:
-        x = self.cross_attention_residual(
-            x,
-            block=lambda q: self.cross_attention.attend(q, key_value, mask, place(seed, 2)),
-            seed=place(seed, 3),
-        )
+        x = self.cross_attention_residual(x, block=look, seed=place(seed, 3))
         return self.feed_forward_residual(
             x, block=lambda q: self.feed_forward(q, place(seed, 4)), seed=place(seed, 5)
         )
@@ -227,33 +240,34 @@ class Transformer(EncoderDecoder):
         keys_values = [
             layer.cross_attention.keys_values(memory.states) for layer in self.decoder_layers
         ]
-        rows = tf.shape(memory.states)[0] * num_hypotheses
+        rows = tf.shape(memory.states)[0]
         empty = tf.zeros([rows, self.config.num_heads, 0, self.head_dim], memory.states.dtype)
         growing = [KeyValue(empty, empty) for _ in self.decoder_layers]
-        table = tf.cast(tf.convert_to_tensor(self.output_table.value), memory.states.dtype)
-        return partial(self._step, table), (keys_values, memory.mask), growing
+        matrix = self.output_matrix(memory.states.dtype)
+        return partial(self._step, matrix, num_hypotheses), (keys_values, memory.mask), growing
 
     def _step(
         self,
-        table: tf.Tensor,
+        output_matrix: tf.Tensor,
+        num_hypotheses: int,
         ids: tf.Tensor,
         positions: tf.Tensor,
+        places: tf.Tensor,
         fixed: Fixed,
         growing: Growing,
     ) -> tuple[tf.Tensor, Growing]:
         memory_keys_values, memory_mask = fixed
-        batch, rows = tf.shape(memory_mask)[0], tf.shape(ids)[0]
         x = self.target_embedding(ids) + self.target_positions(positions)
-        x = tf.reshape(x, [batch, rows // batch, self.config.model_dim])
+        x = x[:, tf.newaxis]
         caches = []
         for layer, key_value, cache in zip(
             self.decoder_layers, memory_keys_values, growing, strict=True
         ):
-            x, cache = layer.step(x, cache, key_value, memory_mask)
+            x, cache = layer.step(x, cache, key_value, memory_mask, places, num_hypotheses)
             caches.append(cache)
         if self.decoder_norm is not None:
             x = self.decoder_norm(x)
-        return self.logits(tf.reshape(x, [rows, self.config.model_dim]), table), caches
+        return self.logits(x[:, 0], output_matrix), caches
 
 
 def _attention(config: ModelConfig, dtype: keras.DTypePolicy, name: str) -> MultiHeadAttention:
