@@ -13,6 +13,10 @@ in PyTorch, too (from the extra `bench`). Printed are medians over the rounds:
 - load: from the process's first line to a model that is ready;
 - prompt: one sentence alone, the median over twenty;
 - BLEU, and how many translations differ from those of translator in float32.
+
+Others divide a translation's log-probability by its length, and end a batch at one length; so their
+beams may find other translations. Hugging Face's process loads the run by our own code first, which
+is why it has no memory and no load time here.
 """
 
 from __future__ import annotations
@@ -34,6 +38,7 @@ from translator.errors import UserError
 
 STARTED = time.perf_counter()
 REFERENCE = "translator float32"
+PEER = "hugging face float32"
 
 
 class Round(NamedTuple):
@@ -208,9 +213,7 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
                 __file__, "ctranslate2", options.source, folder / quantization, workers, size
             )
     if options.peer:
-        running["hugging face float32"] = Process(
-            __file__, "hugging-face", options.source, options.run, size
-        )
+        running[PEER] = Process(__file__, "hugging-face", options.source, options.run, size)
     rounds: dict[tuple[str, int], list[Round]] = {}
     try:
         facts = {name: Facts(*process.ask("facts")) for name, process in running.items()}
@@ -236,11 +239,14 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
         expected = rounds[REFERENCE, beam_size][-1].translations
         others = sum(a != b for a, b in zip(last.translations, expected, strict=True))
         score = bleu(last.translations, references, config.evaluation, language)
+        memory, load = f"{last.peak_mib:4,.0f}", f"{facts[name].load_seconds:7.1f}"
+        if name == PEER:
+            memory, load = "   –", "      –"
         step = f"{1000 * seconds / last.num_steps:7.1f}" if last.num_steps else "      –"
         print(
             f"{name:26} {beam_size:4} {len(references) / seconds:7.1f} "
-            f"{last.num_pieces / seconds:9,.0f}  {step} {last.peak_mib:4,.0f} "
-            f"{facts[name].load_seconds:7.1f} {facts[name].prompt_ms:10.1f} "
+            f"{last.num_pieces / seconds:9,.0f}  {step} {memory} {load} "
+            f"{facts[name].prompt_ms:10.1f} "
             f"{score.value:6.2f} {others:10}"
         )
     print(f"BLEU: {score.signature}")

@@ -30,8 +30,8 @@ if "keras" in sys.modules and sys.modules["keras"].backend.backend() != "tensorf
     )
 os.environ["KERAS_BACKEND"] = "tensorflow"
 if platform.machine() == "x86_64":
-    # TensorFlow takes these kernels by itself only where a processor has AVX-512 VNNI; they are
-    # faster elsewhere, too. Whoever sets the variable is obeyed.
+    # TensorFlow takes these kernels by itself only where a processor has instructions for neural
+    # networks; they are faster elsewhere, too. Whoever sets the variable is obeyed.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 

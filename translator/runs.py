@@ -14,7 +14,9 @@ from typing import Any
 from translator.bundle import unpacked
 from translator.errors import ConfigError, RunError
 
-TEXT_KEYS = tuple(f"data.{key}" for key in ("folder", "dataset", "wheel", "validation", "test"))
+TEXT_KEYS = tuple(
+    f"data.{key}" for key in ("folder", "dataset", "wheel", "train", "validation", "test")
+)
 """Keys that say where text is."""
 
 

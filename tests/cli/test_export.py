@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+import numpy as np
 import pytest
 
 from translator.bundle import pack, unpacked
@@ -19,6 +20,7 @@ from translator.decoding.translator import load_run_config
 from translator.errors import ConfigError, RunError
 from translator.export import making
 from translator.export.record import Record
+from translator.models.weights import load_arrays, save_arrays
 from translator.runs import RunDirectory
 
 from .conftest import Command
@@ -259,6 +261,20 @@ def test_a_bundle_is_taken_in_place_of_a_run(
     assert verify(again).is_exact
     train("c.yaml", "from", ["training.max_steps=1"], bundle)
     assert bundle.read_bytes() == before
+
+
+def test_what_is_exported_is_the_mean_that_was_tuned(run: Path) -> None:
+    there = RunDirectory(run)
+    weights, facts = load_arrays(there.best)
+    mean = {name: array + np.float32(0.01) for name, array in weights.items()}
+    save_arrays(there.averaged, mean, **facts)
+    exported = export(run, "bundle")
+    np.testing.assert_equal(load_arrays(RunDirectory.existing(exported).best)[0], mean)
+    export(run)
+    translate(run, "validation.en", "o", engine="ctranslate2")
+    there.averaged.unlink()
+    with pytest.raises(RunError, match="was made of other weights than the run's best"):
+        translate(run, "validation.en", "o", engine="ctranslate2")
 
 
 def test_a_bundle_says_what_it_is_and_not_where_it_was_made(

@@ -640,11 +640,36 @@ class TestTuning:
         assert translator.Translator.load(run).translate(sentences) == translations
         assert evaluate(run, "validation", overrides=BY_CHARACTER)[0].value == 100
 
-        there.averaged.unlink()
+        train(Path("c.yaml"), Path("runs/from"), ["training.max_steps=1"], start_from=run)
+        start, averaged = (
+            load_arrays(Path("runs/from/start.safetensors")),
+            load_arrays(there.averaged),
+        )
+        np.testing.assert_equal(start[0], averaged[0])
+
+        there.averaged.rename("aside")
         refer_to(run)
+        Path("aside").rename(there.averaged)
         tune(run, [3], [1.0], BY_CHARACTER)
         assert not there.averaged.exists()
         assert evaluate(run, "validation", overrides=BY_CHARACTER)[0].value == 100
+
+    def test_while_better_weights_come_in_is_to_be_done_again(
+        self, run: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        there = RunDirectory(run)
+        beams = translator.Translator.beams
+
+        def meanwhile(*arguments: Any) -> Any:
+            save_arrays(there.best, load_arrays(there.best)[0], step=99)
+            return beams(*arguments)
+
+        monkeypatch.setattr(translator.Translator, "beams", meanwhile)
+        with pytest.raises(
+            RunError, match="has changed meanwhile, as training goes on; tune again"
+        ):
+            tune(run, [1], [1.0])
+        assert not there.tuned.exists() and not there.averaged.exists()
 
     def test_is_for_the_weights_that_there_are(self, run: Path) -> None:
         tune(run, [2], [1.0])

@@ -4,7 +4,7 @@ A language says how likely each piece is after what stands before it. The step f
 stands before only from what it keeps in `growing`, so a search that mixes up hypotheses is found
 out.
 
-B sentences, K beams, R = B·K rows, t pieces so far, V vocabulary, L longest output.
+B sentences, K beams, R rows, t pieces so far, V vocabulary, L longest output.
 """
 
 from __future__ import annotations

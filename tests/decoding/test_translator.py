@@ -1,6 +1,6 @@
 """Sentences in, sentences out: first by a model that repeats, then by one that makes things up.
 
-B sentences, K hypotheses, R = B·K rows, S source length, V vocabulary.
+B sentences, K hypotheses, S source length, V vocabulary.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from translator.decoding.engine import Translation
-from translator.evaluation.tuning import Setting, best, settings, winner
+from translator.evaluation.tuning import Setting, best, is_better, settings, winner
 
 SHORT = Translation("short", math.log(0.30), length=1)
 LONG = Translation("a long one", math.log(0.25), length=7)
@@ -68,3 +68,18 @@ def test_the_end_of_a_row_wins_only_where_it_rises_steeply() -> None:
     assert winner(tried).length_penalty == 1.0
     steeper = [Setting(4, alpha, 20 + alpha) for alpha in (0.0, 1.0, 2.0)]
     assert winner(steeper).length_penalty == 2.0
+
+
+def test_better_is_what_is_so_at_its_best() -> None:
+    """The winners have 40.0 and 40.11, and the best of either 40.09 and 40.11."""
+
+    def row(*scores: float) -> list[Setting]:
+        return [Setting(4, float(alpha), bleu) for alpha, bleu in enumerate(scores)]
+
+    one, other = (
+        row(40.0, 40.0, 40.0, 40.09, 40.09, 40.09),
+        row(39.9, 39.9, 39.9, 40.11, 40.11, 40.11),
+    )
+    assert winner(other).bleu - winner(one).bleu > 0.1
+    assert not is_better(other, one)
+    assert is_better(row(40.2, 40.2), one)

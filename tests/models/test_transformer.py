@@ -1,6 +1,6 @@
 """The Transformer against itself: step by step as at once, padded as alone, seeded as repeated.
 
-B batch, K hypotheses, R = B·K rows, S source length, T target length, D model width, V vocabulary.
+B batch, K hypotheses, R rows, S source length, T target length, D model width, V vocabulary.
 """
 
 from __future__ import annotations

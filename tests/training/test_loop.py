@@ -316,6 +316,15 @@ class TestAveraging:
         assert load_arrays(world.run.best)[1] == expected
         assert validations(told)[-1][0] == 8
 
+    def test_what_was_tuned_goes_with_the_weights_that_it_was_for(self, world: World) -> None:
+        tuned = [world.run.tuned, world.run.averaged]
+        world.bleu = scores({4.0: 30.0, 8.0: 40.0}, 20.0)
+        for last_step, goes in ((4, True), (6, False), (8, True)):
+            for path in tuned:
+                path.write_text("")
+            world.finish(max_steps=last_step)
+            assert [path.exists() for path in tuned] == [not goes] * 2
+
     @pytest.mark.parametrize("kind", ["last", "ema", "none"])
     def test_keeps_no_more_files_than_it_needs(self, world: World, kind: str) -> None:
         world.finish(max_steps=20, averaging={"kind": kind, "count": 2})

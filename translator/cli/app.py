@@ -99,7 +99,11 @@ def translate(
 
     hush()
     _leave_at_ctrl_c(
-        lambda: "Stopped; with --resume it goes on.\n" if output and is_half_done(output) else ""
+        lambda: (
+            "Stopped; with --resume it goes on.\n"
+            if source and output and is_half_done(output)
+            else ""
+        )
     )
     if source is not None or not sys.stdin.isatty():
         _share_processors()
@@ -119,7 +123,7 @@ def tune(
     ] = None,
     settings: Settings = None,
 ) -> None:
-    """Find the beam and length penalty that translate the validation split best, and keep them."""
+    """Find the search and the mean of weights that translate the validation split best."""
     from translator.cli.chatter import hush
     from translator.cli.tune import tune
 

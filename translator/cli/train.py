@@ -158,7 +158,7 @@ def _train(
         f"Finished after {position.step:,} steps and {position.seconds / 60:.1f} minutes. "
         f"The best weights are of step {position.best_step:,}; use them with\n"
         f"  translator translate {run.path}\n"
-        f"  translator tune {run.path}    # finds the best beam and length penalty\n"
+        f"  translator tune {run.path}    # finds how it translates best\n"
         f"  translator eval {run.path}\n"
         f"  translator export {run.path}  # for other programs, or as one file"
     )

@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translator.data.corpus import read_pairs
+from translator.errors import RunError
 from translator.runs import RunDirectory, step_of
 
 if TYPE_CHECKING:
     from translator.evaluation.tuning import Setting
     from translator.models.weights import Arrays
+
+
+class Mean(NamedTuple):
+    """Of validated weights."""
+
+    steps: list[int]
+    weights: Arrays
 
 
 def tune(
@@ -22,7 +30,7 @@ def tune(
     overrides: Sequence[str] = (),
 ) -> Setting:
     """Try every beam size with every length penalty on the validation split of a run, and with the
-    best beam size the means of the weights that were validated last.
+    best beam size the means of the validated weights that it keeps.
 
     Prints BLEU of all, and keeps the winner in the run, where `translate`, `eval` and `export` find
     it. Without sizes or penalties it tries some. Raises UserError.
@@ -31,17 +39,12 @@ def tune(
     from translator.evaluation.score import bleu
     from translator.evaluation.tuning import (
         BEAM_SIZES,
-        CHANCE,
         LENGTH_PENALTIES,
+        is_better,
         settings,
         winner,
     )
-    from translator.models.weights import (
-        load_arrays,
-        load_facts,
-        save_arrays,
-        set_model_weights,
-    )
+    from translator.models.weights import load_arrays, set_model_weights
 
     run = RunDirectory.existing(Path(run_path))
     config = load_run_config(run, overrides)
@@ -60,51 +63,65 @@ def tune(
         return settings(beams, penalties, score)
 
     print("length penalty   ", *(f"{alpha:6g}" for alpha in penalties))
-    found_all = tried(load_arrays(run.best)[0], beam_sizes)
+    weights, facts = load_arrays(run.best)
+    found = tried(weights, beam_sizes)
     for beam_size in beam_sizes:
-        _print(f"beam size {beam_size}", (x for x in found_all if x.beam_size == beam_size))
-    found = winner(found_all)
-    averaged, mean = list[int](), None
-    for steps, weights in _means(run):
-        row = tried(weights, [found.beam_size])
-        _print(f"mean of {len(steps)}", row)
-        if (better := winner(row)).bleu > found.bleu + CHANCE:
-            found, averaged, mean = better, steps, weights
+        _print(f"beam size {beam_size}", (one for one in found if one.beam_size == beam_size))
+    beam_size = winner(found).beam_size
+    best, chosen = [one for one in found if one.beam_size == beam_size], None
+    for mean in _means(run):
+        found = tried(mean.weights, [beam_size])
+        _print(f"mean of {len(mean.steps)}", found)
+        if is_better(found, best):
+            best, chosen = found, mean
     signature = bleu(references, references, config.evaluation, config.data.target_language)
-    best = (
-        f"decoding.beam_size={found.beam_size} decoding.length_penalty={found.length_penalty:g}"
-        + (f", the mean of {len(averaged)}" if averaged else "")
-        + f", validation BLEU {found.bleu:.2f}  {signature.signature}"
-    )
-    if run.is_bundle:
-        print(f"A bundle keeps nothing; the best, to be given by --set: {best}")
-        return found
-    scores = {"bleu": found.bleu, "signature": signature.signature}
-    if mean is None:
-        run.averaged.unlink(missing_ok=True)
-    else:
-        save_arrays(run.averaged, mean, step=averaged[0], averaged=averaged, **scores)
-    report = {
-        "beam_size": found.beam_size,
-        "length_penalty": found.length_penalty,
-        "validation_bleu": found.bleu,
-        "signature": signature.signature,
-        "weights": load_facts(run.shipped),
-    }
-    run.tuned.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print(f"{run.tuned} keeps the best for `translate` and `eval`: {best}")
-    return found
+    return _keep(run, winner(best), chosen, signature.signature, facts)
 
 
-def _means(run: RunDirectory) -> Iterator[tuple[list[int], Arrays]]:
-    """Of the validated weights that are kept, the newest two, three …: steps and mean."""
+def _means(run: RunDirectory) -> Iterator[Mean]:
+    """Of the validated weights that are kept, the newest two, three …"""
     from translator.models.weights import load_arrays
     from translator.training.checkpoint import mean_weights
 
     newest = run.snapshots()[::-1]
     parts = [load_arrays(path)[0] for path in newest]
     for count in range(2, len(newest) + 1):
-        yield [step_of(path) for path in newest[:count]], mean_weights(parts[:count])
+        steps = [step_of(path) for path in newest[:count]]
+        yield Mean(steps, mean_weights(parts[:count]))
+
+
+def _keep(
+    run: RunDirectory, found: Setting, mean: Mean | None, signature: str, facts: dict[str, Any]
+) -> Setting:
+    """Write what was found into the run whose best weights had these facts, and say so. Raises
+    RunError if they have others now."""
+    from translator.models.weights import load_facts, save_arrays
+
+    said = (
+        f"decoding.beam_size={found.beam_size} decoding.length_penalty={found.length_penalty:g}"
+        + (f", the mean of {len(mean.steps)}" if mean else "")
+        + f", validation BLEU {found.bleu:.2f}  {signature}"
+    )
+    if run.is_bundle:
+        print(f"A bundle keeps nothing; the best, to be given by --set: {said}")
+        return found
+    if load_facts(run.best) != facts:
+        raise RunError(f"{run.best} has changed meanwhile, as training goes on; tune again.")
+    if mean is None:
+        run.averaged.unlink(missing_ok=True)
+    else:
+        scores = {"bleu": found.bleu, "signature": signature}
+        save_arrays(run.averaged, mean.weights, step=mean.steps[0], averaged=mean.steps, **scores)
+    report = {
+        "beam_size": found.beam_size,
+        "length_penalty": found.length_penalty,
+        "validation_bleu": found.bleu,
+        "signature": signature,
+        "weights": load_facts(run.shipped),
+    }
+    run.tuned.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(f"{run.tuned} keeps the best for `translate` and `eval`: {said}")
+    return found
 
 
 def _print(name: str, row: Iterable[Setting]) -> None:

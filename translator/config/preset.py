@@ -100,7 +100,7 @@ def tokens(config: Config, statistics: CorpusStatistics, machine: Machine) -> in
     found, minutes = between(TOKENS, statistics.size), config.training.max_minutes
     if minutes is not None and not machine.has_gpu:
         found *= between(HURRY, minutes)
-    return 256 * max(1, round(found / 256))
+    return 256 * round(found / 256)
 
 
 def highest_rate(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:

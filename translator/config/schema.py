@@ -346,7 +346,8 @@ class AveragingConfig(Section):
     training ends, the mean of the `count` best validated ones, if it is better still. ema: their
     exponential moving average."""
     count: Count = 5
-    """For last and best. The run keeps so many in any case, for `translator tune` to average."""
+    """For last and best. Otherwise the last so many are kept, too: `translator tune` averages them,
+    and each takes the disk space of the model."""
     decay: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.999
     """For ema; early on it is smaller, (1 + step) / (10 + step)."""
 

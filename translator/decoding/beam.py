@@ -39,7 +39,7 @@ class Searched(NamedTuple):
     """Sentences whose search goes on; B counts only them."""
 
     sentences: tf.Tensor
-    """[B] their places among all"""
+    """[B] their numbers among all"""
     max_lengths: tf.Tensor
     """[B]"""
     alive: Alive
@@ -98,7 +98,7 @@ def beam_search(
         log_probs = tf.where(ended, NEVER, log_probs)
         left = is_open(log_probs, finished, max_lengths)[:, tf.newaxis]
         alive = Alive(ids, tf.where(left, log_probs, NEVER))
-        rows = rows_of(places, alive, parents)
+        rows = _rows_of(places, alive, parents)
         growing = tf.nest.map_structure(lambda x: tf.gather(x, rows), growing)
         return searched._replace(alive=alive, finished=finished, growing=growing)
 
@@ -127,13 +127,13 @@ def beam_search(
 def leave(searched: Searched, results: Hypotheses, left: tf.Tensor) -> tuple[Searched, Hypotheses]:
     """Only those sentences go on that are left [B, boolean]; what all have found so far goes into
     the results of all sentences that there ever were."""
-    places = searched.sentences[:, tf.newaxis]
+    of_all = searched.sentences[:, tf.newaxis]
     found = searched.finished
     missing = tf.shape(found.ids)[2] - tf.shape(results.ids)[2]
     ids = tf.pad(results.ids, [[0, 0], [0, 0], [0, missing]], constant_values=PAD_ID)
     results = Hypotheses(
-        tf.tensor_scatter_nd_update(ids, places, found.ids),
-        tf.tensor_scatter_nd_update(results.scores, places, found.scores),
+        tf.tensor_scatter_nd_update(ids, of_all, found.ids),
+        tf.tensor_scatter_nd_update(results.scores, of_all, found.scores),
     )
     keep = tf.where(left)[:, 0]
     go_on = tf.nest.map_structure(lambda x: tf.gather(x, keep), searched._replace(growing=()))
@@ -178,7 +178,7 @@ def _num_free(finished: Hypotheses) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(tf.equal(finished.scores, NEVER), tf.int32), axis=1)
 
 
-def rows_of(places: tf.Tensor, alive: Alive, parents: tf.Tensor) -> tf.Tensor:
+def _rows_of(places: tf.Tensor, alive: Alive, parents: tf.Tensor) -> tf.Tensor:
     """The rows, of those at places [R], of the parents [B, K] of the hypotheses that are alive."""
     batch, beam_size = tf.unstack(tf.shape(parents))
     row_at = tf.scatter_nd(places[:, tf.newaxis], tf.range(tf.size(places)), [batch * beam_size])

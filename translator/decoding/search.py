@@ -1,6 +1,6 @@
 """What a search is given and what it returns. It knows a step function, never a model.
 
-B sentences, K beams (hypotheses a sentence), R = B·K rows, L longest output, V vocabulary.
+B sentences, K beams (hypotheses a sentence), L longest output.
 """
 
 from __future__ import annotations

@@ -56,23 +56,31 @@ def best(found: Sequence[Translation], penalties: np.ndarray) -> str:
 
 
 def winner(tried: Sequence[Setting]) -> Setting:
-    """Of all that come within CHANCE of the best, the smallest beam with the least penalty.
-
-    How good one is: its BLEU or the mean with the next lower and the next higher penalty of the
-    same beam, whichever is less, since what stands out alone is mostly chance, too. Beyond the
-    first and the last, BLEU is taken to be what it is on their other side.
-    """
-
-    def goodness(one: Setting) -> float:
-        row = sorted(x for x in tried if x.beam_size == one.beam_size)
-        place = row.index(one)
-        near = row[:place][-1:] + row[place + 1 :][:1] or [one]
-        mean = (one.bleu + near[0].bleu + near[-1].bleu) / 3
-        return min(one.bleu, mean)
-
-    good = {one: goodness(one) for one in tried}
+    """Of all that come within CHANCE of the best, the smallest beam with the least penalty."""
+    good = goodness(tried)
     enough = max(good.values()) - CHANCE
     return min(
         (one for one in tried if good[one] >= enough),
         key=lambda one: (one.beam_size, one.length_penalty),
     )
+
+
+def goodness(tried: Sequence[Setting]) -> dict[Setting, float]:
+    """Of each its BLEU or the mean with the next lower and the next higher penalty of the same
+    beam, whichever is less, since what stands out alone is mostly chance.
+
+    Beyond the first and the last, BLEU is taken to be what it is on their other side.
+    """
+
+    def of(one: Setting) -> float:
+        row = sorted(x for x in tried if x.beam_size == one.beam_size)
+        place = row.index(one)
+        near = row[:place][-1:] + row[place + 1 :][:1] or [one]
+        return min(one.bleu, (one.bleu + near[0].bleu + near[-1].bleu) / 3)
+
+    return {one: of(one) for one in tried}
+
+
+def is_better(tried: Sequence[Setting], others: Sequence[Setting]) -> bool:
+    """Whether the best of some is better than the best of others by more than CHANCE."""
+    return max(goodness(tried).values()) > max(goodness(others).values()) + CHANCE

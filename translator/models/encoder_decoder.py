@@ -53,7 +53,9 @@ class EncoderDecoder(keras.Model):
         """[B, T] target input ids → decoder states [B, T, D], all positions at once (training)."""
         raise NotImplementedError
 
-    def start(self, memory: Memory, num_hypotheses: int) -> tuple[StepFunction, Fixed, Growing]:
+    def start(
+        self, memory: Memory, num_hypotheses: int | tf.Tensor
+    ) -> tuple[StepFunction, Fixed, Growing]:
         """The step function of a search with K hypotheses a sentence, and what it starts from: one
         row for each sentence."""
         raise NotImplementedError

@@ -236,7 +236,9 @@ class Transformer(EncoderDecoder):
             y = layer(x, *surroundings, seed)
         return layer_dropout(y, x, self.config.layer_dropout_rate, seed)
 
-    def start(self, memory: Memory, num_hypotheses: int) -> tuple[StepFunction, Fixed, Growing]:
+    def start(
+        self, memory: Memory, num_hypotheses: int | tf.Tensor
+    ) -> tuple[StepFunction, Fixed, Growing]:
         keys_values = [
             layer.cross_attention.keys_values(memory.states) for layer in self.decoder_layers
         ]
@@ -249,7 +251,7 @@ class Transformer(EncoderDecoder):
     def _step(
         self,
         output_matrix: tf.Tensor,
-        num_hypotheses: int,
+        num_hypotheses: tf.Tensor,
         ids: tf.Tensor,
         positions: tf.Tensor,
         places: tf.Tensor,

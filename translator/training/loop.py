@@ -275,7 +275,7 @@ def _compare(
         return replace(position, stale_validations=position.stale_validations + 1), False
     facts = {"bleu": validation.bleu, "signature": validation.signature, "loss": validation.loss}
     save_arrays(run.best, weights, step=position.step, **facts)
-    for path in (run.tuned, run.averaged):  # for other weights
+    for path in (run.tuned, run.averaged):  # What was tuned was other weights.
         path.unlink(missing_ok=True)
     position = replace(position, best_step=position.step, best_score=score, stale_validations=0)
     return position, True
