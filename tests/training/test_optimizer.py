@@ -74,7 +74,9 @@ class TestAdam:
 
 
 class TestLearningRate:
-    @pytest.mark.parametrize("schedule", ["inverse_sqrt", "linear", "cosine", "constant"])
+    @pytest.mark.parametrize(
+        "schedule", ["inverse_sqrt", "linear", "cosine", "cooldown", "constant"]
+    )
     def test_rises_in_equal_steps_to_its_height(self, schedule: str) -> None:
         rates = self.rates(schedule, [1, 2, 3])
         np.testing.assert_allclose(rates, [0.5, 1.0, 1.5])
@@ -85,6 +87,7 @@ class TestLearningRate:
             ("inverse_sqrt", {4: 2.0, 16: 1.0, 64: 0.5, 256: 0.25}),
             ("linear", {10: 1.8, 50: 1.0, 90: 0.2, 100: 0.0}),
             ("cosine", {50: 1.0, 100: 0.0}),
+            ("cooldown", {10: 2.0, 70: 2.0, 85: 1.0, 100: 0.0}),
             ("constant", {4: 2.0, 12: 2.0, 1000: 2.0}),
         ],
     )
@@ -100,7 +103,7 @@ class TestLearningRate:
         assert self.rates("inverse_sqrt", [1, 4], warmup=0) == [2.0, 1.0]
         assert self.rates("constant", [1, 4], warmup=0) == [2.0, 2.0]
 
-    @pytest.mark.parametrize("schedule", ["linear", "cosine"])
+    @pytest.mark.parametrize("schedule", ["linear", "cosine", "cooldown"])
     def test_warms_up_over_a_tenth_of_a_run_at_most(self, schedule: str) -> None:
         rates = self.rates(schedule, [1, 5], warmup=10_000)
         np.testing.assert_allclose(rates, [0.2, 1.0])  # 1 % and 5 % are over

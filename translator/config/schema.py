@@ -314,12 +314,13 @@ class OptimizerConfig(Section):
 
     learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
     """Highest learning rate, reached at the end of the warm-up."""
-    schedule: Literal["auto", "inverse_sqrt", "linear", "cosine", "constant"] = "auto"
+    schedule: Literal["auto", "inverse_sqrt", "linear", "cosine", "cooldown", "constant"] = "auto"
     """How it falls after the warm-up: with 1/√step for as long as it takes; or to zero at the
-    nearest of max_steps, max_epochs and max_minutes, along a line (Li et al. 2020) or half a
-    cosine. auto: linear with max_minutes, else inverse_sqrt."""
+    nearest of max_steps, max_epochs and max_minutes: along a line (Li et al. 2020), along half a
+    cosine, or only in the last three tenths of the run, along a line (cooldown, Hägele et al.
+    2024). auto: linear with max_minutes, else inverse_sqrt."""
     warmup_steps: Annotated[int, Field(ge=0)] = 1000
-    """Steps over which it rises linearly from zero; with linear and cosine no more than a tenth of
+    """Steps over which it rises linearly from zero; where it falls to zero no more than a tenth of
     the run."""
     beta_1: Share = 0.9
     """Decay of the mean of the gradients."""
@@ -335,7 +336,7 @@ class OptimizerConfig(Section):
     @property
     def falls_to_zero(self) -> bool:
         """Whether the learning rate ends with the run."""
-        return self.schedule in ("linear", "cosine")
+        return self.schedule in ("linear", "cosine", "cooldown")
 
 
 class AveragingConfig(Section):

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from translator.config.schema import OptimizerConfig
 
-WARMUP_SHARE = 0.1
+WARMUP_SHARE, COOLDOWN_SHARE = 0.1, 0.3
 
 
 def learning_rate(config: OptimizerConfig, step: int, done: float, lost: float = 0.0) -> float:
@@ -17,8 +17,9 @@ def learning_rate(config: OptimizerConfig, step: int, done: float, lost: float =
     is over before it, `lost` what it has lost of that by going back.
 
     It rises linearly over the warm-up. Then inverse_sqrt falls with √(warmup / step), constant
-    stays, linear falls with 1 − done, and cosine along half a cosine, both to zero; where these are
-    lower they cut the warm-up off, which takes no more than WARMUP_SHARE of the run.
+    stays, linear falls with 1 − done, cosine along half a cosine, and cooldown stays and falls
+    along a line only in the last COOLDOWN_SHARE (Hägele et al. 2024), the three to zero; where
+    these are lower they cut the warm-up off, which takes no more than WARMUP_SHARE of the run.
     """
     warmup = max(1, config.warmup_steps)
     rise = step / warmup
@@ -30,6 +31,8 @@ def learning_rate(config: OptimizerConfig, step: int, done: float, lost: float =
             share = min(short_rise, 1 - done)
         case "cosine":
             share = min(short_rise, (1 + math.cos(math.pi * done)) / 2)
+        case "cooldown":
+            share = min(short_rise, (1 - done) / COOLDOWN_SHARE, 1.0)
         case "constant":
             share = min(rise, 1.0)
         case "auto":
