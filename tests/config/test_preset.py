@@ -164,7 +164,7 @@ class TestAnEnd:
         ("overrides", "schedule"),
         [
             (["training.max_epochs=null", "training.patience=3"], "inverse_sqrt"),
-            (["training.max_epochs=null", "training.max_minutes=3"], "linear"),
+            (["training.max_epochs=null", "training.max_minutes=3"], "cooldown"),
             (["training.patience=3"], "linear"),
             (["tokenizer.joint=false"], "linear"),
         ],

@@ -47,7 +47,7 @@ def test_the_faster_precision_is_taken(speedup: float, precision: str) -> None:
     ("limits", "schedule"),
     [
         ({"max_steps": 9}, "inverse_sqrt"),
-        ({"max_minutes": 9.0}, "linear"),
+        ({"max_minutes": 9.0}, "cooldown"),
         ({"max_minutes": 9.0, "optimizer": {"schedule": "constant"}}, "constant"),
     ],
 )

@@ -122,7 +122,10 @@ def epochs(config: Config, statistics: CorpusStatistics, machine: Machine) -> in
 
 
 def schedule(config: Config, statistics: CorpusStatistics, machine: Machine) -> str:
-    """A line to the end, if there is one that can be foreseen."""
+    """A line to the end, if there is one that can be foreseen. Where minutes are set, the rate
+    stays high for most of them, as they are mostly few."""
+    if config.training.max_minutes is not None:
+        return "cooldown"
     return "linear" if has_end(config) else "inverse_sqrt"
 
 
@@ -173,7 +176,9 @@ RULES = (
     Rule("training.tokens_per_step", tokens, f"{SENNRICH}; {MEASURED}"),
     Rule("training.optimizer.learning_rate", highest_rate, "Vaswani et al. 2017"),
     Rule("training.max_epochs", epochs, "the smaller, the more often"),
-    Rule("training.optimizer.schedule", schedule, "Li et al. 2020"),
+    Rule(
+        "training.optimizer.schedule", schedule, f"Li et al. 2020; Hägele et al. 2024; {MEASURED}"
+    ),
 )
 """In an order in which each finds what it goes by."""
 

@@ -28,7 +28,7 @@ def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> C
         values["training.accumulation_steps"] = 1  # until a rehearsal shows that it needs more
     if config.training.optimizer.schedule == "auto":
         is_timed = config.training.max_minutes is not None
-        values["training.optimizer.schedule"] = "linear" if is_timed else "inverse_sqrt"
+        values["training.optimizer.schedule"] = "cooldown" if is_timed else "inverse_sqrt"
     if config.tokenizer.vocabulary_size == "auto":
         values["tokenizer.vocabulary_size"] = auto_vocabulary_size(statistics.num_pairs)
     if config.model.num_decoder_layers is None:

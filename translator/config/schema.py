@@ -318,10 +318,10 @@ class OptimizerConfig(Section):
     """How it falls after the warm-up: with 1/√step for as long as it takes; or to zero at the
     nearest of max_steps, max_epochs and max_minutes: along a line (Li et al. 2020), along half a
     cosine, or only in the last three tenths of the run, along a line (cooldown, Hägele et al.
-    2024). auto: linear with max_minutes, else inverse_sqrt."""
+    2024). auto: cooldown with max_minutes, else inverse_sqrt."""
     warmup_steps: Annotated[int, Field(ge=0)] = 1000
-    """Steps over which it rises linearly from zero; where it falls to zero no more than a tenth of
-    the run."""
+    """Steps over which it rises linearly from zero; with linear and cosine no more than a tenth of
+    the run, with cooldown three tenths."""
     beta_1: Share = 0.9
     """Decay of the mean of the gradients."""
     beta_2: Share = 0.98

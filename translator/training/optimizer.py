@@ -19,7 +19,8 @@ def learning_rate(config: OptimizerConfig, step: int, done: float, lost: float =
     It rises linearly over the warm-up. Then inverse_sqrt falls with √(warmup / step), constant
     stays, linear falls with 1 − done, cosine along half a cosine, and cooldown stays and falls
     along a line only in the last COOLDOWN_SHARE (Hägele et al. 2024), the three to zero; where
-    these are lower they cut the warm-up off, which takes no more than WARMUP_SHARE of the run.
+    these are lower they cut the warm-up off, which takes no more than WARMUP_SHARE of the run, or
+    with cooldown as much as the fall.
     """
     warmup = max(1, config.warmup_steps)
     rise = step / warmup
@@ -32,7 +33,8 @@ def learning_rate(config: OptimizerConfig, step: int, done: float, lost: float =
         case "cosine":
             share = min(short_rise, (1 + math.cos(math.pi * done)) / 2)
         case "cooldown":
-            share = min(short_rise, (1 - done) / COOLDOWN_SHARE, 1.0)
+            rise = max(rise, (done - lost) / COOLDOWN_SHARE)
+            share = min(rise, (1 - done) / COOLDOWN_SHARE, 1.0)
         case "constant":
             share = min(rise, 1.0)
         case "auto":
