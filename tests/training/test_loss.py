@@ -148,6 +148,10 @@ class TestRDropByHand:
         assert gradient[0, 0, 0] > 10 > -10 > gradient[0, 1, 0]
 
 
+BFLOAT16_STEP = 2**-7
+"""By so much two neighbouring numbers differ: some processors round every logit to one of them."""
+
+
 class TestChunkedRDrop:
     @pytest.mark.parametrize("smoothing", [0.0, 0.1])
     @pytest.mark.parametrize("num_tokens", [1, 5, CHUNK // 2, CHUNK // 2 + 1, CHUNK + 3])
@@ -172,7 +176,7 @@ class TestChunkedRDrop:
         chunked = value_and_gradients(only_the_loss(chunked_r_drop, 5.0), low, 0.1)
         exact = tf.cast(low[0], tf.float32), *low[1:]
         plain = value_and_gradients(only_the_loss(r_drop, 5.0), exact, 0.1)
-        assert chunked[0] == pytest.approx(plain[0], rel=2e-3)
+        assert chunked[0] == pytest.approx(plain[0], rel=BFLOAT16_STEP)
         for ours, theirs in zip(chunked[1:], plain[1:], strict=True):
             assert np.abs(ours - theirs).max() < 0.02 * np.abs(theirs).max()
 
