@@ -15,6 +15,7 @@ from translator import environment
 from translator.environment import (
     available_memory,
     forget_peak_memory,
+    has_bfloat16,
     peak_memory,
     resident_memory,
 )
@@ -29,6 +30,24 @@ def test_the_faster_kernels_are_taken_unless_the_user_forbids_them(given: dict[s
     others = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
     said = subprocess.run([sys.executable, "-c", code], env=others | given, stdout=subprocess.PIPE)
     assert said.stdout.decode().strip() == given.get("TF_ENABLE_ONEDNN_OPTS", "1")
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        ("flags\t\t: fpu avx2 fma\n", False),
+        ("flags\t\t: fpu avx512_bf16 fma\n", True),
+        ("flags\t\t: amx_bf16 amx_tile\n", True),
+        ("Features\t: fp asimd\n", True),  # Another kind of processor: measured.
+    ],
+)
+def test_whether_a_processor_has_bfloat16_is_told_by_its_flags(
+    cpuinfo: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "has_gpu", lambda: False)
+    (tmp_path / "cpuinfo").write_text(cpuinfo)
+    assert has_bfloat16(tmp_path / "cpuinfo") == expected
+    assert has_bfloat16(tmp_path / "missing")
 
 
 def test_a_peak_is_known_until_it_is_forgotten() -> None:

@@ -29,6 +29,18 @@ def has_gpu() -> bool:
     return any(Path("/dev").glob("nvidia[0-9]*"))
 
 
+def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether a GPU or the processor has instructions for it, or might, as far as can be told.
+
+    Without them single products can be faster in bfloat16, as they read less, and a whole step is
+    slower.
+    """
+    with suppress(OSError):
+        if flags := re.search(r"^flags\s*:(.*)$", cpuinfo.read_text(), re.M):
+            return has_gpu() or not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags[1].split())
+    return True
+
+
 def available_memory() -> int | None:
     """Bytes that this process could still take without driving the machine, or its container, out
     of memory; None where that cannot be told."""

@@ -160,6 +160,9 @@ def _describe_choices(choices: list[Choice], num_pairs: int) -> None:
 def _bfloat16_speedup(config: Config) -> float | None:
     if config.training.precision != "auto":
         return None
+    if not environment.has_bfloat16():
+        say("This processor has no instructions for bfloat16.")
+        return 0.0
     from translator.training.precision import bfloat16_speedup
 
     speedup = bfloat16_speedup()

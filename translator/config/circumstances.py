@@ -32,5 +32,5 @@ class Machine(NamedTuple):
 
     bfloat16_speedup: float | None
     """How many times faster a training step's typical work is in bfloat16 than in float32; None
-    until it has been measured."""
+    until it has been measured, 0 where there are no instructions for it."""
     has_gpu: bool = False
