@@ -131,7 +131,7 @@ def translator_engine(config_path: Path, precision: str, vocabulary_size: int) -
     from translator.training.optimizer import learning_rate
 
     config = load_config(config_path)
-    model = build_model(config, vocabulary_size, vocabulary_size, precision)
+    model = build_model(config, vocabulary_size, vocabulary_size, precision, learns=True)
     learner = Learner(model, config.training)
 
     def step(arrays: tuple[np.ndarray, np.ndarray, np.ndarray], number: int) -> float:

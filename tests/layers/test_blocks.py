@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from translator.data.tokenizer import END_ID, PAD_ID
-from translator.layers.feed_forward import FeedForward, affine
+from translator.layers.feed_forward import FeedForward
 from translator.layers.masks import causal_mask, padding_mask
 from translator.layers.residual import Residual
 
@@ -24,33 +22,6 @@ class TestMasks:
     def test_a_position_sees_itself_and_what_came_before(self) -> None:
         seen = [[True, False, False], [True, True, False], [True, True, True]]
         np.testing.assert_array_equal(causal_mask(3), [[seen]])
-
-
-class TestAffine:
-    @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-    @pytest.mark.parametrize("relu", [False, True])
-    def test_values_and_gradients_are_those_of_the_plain_formula(
-        self, relu: bool, dtype: str
-    ) -> None:
-        random = np.random.default_rng(5)
-        arguments = [
-            tf.cast(random.integers(-4, 5, shape), dtype) for shape in ([50, 3], [3, 7], [7])
-        ]  # whole numbers: exact in bfloat16
-        upstream = tf.cast(random.integers(0, 3, [50, 7]), dtype)
-
-        def plain(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-            y = tf.matmul(x, kernel) + bias
-            return tf.nn.relu(y) if relu else y
-
-        results = []
-        for function in (plain, partial(affine, relu=relu)):
-            with tf.GradientTape() as tape:
-                tape.watch(arguments)
-                y = function(*arguments)
-            gradients = tape.gradient(y, arguments, upstream)
-            results.append([tf.cast(t, tf.float32) for t in (y, *gradients)])
-        for ours, theirs in zip(*results, strict=True):
-            np.testing.assert_array_equal(ours, theirs)
 
 
 class TestFeedForward:

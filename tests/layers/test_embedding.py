@@ -19,7 +19,7 @@ class TestEmbedding:
         np.testing.assert_array_equal(rows, [[[16.0, 18.0, 20.0, 22.0], [0.0, 2.0, 4.0, 6.0]]])
 
     def test_of_bfloat16_keeps_its_table_in_float32(self) -> None:
-        layer = Embedding(3, 4, dtype="mixed_bfloat16")
+        layer = Embedding(3, 4, dtype="bfloat16")
         layer.build()
         assert layer.table.dtype == "float32"
         assert layer(tf.constant([1])).dtype == tf.bfloat16

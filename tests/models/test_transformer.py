@@ -242,11 +242,17 @@ class TestWeights:
 
 class TestBfloat16:
     def test_computes_in_bfloat16_on_weights_of_float32(self, make_model: MakeModel) -> None:
-        model = make_model(dtype="bfloat16")
+        model = make_model(dtype="mixed_bfloat16")
         states = model(SOURCE, TARGET)
         assert states.dtype == tf.bfloat16
         assert model.logits(states).dtype == tf.float32
         assert {weight.dtype for weight in model_weights(model).values()} == {np.dtype("float32")}
+
+    def test_computes_the_same_on_kernels_kept_in_bfloat16(self, make_model: MakeModel) -> None:
+        kept, cast = make_model(dtype="bfloat16"), make_model(dtype="mixed_bfloat16")
+        kernels = {w.dtype for w in kept.trainable_variables if w.name in ("kernel", "bias")}
+        assert kernels == {"bfloat16"}
+        np.testing.assert_array_equal(logits(kept, SOURCE, TARGET), logits(cast, SOURCE, TARGET))
 
     @pytest.mark.parametrize("normalization", ["pre", "post"])
     def test_is_near_float32(self, make_model: MakeModel, normalization: str) -> None:

@@ -144,7 +144,7 @@ class TestUpdate:
         assert learner._accumulate.experimental_get_tracing_count() == 1
 
     @pytest.mark.parametrize(
-        "dtype, r_drop", [("float32", 0.0), ("bfloat16", 0.0), ("bfloat16", 5.0)]
+        "dtype, r_drop", [("float32", 0.0), ("mixed_bfloat16", 0.0), ("mixed_bfloat16", 5.0)]
     )
     def test_repeats_to_the_bit_with_dropout(
         self, make_learner: MakeLearner, dtype: str, r_drop: float
@@ -158,7 +158,7 @@ class TestUpdate:
     def test_in_bfloat16_is_near_that_in_float32(self, make_learner: MakeLearner) -> None:
         low, full = (
             make_learner(dtype, dropout=True, averaging=EMA).update([BATCHES[0]], 1, 0.01)
-            for dtype in ("bfloat16", "float32")
+            for dtype in ("mixed_bfloat16", "float32")
         )
         assert low == pytest.approx(full, rel=0.05)
         assert low != full

@@ -88,7 +88,7 @@ class Sitting:
         config, tokenizer = self._prepared.config, self._prepared.tokenizer
         assert config.training.precision != "auto"
         sizes = len(tokenizer.source), len(tokenizer.target)
-        return build_model(config, *sizes, config.training.precision)
+        return build_model(config, *sizes, config.training.precision, learns=True)
 
     def _batch(
         self, index: int, num_shards: int, concatenation: Concatenation | None

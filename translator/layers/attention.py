@@ -25,6 +25,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from translator.layers.dense import Dense, known_shape
 from translator.layers.dropout import dropout
 
 
@@ -117,7 +118,9 @@ class MultiHeadAttention(keras.layers.Layer):
         kernels = self.query_projection.kernel, self.key_value_projection.kernel
         kernel = tf.cast(tf.concat([k.value for k in kernels], axis=1), x.dtype)
         rows = tf.matmul(tf.reshape(x, [-1, self.model_dim]), kernel)
-        query, key, value = self._heads(tf.reshape(rows, [*tf.unstack(tf.shape(x)[:2]), -1]), 3)
+        query, key, value = self._heads(
+            tf.reshape(rows, [*known_shape(x)[:2], 3 * self.model_dim]), 3
+        )
         return self._look(query, KeyValue(key, value), mask, seed)
 
     def call(
@@ -139,17 +142,17 @@ class MultiHeadAttention(keras.layers.Layer):
         heads, _ = dot_product_attention(query, *key_value, mask, self.dropout_rate, seed)
         return self.output_projection(self._join_heads(heads))
 
-    def _projection(self, width: int, name: str) -> keras.layers.Dense:
-        return keras.layers.Dense(width, use_bias=False, dtype=self.dtype_policy, name=name)
+    def _projection(self, width: int, name: str) -> Dense:
+        return Dense(width, use_bias=False, dtype=self.dtype_policy, name=name)
 
     def _heads(self, x: tf.Tensor, count: int) -> list[tf.Tensor]:
         """[B, T, count · D], side by side, → `count` times [B, N, T, H]."""
-        batch, length = tf.shape(x)[0], tf.shape(x)[1]
+        batch_and_length = known_shape(x)[:2]
         head_dim = self.model_dim // self.num_heads
-        heads = tf.reshape(x, [batch, length, count, self.num_heads, head_dim])
+        heads = tf.reshape(x, [*batch_and_length, count, self.num_heads, head_dim])
         return tf.unstack(tf.transpose(heads, [2, 0, 3, 1, 4]), count)
 
     def _join_heads(self, x: tf.Tensor) -> tf.Tensor:
-        batch, length = tf.shape(x)[0], tf.shape(x)[2]
-        width = x.shape[1] * x.shape[3]
-        return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, length, width])
+        """[B, N, T, H] → [B, T, D]"""
+        batch, _, length, _ = known_shape(x)
+        return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, length, self.model_dim])

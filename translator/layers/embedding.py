@@ -25,6 +25,7 @@ class Embedding(keras.layers.Layer):
             name="table",
             shape=self.shape,
             initializer=keras.initializers.RandomNormal(stddev=1 / self.scale),
+            dtype="float32",
             autocast=False,
         )
 
@@ -61,7 +62,11 @@ class PositionEmbedding(keras.layers.Layer):
     def build(self, positions_shape: tuple[int | None, ...] | None = None) -> None:
         if self.learned:
             self.table = self.add_weight(
-                name="table", shape=self.shape, initializer="uniform", autocast=False
+                name="table",
+                shape=self.shape,
+                initializer="uniform",
+                dtype="float32",
+                autocast=False,
             )
 
     def call(self, positions: tf.Tensor) -> tf.Tensor:

@@ -46,11 +46,12 @@ class LayerNormalization(keras.layers.Layer):
         self.epsilon = epsilon
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        width = (shape[-1],)
-        self.scale = self.add_weight(name="scale", shape=width, initializer="ones", autocast=False)
-        self.offset = self.add_weight(
-            name="offset", shape=width, initializer="zeros", autocast=False
-        )
+        def weight(name: str, initializer: str) -> keras.Variable:
+            width = (shape[-1],)
+            return self.add_weight(width, initializer, "float32", name=name, autocast=False)
+
+        self.scale = weight("scale", "ones")
+        self.offset = weight("offset", "zeros")
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         return layer_norm(

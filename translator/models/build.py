@@ -15,9 +15,18 @@ from translator.models.transformer import Transformer
 
 
 def build_model(
-    config: Config, source_vocabulary_size: int, target_vocabulary_size: int, dtype: str
+    config: Config,
+    source_vocabulary_size: int,
+    target_vocabulary_size: int,
+    precision: str,
+    learns: bool = False,
 ) -> EncoderDecoder:
-    """A model computing in `dtype` (float32 or bfloat16), its weights those of `initialize`."""
+    """A model computing in `precision` (float32 or bfloat16), with the weights of `initialize`.
+
+    Embeddings and norms are float32 in both. One that learns keeps all weights in float32, any
+    other its kernels and biases in the precision that they are computed with.
+    """
+    dtype = "mixed_bfloat16" if learns and precision == "bfloat16" else precision
     match config.model.kind:
         case "transformer":
             model = Transformer(

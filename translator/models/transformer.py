@@ -144,7 +144,7 @@ class Transformer(EncoderDecoder):
         max_length: int,
         dtype: str = "float32",
     ) -> None:
-        policy = keras.DTypePolicy("mixed_bfloat16" if dtype == "bfloat16" else dtype)
+        policy = keras.DTypePolicy(dtype)
         super().__init__(name="transformer", dtype=policy)
         self.config = config
         self.head_dim = config.model_dim // config.num_heads

@@ -1,0 +1,66 @@
+"""x W + b over the last axis, as one product of all rows.
+
+M rows, D width, F width that comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+
+class Dense(keras.layers.Dense):
+    """[..., D] → activation(x W + b), [..., F]; W x alone where there is no bias."""
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        relu = self.activation is keras.activations.relu
+        rows = tf.reshape(x, [-1, x.shape[-1]])
+        kernel = tf.convert_to_tensor(self.kernel)
+        if self.bias is None:
+            rows = tf.matmul(rows, kernel)
+        else:
+            rows = affine(rows, kernel, tf.convert_to_tensor(self.bias), relu)
+        y = tf.reshape(rows, [*known_shape(x)[:-1], self.units])
+        return y if relu else self.activation(y)
+
+
+def affine(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, relu: bool = False) -> tf.Tensor:
+    """x W + b, or max(0, x W + b): [M, D], [D, F], [F] → [M, F].
+
+    Written as one function so that TensorFlow makes it one kernel. The gradient is the usual one,
+    but for how it sums over the rows towards the bias: as a product with ones, which takes less
+    than half the time of TensorFlow's BiasAddGrad in bfloat16.
+    """
+
+    @tf.custom_gradient
+    def function(
+        x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]]:
+        y = tf.nn.bias_add(tf.matmul(x, kernel), bias)
+        if relu:
+            y = tf.nn.relu(y)
+
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            if relu:
+                upstream = tf.raw_ops.ReluGrad(gradients=upstream, features=y)
+            ones = tf.ones([1, tf.shape(x)[0]], x.dtype)
+            return (
+                tf.matmul(upstream, kernel, transpose_b=True),
+                tf.matmul(x, upstream, transpose_a=True),
+                tf.matmul(ones, upstream)[0],
+            )
+
+        return y, gradient
+
+    return function(x, kernel, bias)
+
+
+def known_shape(x: tf.Tensor) -> list[int | tf.Tensor]:
+    """The shape of x: numbers where they are known already, -1 for one that is not, as
+    `tf.reshape` takes it; tensors where several are not."""
+    if list(x.shape).count(None) <= 1:
+        return [-1 if size is None else size for size in x.shape]
+    sizes = tf.unstack(tf.shape(x))
+    return [sizes[i] if size is None else size for i, size in enumerate(x.shape)]
