@@ -16,6 +16,7 @@ from translator.layers.attention import (
     MultiHeadAttention,
     attention_weights,
     dot_product_attention,
+    product_of_few,
 )
 
 SEED = tf.constant([1, 2], tf.int64)
@@ -74,6 +75,30 @@ class TestAttentionWeights:
             weights = attention_weights(query, key, mask)
             assert weights.dtype == tf.float32
             np.testing.assert_allclose(weights, tf.nn.softmax(scores), rtol=1e-6)
+
+
+class TestProductOfFew:
+    def test_is_a_product_of_every_two_matrices(self) -> None:
+        x = tf.constant([[[1.0, 2.0]], [[3.0, 4.0]]])
+        y = tf.constant([[[5.0, 0.0], [0.0, 6.0]], [[1.0, 1.0], [0.0, 1.0]]])
+        np.testing.assert_array_equal(product_of_few(x, y), [[[5, 12]], [[3, 7]]])
+        np.testing.assert_array_equal(product_of_few(x, y, transpose_b=True), [[[5, 12]], [[7, 4]]])
+
+    @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("bfloat16", 0.01)])
+    def test_in_attention_gives_what_the_usual_product_gives(
+        self, dtype: str, tolerance: float
+    ) -> None:
+        query, key, value = (
+            tf.cast(normal(3, 2, *shape), dtype) for shape in ((1, 4), (7, 4), (7, 5))
+        )
+        expected, _ = dot_product_attention(query, key, value, random_mask(3, 1, 1, 7))
+        found, _ = dot_product_attention(
+            query, key, value, random_mask(3, 1, 1, 7), product=product_of_few
+        )
+        assert found.dtype == dtype
+        np.testing.assert_allclose(
+            tf.cast(found, tf.float32), tf.cast(expected, tf.float32), rtol=0, atol=tolerance
+        )
 
 
 class TestDotProductAttention:

@@ -20,6 +20,7 @@ B batch, N heads, T queries, S keys, H head width, D = N·H model width.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -36,13 +37,32 @@ class KeyValue(NamedTuple):
     value: tf.Tensor
 
 
-def attention_weights(query: tf.Tensor, key: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
+Product = Callable[..., tf.Tensor]
+"""Multiplies the last two axes like `tf.matmul`: (x, y, transpose_b=False) → x y or x yᵀ."""
+
+
+def product_of_few(x: tf.Tensor, y: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
+    """`tf.matmul` for many small matrices with a handful of rows each, such as the queries of one
+    step of a search.
+
+    On a processor TensorFlow leaves batches of products to oneDNN, whose preparation then takes
+    longer than the product. This operation, the same on other devices, it leaves to Eigen.
+    """
+    return tf.raw_ops.BatchMatMulV3(x=x, y=y, Tout=x.dtype, adj_y=transpose_b)
+
+
+def attention_weights(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    mask: tf.Tensor | None = None,
+    product: Product = tf.matmul,
+) -> tf.Tensor:
     """softmax(Q Kᵀ / √H) over the keys: [..., T, H], [..., S, H] → [..., T, S] float32.
 
     `mask` (boolean, broadcast to the result) is True where a query may look. A query that may look
     nowhere gets weights of zero, and its gradients are zero too.
     """
-    scores = tf.matmul(query, key, transpose_b=True)
+    scores = product(query, key, transpose_b=True)
     scores *= tf.constant(1 / math.sqrt(query.shape[-1]), scores.dtype)
     if mask is None:
         return tf.nn.softmax(tf.cast(scores, tf.float32))
@@ -59,15 +79,16 @@ def dot_product_attention(
     mask: tf.Tensor | None = None,
     dropout_rate: float = 0.0,
     seed: tf.Tensor | None = None,
+    product: Product = tf.matmul,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """softmax(Q Kᵀ / √H) V (Vaswani et al. 2017, equation 1).
 
     Shapes: query [..., T, H], key [..., S, H], value [..., S, H']. Returns the output
     [..., T, H'], in the values' dtype, and the weights [..., T, S] in float32, before dropout.
     """
-    weights = attention_weights(query, key, mask)
+    weights = attention_weights(query, key, mask, product)
     kept = dropout(tf.cast(weights, value.dtype), dropout_rate, seed)
-    return tf.matmul(kept, value), weights
+    return product(kept, value), weights
 
 
 class MultiHeadAttention(keras.layers.Layer):
@@ -106,10 +127,11 @@ class MultiHeadAttention(keras.layers.Layer):
         key_value: KeyValue,
         mask: tf.Tensor | None = None,
         seed: tf.Tensor | None = None,
+        product: Product = tf.matmul,
     ) -> tf.Tensor:
         """[B, T, D] queries look once at keys and values: → [B, T, D]."""
         (query,) = self._heads(self.query_projection(query), 1)
-        return self._look(query, key_value, mask, seed)
+        return self._look(query, key_value, mask, seed, product)
 
     def attend_to_itself(
         self, x: tf.Tensor, mask: tf.Tensor | None = None, seed: tf.Tensor | None = None
@@ -138,8 +160,9 @@ class MultiHeadAttention(keras.layers.Layer):
         key_value: KeyValue,
         mask: tf.Tensor | None,
         seed: tf.Tensor | None,
+        product: Product = tf.matmul,
     ) -> tf.Tensor:
-        heads, _ = dot_product_attention(query, *key_value, mask, self.dropout_rate, seed)
+        heads, _ = dot_product_attention(query, *key_value, mask, self.dropout_rate, seed, product)
         return self.output_projection(self._join_heads(heads))
 
     def _projection(self, width: int, name: str) -> Dense:

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from translator.config.schema import ModelConfig
-from translator.layers.attention import KeyValue, MultiHeadAttention
+from translator.layers.attention import KeyValue, MultiHeadAttention, product_of_few
 from translator.layers.dropout import dropout, layer_dropout, place, word_dropout
 from translator.layers.embedding import Embedding, PositionEmbedding
 from translator.layers.feed_forward import FeedForward
@@ -111,14 +111,16 @@ class DecoderLayer(keras.layers.Layer):
             cache = KeyValue(
                 tf.concat([cache.key, new.key], axis=2), tf.concat([cache.value, new.value], axis=2)
             )
-            return self.attention.attend(q, cache)
+            return self.attention.attend(q, cache, product=product_of_few)
 
         def attend_to_memory(q: tf.Tensor) -> tf.Tensor:
             batch, model_dim = tf.shape(memory_mask)[0], q.shape[2]
             shape = [batch * num_hypotheses, model_dim]
             queries = tf.scatter_nd(places[:, tf.newaxis], q[:, 0], shape)
             queries = tf.reshape(queries, [batch, num_hypotheses, model_dim])
-            found = self.cross_attention.attend(queries, memory_key_value, memory_mask)
+            found = self.cross_attention.attend(
+                queries, memory_key_value, memory_mask, product=product_of_few
+            )
             return tf.gather(tf.reshape(found, shape), places)[:, tf.newaxis]
 
         x = self.attention_residual(x, block=attend_to_cache)
