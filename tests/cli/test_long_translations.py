@@ -66,13 +66,13 @@ def test_it_ends_with_the_same_bytes(
     assert half.endswith("half a li") and half != whole
 
     asked: list[str] = []
-    hypotheses = engine.Engine.hypotheses
+    begin = engine.Engine._begin
 
     def watched(self: engine.Engine, sentences: list[str], count: int) -> object:
         asked.extend(sentences)
-        return hypotheses(self, sentences, count)
+        return begin(self, sentences, count)
 
-    monkeypatch.setattr(engine.Engine, "hypotheses", watched)
+    monkeypatch.setattr(engine.Engine, "_begin", watched)
     translate(run, "in.en", "out.de", n_best, resume=True)
     assert Path("out.de").read_text() == whole
     assert asked == SENTENCES[8:]

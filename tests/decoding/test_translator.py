@@ -5,7 +5,7 @@ B sentences, K hypotheses, S source length, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from translator.decoding.beam import beam_search
 from translator.decoding.engine import Translation
 from translator.decoding.search import length_penalty
 from translator.decoding.translator import Translator
-from translator.errors import ConfigError
+from translator.errors import ConfigError, DataError
 from translator.evaluation.tuning import best
 from translator.models.encoder_decoder import EncoderDecoder, Fixed, Growing, Memory, StepFunction
 
@@ -138,6 +138,46 @@ class TestEcho:
         lines = [*SENTENCES, "", ""]
         stream = make_echo().stream(iter(lines))
         assert [hypotheses[0].text for hypotheses in stream] == [line.strip() for line in lines]
+
+    def test_of_a_stream_that_breaks_off_comes_before_the_error(
+        self, make_echo: MakeEcho, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "LINES_AT_ONCE", 2)
+
+        def lines() -> Iterator[str]:
+            yield from ("open", "", "a door")
+            raise DataError("new.en: line 4 is not UTF-8")
+
+        stream = make_echo().stream(lines())
+        assert [next(stream)[0].text for _ in range(3)] == ["open", "", "a door"]
+        with pytest.raises(DataError, match="line 4"):
+            next(stream)
+
+    def test_of_a_stream_begins_with_the_next_lines_before_it_gives_the_first(
+        self, make_echo: MakeEcho, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "LINES_AT_ONCE", 2)
+        lines = iter(SENTENCES)
+        next(make_echo().stream(lines))
+        assert list(lines) == SENTENCES[4:]
+
+    @pytest.mark.parametrize(
+        ("tokens_per_batch", "num_workers", "sizes"),
+        [
+            (100, 1, [10]),
+            (100, 2, [5, 5]),
+            (40, 2, [3, 3, 3, 1]),  # 25 pieces each, in whole sentences of 10
+            (40, 1, [4, 4, 2]),
+            (1, 2, [1] * 10),
+        ],
+    )
+    def test_shares_sentences_out_among_workers(
+        self, make_echo: MakeEcho, tokens_per_batch: int, num_workers: int, sizes: list[int]
+    ) -> None:
+        rows = dict(enumerate([[4] * 9] * 10))
+        batches = list(make_echo(tokens_per_batch=tokens_per_batch)._batches(rows, 1, num_workers))
+        assert [len(batch) for batch in batches] == sizes
+        assert [i for batch in batches for i in batch] == list(rows)
 
     def test_reads_so_many_pieces_and_tells_how_many_it_did_not(
         self, make_echo: MakeEcho, tokenizer: Tokenizer

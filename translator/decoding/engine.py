@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from translator.data.tokenizer import Tokenizer
-from translator.errors import ConfigError, RunError
+from translator.errors import ConfigError, RunError, UserError
 
 LINES_AT_ONCE = 2048
 """Lines of a stream that are sorted by length together."""
@@ -47,6 +48,12 @@ class Engine:
 
         Raises ConfigError if the beam cannot give so many; RunError if the model gives no numbers.
         """
+        return self._begin(sentences, num_returned)()
+
+    def _begin(
+        self, sentences: Sequence[str], num_returned: int
+    ) -> Callable[[], list[list[Translation]]]:
+        """Begin with `hypotheses`; what is returned waits for them."""
         if not 1 <= num_returned <= self.beam_size:
             raise ConfigError(
                 f"A beam of decoding.beam_size {self.beam_size} gives 1 to {self.beam_size} "
@@ -54,16 +61,21 @@ class Engine:
                 "it larger."
             )
         read, num_unread = self._read(sentences)
-        results = [[Translation("", 0.0)] for _ in sentences]
-        for i, ids, scores in self._search(read, num_returned):
-            results[i] = self._written(ids, scores, num_unread[i])
-        return results
+        searched = self._search(read, num_returned)
+
+        def finish() -> list[list[Translation]]:
+            results = [[Translation("", 0.0)] for _ in sentences]
+            for i, ids, scores in searched:
+                results[i] = self._written(ids, scores, num_unread[i])
+            return results
+
+        return finish
 
     def _search(
         self, read: Mapping[int, Sequence[int]], num_returned: int
     ) -> Iterator[tuple[int, list[list[int]], list[float]]]:
         """Ids of sources by number → in any order, the number of each, with the ids and scores of
-        its best translations, without ends."""
+        its best translations, without ends. May work ahead of whoever takes them."""
         raise NotImplementedError
 
     def _read(self, sentences: Sequence[str]) -> tuple[dict[int, list[int]], list[int]]:
@@ -88,17 +100,25 @@ class Engine:
             )
         return found
 
-    def _batches(self, read: Mapping[int, Sequence[int]], beam_size: int) -> Iterator[list[int]]:
-        """Sentences of like length together, longest first."""
+    def _batches(
+        self, read: Mapping[int, Sequence[int]], beam_size: int, num_workers: int = 1
+    ) -> Iterator[list[int]]:
+        """Sentences of like length together, longest first; batches of like size, as many for each
+        of the workers."""
         most_sentences = max(1, LARGEST_LOGITS // (beam_size * len(self.tokenizer.target)))
+        num_pieces = sum(len(row) + 1 for row in read.values())
+        num_rounds = math.ceil(num_pieces / (num_workers * self.tokens_per_batch))
+        share = num_pieces / max(1, num_workers * num_rounds)
         batch: list[int] = []
+        filled = 0
         for i in sorted(read, key=lambda i: -len(read[i])):
             longest = len(read[batch[0] if batch else i]) + 1
-            full = (len(batch) + 1) * longest > self.tokens_per_batch
+            full = filled >= share or (len(batch) + 1) * longest > self.tokens_per_batch
             if batch and (full or len(batch) == most_sentences):
                 yield batch
-                batch = []
+                batch, filled = [], 0
             batch.append(i)
+            filled += len(read[i]) + 1
         if batch:
             yield batch
 
@@ -109,10 +129,28 @@ class Engine:
         return [hypotheses[0].text for hypotheses in self.hypotheses(sentences)]
 
     def stream(self, lines: Iterable[str], num_returned: int = 1) -> Iterator[list[Translation]]:
-        """`hypotheses` of a stream of lines that need not fit into memory."""
+        """`hypotheses` of a stream of lines that need not fit into memory.
+
+        While the first lines are waited for, the next are begun with. Where the stream raises
+        UserError, what came before is translated first.
+        """
         iterator = iter(lines)
-        while chunk := list(islice(iterator, LINES_AT_ONCE)):
-            yield from self.hypotheses(chunk, num_returned)
+        begun: deque[Callable[[], list[list[Translation]]]] = deque()
+        error: UserError | None = None
+        while True:
+            chunk: list[str] = []
+            try:
+                chunk.extend(islice(iterator, 0 if error else LINES_AT_ONCE))
+            except UserError as raised:
+                error = raised
+            if chunk:
+                begun.append(self._begin(chunk, num_returned))
+            if not begun:
+                break
+            if len(begun) == 2 or not chunk:
+                yield from begun.popleft()()
+        if error is not None:
+            raise error
 
 
 def one_line(text: str) -> str:

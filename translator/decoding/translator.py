@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,8 @@ class Translator(Engine):
     def _search(
         self, read: Mapping[int, Sequence[int]], num_returned: int
     ) -> Iterator[tuple[int, list[list[int]], list[float]]]:
-        wanted = {self.beam_size: num_returned}
-        for i, _, ids, scores in self._found(read, wanted, self._config.length_penalty):
-            yield i, ids, scores
+        found = self._found(read, {self.beam_size: num_returned}, self._config.length_penalty)
+        return ((i, ids, scores) for i, _, ids, scores in found)
 
     def beams(
         self, sentences: Sequence[str], beam_sizes: Sequence[int]
@@ -125,12 +125,17 @@ class Translator(Engine):
                     results.append((i, beam_size, rows, scores[:count].tolist()))
             return results
 
-        batches = list(self._batches(read, max(num_returned)))
-        # The operations of one search come one after the other, and most are small.
-        on_gpu = bool(tf.config.list_physical_devices("GPU"))
-        with ThreadPoolExecutor(1 if on_gpu else num_threads()) as pool:
-            for rows in pool.map(search, batches):
-                yield from rows
+        batches = self._batches(read, max(num_returned), self._num_workers)
+        return chain.from_iterable(self._workers.map(search, batches))
+
+    @cached_property
+    def _num_workers(self) -> int:
+        """The operations of one search come one after the other, and most are small."""
+        return 1 if tf.config.list_physical_devices("GPU") else num_threads()
+
+    @cached_property
+    def _workers(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._num_workers)
 
     @cached_property
     def _encode(self) -> tf.types.experimental.PolymorphicFunction:
