@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--beam", type=int, nargs="+", default=[1, 5], help="beam sizes (1 5)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each engine (5)")
     parser.add_argument(
-        "--tokens-per-batch", type=int, default=2048, help="source pieces translated at once"
+        "--tokens-per-batch", type=int, default=4096, help="source pieces translated at once"
     )
     parser.add_argument("--peer", action="store_true", help="measure Hugging Face's, too")
     options = parser.parse_args()

@@ -166,8 +166,9 @@ class TestEcho:
         [
             (100, 1, [10]),
             (100, 2, [5, 5]),
-            (40, 2, [3, 3, 3, 1]),  # 25 pieces each, in whole sentences of 10
+            (40, 2, [3, 3, 3, 1]),  # three would be enough
             (40, 1, [4, 4, 2]),
+            (90, 1, [5, 5]),
             (1, 2, [1] * 10),
         ],
     )
@@ -175,7 +176,7 @@ class TestEcho:
         self, make_echo: MakeEcho, tokens_per_batch: int, num_workers: int, sizes: list[int]
     ) -> None:
         rows = dict(enumerate([[4] * 9] * 10))
-        batches = list(make_echo(tokens_per_batch=tokens_per_batch)._batches(rows, 1, num_workers))
+        batches = make_echo(tokens_per_batch=tokens_per_batch)._batches(rows, 1, num_workers)
         assert [len(batch) for batch in batches] == sizes
         assert [i for batch in batches for i in batch] == list(rows)
 
@@ -255,7 +256,7 @@ class TestTranslator:
         assert_same(translator.hypotheses(SENTENCES[::-1], beam_size), alone[::-1])
 
         small = make_translator(beam_size=beam_size, tokens_per_batch=30)
-        assert 1 < len(list(small._batches(dict(enumerate([[4] * 9] * 10)), beam_size))) < 10
+        assert 1 < len(small._batches(dict(enumerate([[4] * 9] * 10)), beam_size)) < 10
         assert_same(small.hypotheses(SENTENCES, beam_size), alone)
 
     def test_scores_each_hypothesis_as_the_model_does_all_at_once(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -102,25 +103,27 @@ class Engine:
 
     def _batches(
         self, read: Mapping[int, Sequence[int]], beam_size: int, num_workers: int = 1
-    ) -> Iterator[list[int]]:
-        """Sentences of like length together, longest first; batches of like size, as many for each
-        of the workers."""
+    ) -> list[list[int]]:
+        """Sentences of like length together, longest first; as many batches for each worker as for
+        any other, and these of like size."""
         most_sentences = max(1, LARGEST_LOGITS // (beam_size * len(self.tokenizer.target)))
-        num_pieces = sum(len(row) + 1 for row in read.values())
-        num_rounds = math.ceil(num_pieces / (num_workers * self.tokens_per_batch))
-        share = num_pieces / max(1, num_workers * num_rounds)
-        batch: list[int] = []
-        filled = 0
-        for i in sorted(read, key=lambda i: -len(read[i])):
-            longest = len(read[batch[0] if batch else i]) + 1
-            full = filled >= share or (len(batch) + 1) * longest > self.tokens_per_batch
-            if batch and (full or len(batch) == most_sentences):
-                yield batch
-                batch, filled = [], 0
-            batch.append(i)
-            filled += len(read[i]) + 1
-        if batch:
-            yield batch
+        order = sorted(read, key=lambda i: -len(read[i]))
+
+        def batches(num_pieces: int) -> list[list[int]]:
+            """Of so many pieces at most, padding included, but of one sentence at least."""
+            batches: list[list[int]] = []
+            for i in order:
+                longest = len(read[batches[-1][0]]) + 1 if batches else math.inf
+                most = min(num_pieces // longest, most_sentences)
+                if not batches or len(batches[-1]) >= most:
+                    batches.append([])
+                batches[-1].append(i)
+            return batches
+
+        at_least = len(batches(self.tokens_per_batch))
+        count = num_workers * math.ceil(at_least / num_workers)
+        sizes = range(1, self.tokens_per_batch + 1)
+        return batches(1 + bisect_left(sizes, True, key=lambda size: len(batches(size)) <= count))
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
         """The best translation of each sentence, in order; an empty one for an empty one."""
