@@ -265,7 +265,7 @@ def misfit_checkpoint() -> None:
 
 DAMAGED = (
     "this file is damaged (its checksum does not match its contents). Delete it: training goes on "
-    "from the checkpoint before, and makes lost best weights anew."
+    "from the checkpoint before, and makes lost best weights anew; a bundle is unpacked anew."
 )
 NO_RUN = "{}: there is no such run; `translator train` makes one."
 

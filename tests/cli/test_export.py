@@ -221,6 +221,12 @@ def test_a_savedmodel_says_what_it_cannot(run: Path, workplace: Path) -> None:
     exported = export(run, "savedmodel")
     with pytest.raises(ConfigError, match=r"decoding.beam_size: a SavedModel has its own"):
         translate(exported, "validation.en", "o", overrides=["decoding.beam_size=2"])
+    [weights] = (exported / "1/variables").glob("*.data-*")
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:99])
+    with pytest.raises(RunError, match=r"cannot load this export: .*; export the run again"):
+        translate(exported, "validation.en", "o")
+    weights.write_bytes(whole)
     model = exported / "1/saved_model.pb"
     model.write_bytes(model.read_bytes()[:99])
     with pytest.raises(RunError, match=r"1/saved_model.pb is not the one that was exported"):

@@ -2,6 +2,7 @@
 
 import fcntl
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,8 +92,17 @@ def test_without_anything_done_it_begins(run: Path) -> None:
     Path("in.en").write_text("\n".join(SENTENCES))
     translate(run, "in.en", "out.de", resume=True)
     assert Path("out.de").read_text().count("\n") == len(SENTENCES)
-    with pytest.raises(ConfigError, match=r"out.de is there and not half done; without --resume"):
+    with pytest.raises(ConfigError, match=r"out.de is there without out.de.resume, so"):
         translate(run, "in.en", "out.de", resume=True)
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout"])
+def test_a_closed_stream_is_told_of(
+    run: Path, monkeypatch: pytest.MonkeyPatch, stream: str
+) -> None:
+    monkeypatch.setattr(sys, stream, None)
+    with pytest.raises(ConfigError, match="is closed; name --input and --output"):
+        translate(run)
 
 
 def test_without_resume_what_is_done_is_not_lost(killed: Path, run: Path) -> None:

@@ -56,7 +56,8 @@ def refusal(path: Path) -> str:
 
 DAMAGED = (
     "FILE: this file is damaged (its checksum does not match its contents). Delete it: "
-    "training goes on from the checkpoint before, and makes lost best weights anew."
+    "training goes on from the checkpoint before, and makes lost best weights anew; a bundle "
+    "is unpacked anew."
 )
 
 

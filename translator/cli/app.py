@@ -105,7 +105,7 @@ def translate(
             else ""
         )
     )
-    if source is not None or not sys.stdin.isatty():
+    if source is not None or sys.stdin is None or not sys.stdin.isatty():
         _share_processors()
     translate(run, source, output, n_best, settings or [], engine, resume)
 

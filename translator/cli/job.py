@@ -54,7 +54,8 @@ class Job:
         if not self._path.exists():
             if resume and self.output.exists():
                 raise ConfigError(
-                    f"{self.output} is there and not half done; without --resume it is made anew."
+                    f"{self.output} is there without {self._path}, so it is done, or too little of "
+                    "it is to go on with; without --resume it is made anew."
                 )
             return
         try:

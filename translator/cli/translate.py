@@ -43,6 +43,8 @@ def translate(
     source, output = (None if path is None else Path(path) for path in (source, output))
     if resume and not (source and output):
         raise ConfigError("--resume goes from file to file: name --input and --output.")
+    if (source is None and sys.stdin is None) or (output is None and sys.stdout is None):
+        raise ConfigError("Standard input or output is closed; name --input and --output.")
     interactive = source is None and sys.stdin.isatty()
     lines = read_lines(source) if source else read_stream(sys.stdin.buffer, "standard input")
     if source and output and source.exists() and output.exists() and output.samefile(source):

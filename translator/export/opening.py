@@ -56,7 +56,9 @@ def open_export(folder: Path, overrides: Sequence[str] = ()) -> CTranslate2 | Sa
     try:
         return CTranslate2(folder, tokenizer, options, record.max_length, size)
     except (RuntimeError, ValueError) as error:
-        raise RunError(f"{folder}: CTranslate2 cannot load this export: {error}.") from None
+        raise RunError(
+            f"{folder}: CTranslate2 cannot load this export: {error}; export the run again."
+        ) from None
 
 
 def export_of(run: RunDirectory) -> Path:

@@ -101,9 +101,11 @@ class SavedModel(Engine):
         self.tokens_per_batch = config.decoding.tokens_per_batch
         try:
             self._signatures = tf.saved_model.load(str(folder / VERSION)).signatures
-        except (OSError, ValueError, tf.errors.OpError) as error:
-            reason = str(error).splitlines()[0]
-            raise RunError(f"{folder}: TensorFlow cannot load this export: {reason}.") from None
+        except (OSError, ValueError, IndexError, tf.errors.OpError) as error:  # IndexError: cut off
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise RunError(
+                f"{folder}: TensorFlow cannot load this export: {reason}; export the run again."
+            ) from None
 
     def _search(
         self, read: Mapping[int, Sequence[int]], num_returned: int
