@@ -109,7 +109,7 @@ class Engine:
         most_sentences = max(1, LARGEST_LOGITS // (beam_size * len(self.tokenizer.target)))
         order = sorted(read, key=lambda i: -len(read[i]))
 
-        def batches(num_pieces: int) -> list[list[int]]:
+        def packed(num_pieces: int) -> list[list[int]]:
             """Of so many pieces at most, padding included, but of one sentence at least."""
             batches: list[list[int]] = []
             for i in order:
@@ -120,10 +120,10 @@ class Engine:
                 batches[-1].append(i)
             return batches
 
-        at_least = len(batches(self.tokens_per_batch))
+        at_least = len(packed(self.tokens_per_batch))
         count = num_workers * math.ceil(at_least / num_workers)
         sizes = range(1, self.tokens_per_batch + 1)
-        return batches(1 + bisect_left(sizes, True, key=lambda size: len(batches(size)) <= count))
+        return packed(1 + bisect_left(sizes, True, key=lambda size: len(packed(size)) <= count))
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
         """The best translation of each sentence, in order; an empty one for an empty one."""

@@ -143,7 +143,7 @@ class MultiHeadAttention(keras.layers.Layer):
         query, key, value = self._heads(
             tf.reshape(rows, [*known_shape(x)[:2], 3 * self.model_dim]), 3
         )
-        return self._look(query, KeyValue(key, value), mask, seed)
+        return self._look(query, KeyValue(key, value), mask, seed, tf.matmul)
 
     def call(
         self,
@@ -160,7 +160,7 @@ class MultiHeadAttention(keras.layers.Layer):
         key_value: KeyValue,
         mask: tf.Tensor | None,
         seed: tf.Tensor | None,
-        product: Product = tf.matmul,
+        product: Product,
     ) -> tf.Tensor:
         heads, _ = dot_product_attention(query, *key_value, mask, self.dropout_rate, seed, product)
         return self.output_projection(self._join_heads(heads))
