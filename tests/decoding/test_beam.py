@@ -107,7 +107,7 @@ def search(
         tf.zeros([num_sentences, 0], tf.int32),
         tf.constant(np.broadcast_to(max_lengths, num_sentences), tf.int32),
         beam_size=beam_size,
-        alpha=alpha,
+        penalty=lambda length: length_penalty(length, alpha),
         num_returned=num_returned or beam_size,
     )
     return [
@@ -162,6 +162,14 @@ class TestLengthPenalty:
         self, length: int, alpha: float, expected: float
     ) -> None:
         assert float(length_penalty(tf.constant(length), alpha)) == pytest.approx(expected)
+
+    @pytest.mark.parametrize(
+        ("length", "alpha", "expected"),
+        [(1, 0.6, 1.0), (9, 0.0, 1.0), (9, 1.0, 9.0), (9, 0.5, 3.0), (3, 2.0, 9.0)],
+    )
+    def test_may_be_a_power_of_the_length(self, length: int, alpha: float, expected: float) -> None:
+        found = length_penalty(tf.constant(length), alpha, "power")
+        assert float(found) == pytest.approx(expected)
 
 
 class TestGrow:
@@ -357,7 +365,14 @@ class TestBeamSearch:
 
             growing = tf.zeros([2, 0], tf.int32)
             lengths = tf.constant([4, 6])
-            return beam_search(step, table, growing, lengths, beam_size=beam_size, alpha=0.6)
+            return beam_search(
+                step,
+                table,
+                growing,
+                lengths,
+                beam_size=beam_size,
+                penalty=lambda length: length_penalty(length, 0.6),
+            )
 
         in_graph = tf.function(run, input_signature=[ids])
         for beam_size in (1, 3):

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from conftest import MakeModel
 
-from translator.config.schema import DecodingConfig, TokenizerConfig
+from translator.config.schema import DecodingConfig, LengthPenaltyKind, TokenizerConfig
 from translator.data.corpus import Pair
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, Tokenizer, train_tokenizer
 from translator.decoding import engine as module
@@ -232,13 +232,16 @@ def test_one_search_for_each_beam_size_serves_all_length_penalties(tokenizer: To
         config = DecodingConfig.model_validate(changes)
         return Translator(Hesitant(len(tokenizer.target)), tokenizer, config, 100)
 
+    settings: list[tuple[float, LengthPenaltyKind]] = [
+        *((0.0, "gnmt"), (1.0, "gnmt"), (5.0, "gnmt"), (0.7, "power"))
+    ]
     beams = hesitant().beams(SENTENCES, [1, 4])
     chosen = set()
     for beam_size, sentences in beams.items():
-        for alpha in (0.0, 1.0, 5.0):
-            penalties = length_penalty(tf.range(50), alpha).numpy()
+        for alpha, kind in settings:
+            penalties = length_penalty(tf.maximum(tf.range(50), 1), alpha, kind).numpy()
             found = [best(hypotheses, penalties) for hypotheses in sentences]
-            one = hesitant(beam_size=beam_size, length_penalty=alpha)
+            one = hesitant(beam_size=beam_size, length_penalty=alpha, length_penalty_kind=kind)
             assert found == one.translate(SENTENCES)
             chosen.add(tuple(found))
     assert len(chosen) > 2  # a beam of one leaves no choice
@@ -266,7 +269,13 @@ class TestTranslator:
         source = tf.constant([[4, 5, 6, 7, END_ID], [8, 9, END_ID, PAD_ID, PAD_ID]])
         step, fixed, growing = model.start(model.encode(source), 4)
         found = beam_search(
-            step, fixed, growing, tf.constant([6, 5]), beam_size=4, alpha=0.6, num_returned=4
+            step,
+            fixed,
+            growing,
+            tf.constant([6, 5]),
+            beam_size=4,
+            penalty=lambda length: length_penalty(length, 0.6),
+            num_returned=4,
         )
         for b in range(2):
             for row, score in zip(found.ids[b].numpy(), found.scores[b], strict=True):

@@ -32,12 +32,23 @@ def test_every_beam_is_tried_with_every_penalty() -> None:
         asked.append(texts)
         return scores[texts]
 
-    found = settings({1: [[GREEDY]], 2: [[SHORT, LONG]]}, [0.0, 1.0, 2.0], bleu)
+    found = settings({1: [[GREEDY]], 2: [[SHORT, LONG]]}, [0.0, 1.0, 2.0], bleu, "gnmt")
     assert found == [
         *(Setting(1, alpha, 10.0) for alpha in (0.0, 1.0, 2.0)),
         *(Setting(2, 0.0, 20.0), Setting(2, 1.0, 30.0), Setting(2, 2.0, 30.0)),
     ]
     assert len(asked) == 3  # what was chosen before is not scored again
+
+
+def test_the_kind_of_the_penalty_counts() -> None:
+    """At lengths 1 and 7 the penalties of α = 0.1 are 1 and 7^0.1 = 1.21 by the length itself, 1
+    and 1.07 by GNMT's; the log-probabilities are -1.20 and -1.39."""
+    beams = {2: [[SHORT, LONG]]}
+    found = {
+        kind: settings(beams, [0.1], lambda texts: float(texts == ("a long one",)), kind)[0].bleu
+        for kind in ("gnmt", "power")
+    }
+    assert found == {"gnmt": 0, "power": 1}
 
 
 @pytest.mark.parametrize("first", [0, 1, 2])

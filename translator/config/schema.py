@@ -29,6 +29,7 @@ Width = Annotated[int, Field(ge=1, le=65_536)]
 Depth = Annotated[int, Field(ge=1, le=256)]
 Paths = str | list[str]
 Precision = Literal["auto", "float32", "bfloat16"]
+LengthPenaltyKind = Literal["gnmt", "power"]
 
 
 class Section(BaseModel):
@@ -413,8 +414,11 @@ class DecodingConfig(Section):
     beam_size: Annotated[int, Field(ge=1, le=1000)] = 5
     """Hypotheses kept; 1 is greedy search."""
     length_penalty: Annotated[float, Field(ge=0.0, le=10.0)] = 1.0
-    """Exponent α of GNMT's length penalty ((5 + length) / 6)^α; 0 compares plain log-probabilities,
-    more favours longer translations (Wu et al. 2016)."""
+    """Exponent α of the length penalty, by which log-probabilities are divided; 0 compares plain
+    ones, more favours longer translations."""
+    length_penalty_kind: LengthPenaltyKind = "gnmt"
+    """gnmt: ((5 + length) / 6)^α (Wu et al. 2016). power: length^α, that of CTranslate2 and most
+    other programs, in which 1 gives the mean of the pieces."""
     max_length_ratio: Annotated[float, Field(gt=0.0, le=100.0)] = 2.0
     """A translation ends at the latest after this times the source's pieces, plus…"""
     max_length_extra: Annotated[int, Field(ge=0, le=10_000)] = 10

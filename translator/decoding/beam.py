@@ -16,13 +16,14 @@ C candidates.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID
 from translator.decoding.likeliest import NEVER, next_pieces
-from translator.decoding.search import Hypotheses, length_penalty
+from translator.decoding.search import Hypotheses
 from translator.models.encoder_decoder import Fixed, Growing, StepFunction
 
 
@@ -56,14 +57,15 @@ def beam_search(
     max_lengths: tf.Tensor,
     *,
     beam_size: int,
-    alpha: float | tf.Tensor,
+    penalty: Callable[[tf.Tensor], tf.Tensor],
     num_returned: int = 1,
 ) -> Hypotheses:
     """Search for the best translations of a batch of sentences.
 
-    max_lengths [B]: pieces after which, end included, a translation has ended. alpha: of
-    `length_penalty`. The first num_returned hypotheses of each sentence are those of a search
-    that goes on until all K have ended; the rest may be missing (score -inf).
+    max_lengths [B]: pieces after which, end included, a translation has ended. penalty: length →
+    what a log-probability is divided by, never less for the longer. The first num_returned
+    hypotheses of each sentence are those of a search that goes on until all K have ended; the rest
+    may be missing (score -inf).
     """
     num_sentences = tf.shape(max_lengths)[0]
     empty = tf.zeros([num_sentences, beam_size, 0], tf.int32)
@@ -75,7 +77,7 @@ def beam_search(
 
     def is_open(log_probs: tf.Tensor, finished: Hypotheses, max_lengths: tf.Tensor) -> tf.Tensor:
         """[B] Whether a hypothesis that is alive could still come before those to be returned."""
-        best_penalty = length_penalty(max_lengths, alpha)[:, tf.newaxis]
+        best_penalty = penalty(max_lengths)[:, tf.newaxis]
         reachable = tf.reduce_max(log_probs / best_penalty, axis=1)
         return reachable > finished.scores[:, num_returned - 1]
 
@@ -93,7 +95,7 @@ def beam_search(
         ids = tf.gather(alive.ids, parents, batch_dims=1)
         ids = tf.concat([ids, pieces[:, :, tf.newaxis]], axis=2)
         ended = tf.equal(pieces, END_ID)
-        scores = tf.where(ended, log_probs / length_penalty(t + 1, alpha), NEVER)
+        scores = tf.where(ended, log_probs / penalty(t + 1), NEVER)
         finished = keep_finished(finished, Hypotheses(ids, scores))
         log_probs = tf.where(ended, NEVER, log_probs)
         left = is_open(log_probs, finished, max_lengths)[:, tf.newaxis]

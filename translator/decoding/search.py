@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from translator.config.schema import DecodingConfig
+from translator.config.schema import DecodingConfig, LengthPenaltyKind
 
 
 class Hypotheses(NamedTuple):
@@ -21,14 +21,15 @@ class Hypotheses(NamedTuple):
     """[B, K] float32: log-probability over length penalty; -inf where there are fewer than K."""
 
 
-def length_penalty(length: tf.Tensor, alpha: float | tf.Tensor) -> tf.Tensor:
-    """((5 + length) / 6)^α, the end counted (Wu et al. 2016, equation 14)."""
-    return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** alpha
+def length_penalty(
+    length: tf.Tensor, alpha: float | tf.Tensor, kind: LengthPenaltyKind = "gnmt"
+) -> tf.Tensor:
+    """What a log-probability is divided by; the end counts in length.
 
-
-def power_penalty(length: tf.Tensor, alpha: float | tf.Tensor) -> tf.Tensor:
-    """length^α, the end counted: that of CTranslate2 and most other programs."""
-    return tf.cast(length, tf.float32) ** alpha
+    gnmt: ((5 + length) / 6)^α (Wu et al. 2016, equation 14); power: length^α.
+    """
+    length = tf.cast(length, tf.float32)
+    return (length if kind == "power" else (5.0 + length) / 6.0) ** alpha
 
 
 def longest_translation(config: DecodingConfig, num_pieces: int) -> int:

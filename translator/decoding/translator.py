@@ -24,7 +24,7 @@ from translator.data.batches import pad_rows
 from translator.data.tokenizer import END_ID, PAD_ID, Tokenizer
 from translator.decoding.beam import beam_search
 from translator.decoding.engine import Engine, Translation
-from translator.decoding.search import Hypotheses, longest_translation
+from translator.decoding.search import Hypotheses, length_penalty, longest_translation
 from translator.environment import num_threads
 from translator.errors import ConfigError, RunError
 from translator.models.build import build_model, check_size
@@ -32,7 +32,7 @@ from translator.models.encoder_decoder import EncoderDecoder, Memory
 from translator.models.weights import load_arrays, load_facts, set_model_weights
 from translator.runs import RunDirectory
 
-TUNED = ("beam_size", "length_penalty")
+TUNED = ("beam_size", "length_penalty", "length_penalty_kind")
 """Keys of decoding that `translator tune` may have chosen for the run."""
 
 
@@ -146,6 +146,7 @@ class Translator(Engine):
     @cached_property
     def _beam_search(self) -> tf.types.experimental.PolymorphicFunction:
         """Memory, longest lengths [B], beam size, how many to return, α → Hypotheses."""
+        kind = self._config.length_penalty_kind
 
         def search(
             memory: Memory,
@@ -156,7 +157,11 @@ class Translator(Engine):
         ) -> Hypotheses:
             start = self.model.start(memory, beam_size)
             return beam_search(
-                *start, max_lengths, beam_size=beam_size, alpha=alpha, num_returned=num_returned
+                *start,
+                max_lengths,
+                beam_size=beam_size,
+                penalty=lambda length: length_penalty(length, alpha, kind),
+                num_returned=num_returned,
             )
 
         memory = tf.nest.map_structure(
@@ -193,8 +198,13 @@ def load_run_config(run: RunDirectory, overrides: Sequence[str] = ()) -> Config:
     config = load_config(run.config)
     if run.is_bundle:  # who made it has no business with our folders
         config = config.model_copy(update={"data": config.data.without_places()})
-    config = override(config, [*_tuned(run), *overrides])
-    return resolve(config, CorpusStatistics(num_pairs=0), Machine(bfloat16_speedup=None))
+    tuned = _tuned(run)
+    searched = override(config, [*tuned, *overrides])
+    kind = f"decoding.length_penalty_kind={searched.decoding.length_penalty_kind}"
+    if tuned and kind not in tuned:  # an exponent of another kind says nothing
+        beam_size = [text for text in tuned if text.startswith("decoding.beam_size=")]
+        searched = override(config, [*beam_size, *overrides])
+    return resolve(searched, CorpusStatistics(num_pairs=0), Machine(bfloat16_speedup=None))
 
 
 def _tuned(run: RunDirectory) -> list[str]:
@@ -203,6 +213,7 @@ def _tuned(run: RunDirectory) -> list[str]:
         return []
     try:
         found: dict[str, Any] = json.loads(run.tuned.read_text(encoding="utf-8"))
+        found.setdefault("length_penalty_kind", "gnmt")
         weights, values = found["weights"], {key: found[key] for key in TUNED}
         DecodingConfig.model_validate(values)
     except (OSError, ValueError, KeyError, TypeError):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from translator.config.schema import LengthPenaltyKind
 from translator.decoding.engine import Translation
 from translator.decoding.search import length_penalty
 
@@ -35,13 +36,14 @@ def settings(
     beams: Mapping[int, Sequence[Sequence[Translation]]],
     penalties: Sequence[float],
     bleu: Callable[[tuple[str, ...]], float],
-    penalty: Callable[[tf.Tensor, float], tf.Tensor] = length_penalty,
+    kind: LengthPenaltyKind,
 ) -> list[Setting]:
-    """Every beam size with every α of a penalty; `beams` are those of `Translator.beams`."""
+    """Every beam size with every α of a kind of penalty; `beams` are those of
+    `Translator.beams`."""
     score = lru_cache(bleu)
     lengths = [one.length for beam in beams.values() for found in beam for one in found]
     every_length = tf.maximum(tf.range(max(lengths) + 1), 1)  # 0 of an empty sentence
-    by_length = {alpha: penalty(every_length, alpha).numpy() for alpha in penalties}
+    by_length = {alpha: length_penalty(every_length, alpha, kind).numpy() for alpha in penalties}
     return [
         Setting(beam_size, alpha, score(tuple(best(found, by_length[alpha]) for found in beam)))
         for beam_size, beam in beams.items()

@@ -134,8 +134,8 @@ class CTranslate2(Engine):
 def options(config: Config, tokenizer: Tokenizer, alpha: float) -> dict[str, Any]:
     """What translate_batch is to be told, so that it searches as we do.
 
-    alpha: of `power_penalty`. Where ours ends a translation by the length of its source, it ends
-    all at the length of the longest.
+    alpha: of a length penalty of the kind "power". Where ours ends a translation by the length of
+    its source, it ends all at the length of the longest.
     """
     never = (PAD_ID, BEGIN_ID)
     return {

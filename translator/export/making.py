@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from translator import __version__
 from translator.config import Config, save_config
+from translator.config.schema import LengthPenaltyKind
 from translator.data.corpus import Pair, read_pairs
 from translator.data.tokenizer import Tokenizer
 from translator.decoding.engine import Engine
-from translator.decoding.search import power_penalty
 from translator.decoding.translator import Translator, load_run_config
 from translator.digest import sha256
 from translator.errors import DataError, RunError
@@ -24,9 +24,8 @@ from translator.export.golden import NUM_SENTENCES, Asked, compare, golden_sente
 from translator.export.record import (
     CONFIG,
     EXAMPLE,
-    GNMT,
+    FORMULAS,
     GOLDEN,
-    POWER,
     Format,
     Options,
     Quantization,
@@ -44,7 +43,7 @@ class Made(NamedTuple):
 
     engine: Engine
     asked: Asked
-    penalty: Literal["length^alpha", "((5+length)/6)^alpha"]
+    penalty: LengthPenaltyKind
     options: Options | Search
     compute_type: str
 
@@ -75,9 +74,12 @@ def make_export(
         return bleu(translations, references, config.evaluation, config.data.target_language)
 
     def best_power() -> float:
-        """CTranslate2 has another length penalty: what it is best set to, the same beams tell."""
+        """CTranslate2 has one kind of length penalty: what that is best set to, the run's own beams
+        tell."""
+        if config.decoding.length_penalty_kind == "power":
+            return config.decoding.length_penalty
         found = translator.beams(sources, [config.decoding.beam_size])
-        tried = settings(found, LENGTH_PENALTIES, lambda texts: score(texts).value, power_penalty)
+        tried = settings(found, LENGTH_PENALTIES, lambda texts: score(texts).value, "power")
         return winner(tried).length_penalty
 
     golden = golden_sentences(translator, _golden_sources(config, tokenizer, pairs))
@@ -100,7 +102,7 @@ def make_export(
         version=__version__,
         weights_sha256=weights_sha256,
         max_length=config.data.max_length,
-        penalty=made.penalty,
+        penalty=FORMULAS[made.penalty],
         options=made.options,
         compute_type=made.compute_type,
         golden=compare(golden, made.asked),
@@ -125,7 +127,7 @@ def _ctranslate2(
     options = ctranslate2.options(config, tokenizer, alpha)
     size = config.decoding.tokens_per_batch
     engine = ctranslate2.CTranslate2(folder, tokenizer, options, config.data.max_length, size)
-    return Made(engine, engine, POWER, Options(**options), engine.compute_type)
+    return Made(engine, engine, "power", Options(**options), engine.compute_type)
 
 
 def _savedmodel(folder: Path, translator: Translator, config: Config) -> Made:
@@ -134,7 +136,8 @@ def _savedmodel(folder: Path, translator: Translator, config: Config) -> Made:
     savedmodel.save(folder, translator.model, config)
     _write_example(folder, savedmodel.EXAMPLE, translator.tokenizer)
     engine = savedmodel.SavedModel(folder, translator.tokenizer, config)
-    return Made(engine, engine, GNMT, _search(config), "float32")
+    kind = config.decoding.length_penalty_kind
+    return Made(engine, engine, kind, _search(config), "float32")
 
 
 def _bundle(
@@ -142,7 +145,8 @@ def _bundle(
 ) -> Made:
     bundle.save(folder, run, translator, config, notes)
     engine = Translator.load(folder)
-    return Made(engine, bundle.OfRun(engine), GNMT, _search(config), "float32")
+    kind = config.decoding.length_penalty_kind
+    return Made(engine, bundle.OfRun(engine), kind, _search(config), "float32")
 
 
 def _search(config: Config) -> Search:

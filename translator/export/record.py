@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from translator.config.schema import LengthPenaltyKind
 from translator.digest import sha256
 from translator.errors import RunError
 from translator.export.golden import Comparison
@@ -16,8 +17,12 @@ RECORD, GOLDEN, CONFIG, EXAMPLE = "export.json", "golden.json", "training.yaml",
 Format = Literal["ctranslate2", "savedmodel", "bundle"]
 Quantization = Literal["float32", "float16", "int16", "int8"]
 
-POWER: Literal["length^alpha"] = "length^alpha"
-GNMT: Literal["((5+length)/6)^alpha"] = "((5+length)/6)^alpha"
+Formula = Literal["((5+length)/6)^alpha", "length^alpha"]
+FORMULAS: dict[LengthPenaltyKind, Formula] = {
+    "gnmt": "((5+length)/6)^alpha",
+    "power": "length^alpha",
+}
+"""Of length penalties."""
 
 
 class Validation(BaseModel):
@@ -68,7 +73,7 @@ class Record(BaseModel):
     """Of the file with the run's weights."""
     max_length: Annotated[int, Field(ge=1)]
     """Source pieces that are read."""
-    penalty: Literal["length^alpha", "((5+length)/6)^alpha"]
+    penalty: Formula
     """What the log-probability of a translation is divided by, alpha being the length_penalty of
     the options."""
     options: Options | Search
@@ -107,7 +112,11 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def check_files(folder: Path, record: Record) -> None:
-    """Raise RunError unless the files are those that were exported."""
+    """Raise RunError unless the files are those that were exported, in folders that were: an empty
+    one beside a model may be taken for its next version."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not any(name.startswith(f"{path.name}/") for name in record.files):
+            raise RunError(f"{path} was not exported; take it away.")
     found = digests(folder)
     for name in sorted(found.keys() | record.files.keys()):
         if name not in record.files:

@@ -20,7 +20,7 @@ from translator.data.batches import pad_rows
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, Tokenizer, Vocabulary
 from translator.decoding.beam import beam_search
 from translator.decoding.engine import Engine
-from translator.decoding.search import Hypotheses
+from translator.decoding.search import Hypotheses, length_penalty
 from translator.errors import RunError
 from translator.export.golden import log_probs_of
 from translator.models.encoder_decoder import EncoderDecoder
@@ -48,6 +48,10 @@ VERSION = "1"
 def signatures(model: EncoderDecoder, config: Config) -> dict[str, Any]:
     """What the graph can be asked. It takes source_ids [B, S]; ids that it gives have no ends, and
     are padded."""
+    alpha, kind = config.decoding.length_penalty, config.decoding.length_penalty_kind
+
+    def penalty(length: tf.Tensor) -> tf.Tensor:
+        return length_penalty(length, alpha, kind)
 
     def search(
         source_ids: tf.Tensor, beam_size: int | tf.Tensor, num_returned: int | tf.Tensor
@@ -59,7 +63,7 @@ def signatures(model: EncoderDecoder, config: Config) -> dict[str, Any]:
             *model.start(model.encode(source), beam_size),
             tf.cast(longest, tf.int32) + config.decoding.max_length_extra,
             beam_size=beam_size,
-            alpha=config.decoding.length_penalty,
+            penalty=penalty,
             num_returned=num_returned,
         )
         is_piece = (found.ids != END_ID) & (num_pieces > 1)[:, tf.newaxis, tf.newaxis]
