@@ -63,7 +63,7 @@ def test_it_declares_its_true_sizes(tmp_path: Path) -> None:
     entry = data.rindex(b"PK\x01\x02", 0, data.rindex(b"config.yaml"))
     data[entry + 20 : entry + 28] = 2 * (10**9).to_bytes(4, "little")
     path.write_bytes(data)
-    with pytest.raises(RunError, match="its files are larger than it is"):
+    with pytest.raises(RunError, match="its size is not that of its files"):
         unpacked(path)
 
 
@@ -73,7 +73,7 @@ def test_damage_is_found(tmp_path: Path) -> None:
     path.write_bytes(data.replace(b"weights", b"heights"))
     with pytest.raises(RunError, match=r"b: neither a run nor a bundle, or damaged: Bad CRC-32"):
         unpacked(path)
-    for broken in (data[:-30], b"hello", b""):
+    for broken in (data[:-30], b"hello", b"", data + b"more", b"more" + data):
         path.write_bytes(broken)
         with pytest.raises(RunError, match="neither a run nor a bundle, or damaged"):
             unpacked(path)

@@ -11,9 +11,10 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zlib import crc32
 
 from translator.cache import cache_folder, make_once
-from translator.digest import sha256
+from translator.digest import BLOCK, sha256
 from translator.errors import RunError
 
 NAMES = frozenset(
@@ -29,6 +30,11 @@ NAMES = frozenset(
     }
 )
 """Of all that may be in a bundle."""
+
+HEADERS, END = 30 + 46, 22
+"""Bytes that an archive has beside names and contents: for each file, and at the end."""
+LARGE, LARGE_HEADERS = 2 * 10**9, 200
+"""From so many bytes on, headers may hold up to so many more for each file."""
 
 _SAME_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -48,20 +54,33 @@ def unpacked(path: Path) -> Path:
     is none, or damaged."""
     folder = cache_folder() / f"bundle-{sha256(path)[:32]}"
     with _opened(path) as archive:
-        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        checksums: dict[str, int | None] = {
+            entry.filename: entry.CRC for entry in archive.infolist()
+        }
 
     def write(unfinished: Path) -> None:
-        for name in sizes:
+        for name in checksums:
             with _opened(path) as archive:
                 content = archive.read(name)
             (unfinished / name).write_bytes(content)
 
     if folder.exists():
-        kept = {file.name: file.stat().st_size for file in folder.iterdir() if file.is_file()}
-        if kept != sizes:
+        kept = {path.name: _checksum(path) for path in folder.iterdir()}
+        if kept != checksums:
             shutil.rmtree(folder)
     make_once(folder, write, lambda _: None)
     return folder
+
+
+def _checksum(path: Path) -> int | None:
+    """CRC-32 of a file; None of a folder."""
+    if path.is_dir():
+        return None
+    found = 0
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            found = crc32(block, found)
+    return found
 
 
 @contextmanager
@@ -72,7 +91,9 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
             _check(archive.infolist(), path)
             yield archive
     except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError) as error:
-        raise RunError(f"{path}: neither a run nor a bundle, or damaged: {error}.") from None
+        raise RunError(
+            f"{path}: neither a run nor a bundle, or damaged: {str(error).rstrip('.')}."
+        ) from None
 
 
 def _check(entries: list[zipfile.ZipInfo], path: Path) -> None:
@@ -87,5 +108,7 @@ def _check(entries: list[zipfile.ZipInfo], path: Path) -> None:
         raise ValueError("it holds a file twice")
     if not {"config.yaml", "best.safetensors", "export.json"} <= set(names):
         raise ValueError("it lacks a model")
-    if sum(entry.file_size for entry in entries) > path.stat().st_size:
-        raise ValueError("its files are larger than it is")
+    size = sum(entry.file_size + HEADERS + 2 * len(entry.filename) for entry in entries) + END
+    spare = path.stat().st_size - size
+    if not 0 <= spare <= (LARGE_HEADERS * len(entries) if size >= LARGE else 0):
+        raise ValueError("its size is not that of its files")

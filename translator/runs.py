@@ -66,7 +66,10 @@ class RunDirectory:
         if not path.exists():
             raise RunError(f"{path}: there is no such run; `translator train` makes one.")
         if not run.config.is_file():
-            raise RunError(f"{path}: this is not a run: it holds no config.yaml.")
+            what = "not a run: it holds no config.yaml"
+            if (path / "export.json").is_file():
+                what = "an export, for `translate` and `verify`; name the run that it was made of"
+            raise RunError(f"{path}: this is {what}.")
         run._refuse_links()
         return run
 
@@ -145,7 +148,7 @@ class RunDirectory:
         return sorted(p.parent for p in self.path.glob(f"exports/{kind}-*/export.json"))
 
     def result(self, name: str, suffix: str) -> Path:
-        return self._folder("results") / f"{name}.{suffix}"
+        return self.path / "results" / f"{name}.{suffix}"
 
     def _folder(self, name: str) -> Path:
         folder = self.path / name

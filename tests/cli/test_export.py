@@ -20,7 +20,7 @@ from translator.decoding.translator import load_run_config
 from translator.errors import ConfigError, RunError
 from translator.export import making
 from translator.export.record import Record
-from translator.models.weights import load_arrays, save_arrays
+from translator.models.weights import load_arrays, load_facts, save_arrays
 from translator.runs import RunDirectory
 
 from .conftest import Command
@@ -49,6 +49,35 @@ def test_it_searches_as_was_tuned(run: Path) -> None:
     tune(run, [2], [1.4])
     options = json.loads((export(run) / "export.json").read_text())["options"]
     assert options["beam_size"] == 2
+
+
+def test_of_the_same_kind_of_length_penalty_it_has_the_same(run: Path) -> None:
+    power = ["decoding.length_penalty_kind=power", "decoding.length_penalty=0.7"]
+    record = json.loads((export(run, overrides=power) / "export.json").read_text())
+    assert (record["penalty"], record["options"]["length_penalty"]) == ("length^alpha", 0.7)
+    for format in ("savedmodel", "bundle"):
+        made = export(run, format, output=format, overrides=power)
+        folder = made if made.is_dir() else unpacked(made)
+        record = json.loads((folder / "export.json").read_text())
+        assert (record["penalty"], record["options"]["length_penalty"]) == ("length^alpha", 0.7)
+        assert record["validation"]["same"] == 1
+
+
+def test_a_run_that_would_search_otherwise_is_told_of(
+    exported: Path, run: Path, capsys: Said
+) -> None:
+    def said(kind: str, *overrides: str) -> list[str]:
+        tuned = {"beam_size": 2, "length_penalty": 0.5, "length_penalty_kind": kind}
+        facts = {"weights": load_facts(RunDirectory(run).shipped)}
+        (run / "tuned.json").write_text(json.dumps(tuned | facts))
+        translate(run, "validation.en", "o", None, overrides, engine="ctranslate2")
+        found = capsys.readouterr().err.splitlines()
+        return [line for line in found if line.startswith("Warning")]
+
+    beam = f"Warning: {run} translates with decoding.beam_size 2, and {exported} with 3; export it "
+    assert [line.startswith(beam) for line in said("gnmt")] == [True]  # its α is for another kind
+    assert said("gnmt", "decoding.beam_size=2") == []
+    assert ["length_penalty 0.5, and" in line for line in said("power")] == [False, True]
 
 
 def test_it_translates_a_line_a_line(exported: Path, run: Path, workplace: Path) -> None:
@@ -119,6 +148,10 @@ def test_what_is_not_its_own_stays(exported: Path, run: Path) -> None:
     with pytest.raises(RunError, match=r"mine.txt was not exported; take it away"):
         verify(exported)
     (exported / "mine.txt").unlink()
+    (exported / "2").mkdir()
+    with pytest.raises(RunError, match="2 was not exported; take it away"):
+        verify(exported)
+    (exported / "2").rmdir()
     assert export(run) == exported
 
 
@@ -197,6 +230,8 @@ def test_a_savedmodel_is_the_same_model(run: Path, workplace: Path, capsys: Said
     assert exported == run / "exports/savedmodel"
     assert " 0 are different.\n" in capsys.readouterr().out
     assert verify(exported).is_exact
+    (exported / "1/assets").rmdir()  # TensorFlow makes it, and copies often lose empty folders
+    assert verify(exported).is_exact
     assert export(run, "savedmodel") == exported
     text = Path("validation.en").read_text() + "\n" + 4000 * "word " + "\nno\n"
     Path("in.en").write_text(text)
@@ -257,9 +292,7 @@ def test_a_bundle_is_taken_in_place_of_a_run(
             command(bundle, overrides=["data.max_length=9"])
     capsys.readouterr()
     tune(bundle, [1, 2], [1], [f"data.folder={workplace}"])
-    assert (
-        "A bundle keeps nothing; the best, to be given by --set: decod" in capsys.readouterr().out
-    )
+    assert "A bundle keeps nothing; to be given by --set: decod" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="is one file; say where the export goes by --output"):
         export(bundle)
     there = [f"data.folder={workplace}"]
@@ -322,12 +355,25 @@ def test_a_lost_file_of_the_cache_is_put_back(bundle: Path) -> None:
     weights = unpacked(bundle) / "best.safetensors"
     weights.unlink()
     assert verify(bundle).is_exact and weights.exists()
+    (weights.parent / "results").mkdir()
+    assert verify(bundle).is_exact and not (weights.parent / "results").exists()
+
+
+def test_a_damaged_file_of_the_cache_is_put_right(bundle: Path) -> None:
+    weights = unpacked(bundle) / "best.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert verify(bundle).is_exact and weights.read_bytes() == whole
 
 
 def test_engines_and_places_are_not_mixed_up(bundle: Path, run: Path) -> None:
     with pytest.raises(RunError, match="A bundle holds no export for CTranslate2; export it to a"):
         translate(bundle, "validation.en", "out.de", engine="ctranslate2")
     saved = export(run, "savedmodel")
+    with pytest.raises(
+        RunError, match="savedmodel: this is an export, for `translate` and `verify`; name"
+    ):
+        evaluate(saved)
     with pytest.raises(ConfigError, match=r"--engine ctranslate2: .*savedmodel is an export for"):
         translate(saved, "validation.en", "out.de", engine="ctranslate2")
     with pytest.raises(ConfigError, match=r"mine.bundle is a file; name another place"):
@@ -341,6 +387,11 @@ def test_a_changed_bundle_is_found(bundle: Path, run: Path) -> None:
     config.write_text(config.read_text().replace("beam_size: 3", "beam_size: 4"))
     pack(config.parent, bundle)
     with pytest.raises(RunError, match=r"config.yaml is not the one that was exported"):
+        verify(bundle)
+    export(run, "bundle", output=bundle)
+    with bundle.open("ab") as file:
+        file.write(b"and more")
+    with pytest.raises(RunError, match=r"mine.bundle: .*, or damaged: its size is not that of its"):
         verify(bundle)
     bundle.write_text("hello")
     with pytest.raises(RunError, match=r"mine.bundle: neither a run nor a bundle, or damaged"):

@@ -21,10 +21,12 @@ from translator.cli.sitting import Sitting
 from translator.cli.train import train
 from translator.cli.translate import translate
 from translator.cli.tune import tune
+from translator.config.schema import DecodingConfig
 from translator.data.batches import Batch
 from translator.data.corpus import read_pairs
 from translator.decoding.translator import load_run_config
 from translator.errors import ConfigError, DataError, OutOfMemory, RunError, Stopped
+from translator.evaluation.tuning import BEAM_SIZES
 from translator.evaluation.validation import Validator
 from translator.models.weights import Arrays, load_arrays, load_facts, save_arrays
 from translator.runs import RunDirectory
@@ -614,9 +616,14 @@ class TestTuning:
         ]
         assert f"{found.bleu:.2f}" in said[1] + said[2]
         assert said[3].split()[:3] == ["mean", "of", "2"]
-        assert "validation BLEU 100.00" in said[4] and "version:" in said[4]
+        assert "within 0.1 BLEU" in said[4] and "`export`" in said[5]
+        assert "validation BLEU 100.00" in said[5] and "version:" in said[5]
 
-        kept = {"beam_size": found.beam_size, "length_penalty": found.length_penalty}
+        kept = {
+            "beam_size": found.beam_size,
+            "length_penalty": found.length_penalty,
+            "length_penalty_kind": "gnmt",
+        }
         assert json.loads((run / "tuned.json").read_text()).items() >= kept.items()
         assert evaluate(run, "validation", overrides=BY_CHARACTER)[0].value == 100
         evaluate(run, overrides=["decoding.length_penalty=1.5"])
@@ -684,6 +691,25 @@ class TestTuning:
         path.write_text(path.read_text().replace('"step": ', '"step": 1'))
         assert load_run_config(RunDirectory(run)).decoding.beam_size == 3
 
+    def test_with_one_kind_of_length_penalty_counts_for_no_other(self, run: Path) -> None:
+        def decoding(*overrides: str) -> DecodingConfig:
+            return load_run_config(RunDirectory(run), overrides).decoding
+
+        tune(run, [2], [0.5], ["decoding.length_penalty_kind=power"])
+        assert (decoding().beam_size, decoding().length_penalty_kind) == (2, "power")
+        assert decoding("decoding.length_penalty_kind=power") == decoding()
+        other = decoding("decoding.length_penalty_kind=gnmt")
+        assert (other.beam_size, other.length_penalty) == (2, 1.0)
+
+    def test_tries_what_the_run_has_now_unless_told_otherwise(
+        self, run: Path, capsys: Said
+    ) -> None:
+        tune(run, overrides=["decoding.beam_size=6", "decoding.length_penalty=0.5"])
+        said = capsys.readouterr().out.splitlines()
+        assert "0.5" in said[0].split()
+        tried = [int(line.split()[2]) for line in said if line.startswith("beam size")]
+        assert tried == sorted([*BEAM_SIZES, 6])
+
     def test_that_is_damaged_is_a_sentence(self, run: Path) -> None:
         tune(run, [2], [1.0])
         good = (run / "tuned.json").read_text()
@@ -708,8 +734,7 @@ class TestAsACommand:
     def test_a_full_device_is_one_sentence(self, run: Path, command: Command) -> None:
         said = command("translate", str(run), "-o", "/dev/full", stdin="Yes.\n")
         assert said.returncode == 2
-        assert said.stderr.startswith("Error: ") and said.stderr.count("\n") == 1
-        assert "No space left on device" in said.stderr
+        assert said.stderr == "Error: /dev/full: No space left on device.\n"
 
     def test_a_full_device_as_standard_output_is_one_sentence(
         self, run: Path, workplace: Path
@@ -723,9 +748,26 @@ class TestAsACommand:
                 stderr=subprocess.PIPE,
                 text=True,
             )
-        assert said.stderr.startswith("Error: ")
-        assert said.stderr.endswith("No space left on device.\n")
-        assert said.stderr.count("\n") == 1
+        assert said.stderr == "Error: Standard output: No space left on device.\n"
+        assert said.returncode == 2
+
+    def test_a_pipe_that_its_reader_closes_is_one_sentence(
+        self, run: Path, workplace: Path
+    ) -> None:
+        read, write = os.pipe()
+        os.close(read)
+        with os.fdopen(write, "w") as pipe:
+            said = subprocess.run(
+                [sys.executable, "-m", "translator", "translate", str(run)],
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                input="Yes.\n",
+                stdout=pipe,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        assert said.stderr == (
+            "Error: Standard output was closed by its reader before all was translated.\n"
+        )
         assert said.returncode == 2
 
     def test_ctrl_c_while_it_waits_is_no_traceback(self, run: Path, workplace: Path) -> None:

@@ -11,7 +11,7 @@ from translator.cli.export import export
 from translator.cli.job import Job
 from translator.cli.translate import translate
 from translator.decoding import engine
-from translator.errors import ConfigError, DataError, RunError
+from translator.errors import ConfigError, DataError, RunError, UserError
 
 from .conftest import Command
 
@@ -80,6 +80,18 @@ def test_it_ends_with_the_same_bytes(
     assert not Path("out.de.resume").exists() and not Path("whole.de.resume").exists()
 
 
+def test_after_what_is_done_the_input_may_be_mended(run: Path) -> None:
+    lines = "\n".join(SENTENCES).encode().splitlines(keepends=True)
+    Path("in.en").write_bytes(b"".join([*lines[:9], b"caf\xe9\n", *lines[10:]]))
+    said = r"in.en, line 10: not UTF-8 .*UTF-8\. After that is mended, --resume goes on\.$"
+    with pytest.raises(UserError, match=said):
+        translate(run, "in.en", "out.de")
+    Path("in.en").write_bytes(b"".join(lines))
+    translate(run, "in.en", "out.de", resume=True)
+    translate(run, "in.en", "whole.de")
+    assert Path("out.de").read_text() == Path("whole.de").read_text()
+
+
 def test_ctrl_c_says_how_to_go_on(run: Path, command: Command) -> None:
     Path("in.en").write_text("\n".join(SENTENCES))
     options = "-i", "in.en", "-o", "out.de"
@@ -124,12 +136,14 @@ def test_what_would_not_fit_is_refused(killed: Path, run: Path) -> None:
             translate(run, "in.en", killed, n_best, list(overrides), resume=True)
         assert killed.read_text() == before
 
-    refused("was begun with another n_best; go on with that one, or delete out.de.resume", 2)
+    refused("was begun with another --n-best; go on with that one, or delete out.de.resume", 2)
     refused("was begun with another decoding; go on", None, "decoding.beam_size=2")
     refused("was begun with another data.max_length; go", None, "data.max_length=4")
     text = Path("in.en").read_text()
-    Path("in.en").write_text(text + "\none more")
-    refused("was begun with another input; go on")
+    Path("in.en").write_text(text.replace(SENTENCES[7], "What?"))
+    refused("was begun with another input, different within the first 8 lines; go on")
+    Path("in.en").write_text("".join(f"{line}\n" for line in SENTENCES[:7]))
+    refused("was begun with another input, different within the first 8 lines; go on")
     Path("in.en").write_text(text)
     Path("out.de.resume").write_text("{}")
     refused("out.de.resume: this file is damaged; delete it to begin anew.")

@@ -70,7 +70,10 @@ def train(
 
 @app.command()
 def translate(
-    run: Run,
+    run: Annotated[
+        Path,
+        typer.Argument(help="Directory of the run, a bundle, or an export.", metavar="RUN"),
+    ],
     source: Annotated[
         Path | None, typer.Option("--input", "-i", help="Text to translate, a sentence a line.")
     ] = None,
@@ -100,9 +103,9 @@ def translate(
     hush()
     _leave_at_ctrl_c(
         lambda: (
-            "Stopped; with --resume it goes on.\n"
+            "Stopped; with --resume it goes on."
             if source and output and is_half_done(output)
-            else ""
+            else "Stopped."
         )
     )
     if source is not None or sys.stdin is None or not sys.stdin.isatty():
@@ -218,13 +221,13 @@ def _share_processors() -> None:
     share_processors()
 
 
-def _leave_at_ctrl_c(last_word: Callable[[], str] = str) -> None:
+def _leave_at_ctrl_c(last_word: Callable[[], str] = lambda: "Stopped.") -> None:
     """Translating and scoring have nothing to save. An exception could get lost in a library."""
 
     def leave(number: int, _: object) -> None:
         with suppress(Exception):
             sys.stdout.flush()
-            sys.stderr.write(last_word())
+            sys.stderr.write(f"{last_word()}\n")
             sys.stderr.flush()
         os._exit(128 + number)
 
@@ -234,4 +237,8 @@ def _leave_at_ctrl_c(last_word: Callable[[], str] = str) -> None:
 def _fail(message: str) -> None:
     end = "" if message.endswith((".", "?")) else "."
     print(f"Error: {message}{end}", file=sys.stderr)
+    try:
+        sys.stdout and sys.stdout.flush()
+    except OSError:  # what is left in its buffer would be tried again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(2)

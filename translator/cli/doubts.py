@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from translator.cli.prepare import Prepared
 from translator.config import Config
-from translator.data.tags import TagCheck
+from translator.data.source_check import SourceCheck
 from translator.data.writing import Facts
 
 UNKNOWN = 0.01
@@ -26,7 +26,7 @@ def doubts(prepared: Prepared) -> Iterator[str]:
     borrowed = prepared.start_weights is not None
     facts = prepared.training.facts, prepared.validation.facts
     yield from text_doubts(prepared.config, *facts, borrowed)
-    check = TagCheck(prepared.config.data, prepared.tokenizer.source.tags)
+    check = SourceCheck(prepared.config.data, prepared.tokenizer.source.tags)
     for _ in check.watch(pair.source for pair in prepared.validation.pairs()):
         pass
     yield from check.complaints("the validation text")

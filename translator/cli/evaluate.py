@@ -13,7 +13,7 @@ from translator import environment
 from translator.config import Config
 from translator.data.corpus import read_pairs
 from translator.data.lines import read_lines
-from translator.data.tags import TagCheck
+from translator.data.source_check import SourceCheck
 from translator.errors import ConfigError, DataError
 from translator.runs import RunDirectory
 
@@ -71,7 +71,8 @@ def evaluate(
     said = f"{text.name}: {len(translations):,} sentences"
     if hypotheses is None:
         decoding = config.decoding
-        said += f", beam {decoding.beam_size}, length penalty {decoding.length_penalty:g}"
+        said += f", beam {decoding.beam_size}, length penalty {decoding.length_penalty:g} "
+        said += f"({decoding.length_penalty_kind})"
     if not run.is_bundle:
         _keep(run, config, text, translations, results)
         said += f", kept in {run.result(text.name, 'json')}"
@@ -119,7 +120,7 @@ def _translations(
     from translator.decoding.translator import Translator
 
     translator = Translator.load(run.path, overrides)
-    check = TagCheck(config.data, translator.tokenizer.source.tags)
+    check = SourceCheck(config.data, translator.tokenizer.source.tags)
     found = translator.hypotheses(list(check.watch(text.sources)))
     for complaint in check.complaints(text.name):
         print(f"Warning: {complaint}", file=sys.stderr)
@@ -137,6 +138,7 @@ def _keep(
 ) -> None:
     from translator.models.weights import load_facts
 
+    run.result(text.name, "json").parent.mkdir(exist_ok=True)
     if config.training.keep_text:
         lines = "".join(f"{line}\n" for line in translations)
         run.result(text.name, "txt").write_text(lines, encoding="utf-8")

@@ -12,10 +12,12 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
 from translator.data.lines import file_errors
+from translator.decoding import engine
 from translator.digest import BLOCK
 from translator.errors import ConfigError, RunError
 
@@ -29,38 +31,37 @@ class Job:
     """What is done of a translation, in input lines and in bytes of its output."""
 
     def __init__(self, source: Path, output: Path, decided_by: dict[str, Any]) -> None:
-        """decided_by: all but the input that makes the output what it is."""
+        """decided_by: all but the input that makes the output what it is. Raises DataError."""
         self.output = output
         self.lines_done = self.bytes_done = 0
         self.num_lines: int | None = None
         """Of the input, if it is plain text."""
         self._decided_by = decided_by
-        self._written = hashlib.sha256()
+        self._written, self._read = hashlib.sha256(), hashlib.sha256()
+        self._read_until: dict[int, str] = {}
+        """SHA-256 of the first lines of the input, for as many as may be saved next."""
         self._path = _state_of(output)
-        digest, num_lines = hashlib.sha256(), 0
-        with file_errors(source), source.open("rb") as file:
-            end = b"\n"
-            while block := file.read(BLOCK):
-                digest.update(block)
-                num_lines += block.count(b"\n")
-                end = block[-1:]
         if source.suffix.lower() != ".gz":
-            self.num_lines = num_lines + (end != b"\n")
-        decided_by["input"] = digest.hexdigest()
+            self.num_lines = _num_lines(source)
 
-    def begin(self, resume: bool) -> None:
-        """Find out what is done. Raises ConfigError if there is nothing to go on with, or it is
-        another translation, or one would be lost; RunError if it is damaged."""
+    def begin(self, lines: Iterator[str], resume: bool) -> Iterator[str]:
+        """Find out what is done, and return those lines of the input that are not.
+
+        Raises ConfigError if there is nothing to go on with, or it is another translation, or one
+        would be lost; RunError if it is damaged; DataError.
+        """
+        lines = self._watched(lines)
         if not self._path.exists():
             if resume and self.output.exists():
                 raise ConfigError(
                     f"{self.output} is there without {self._path}, so it is done, or too little of "
                     "it is to go on with; without --resume it is made anew."
                 )
-            return
+            return lines
         try:
             state = json.loads(self._path.read_text(encoding="utf-8"))
-            lines, size, digest = int(state["lines"]), int(state["bytes"]), state["sha256"]
+            lines_done, read = int(state["lines"]), str(state["read_sha256"])
+            size, written = int(state["bytes"]), str(state["written_sha256"])
             before = dict(state["decided_by"])
         except (OSError, ValueError, KeyError, TypeError):
             raise RunError(
@@ -68,7 +69,7 @@ class Job:
             ) from None
         if not resume:
             raise ConfigError(
-                f"{self.output} is half done, {lines:,} lines; go on with --resume, or delete "
+                f"{self.output} is half done, {lines_done:,} lines; go on with --resume, or delete "
                 f"{self._path} to begin anew."
             )
         for key, value in self._decided_by.items():
@@ -77,12 +78,20 @@ class Job:
                     f"{self.output} was begun with another {key}; go on with that one, or delete "
                     f"{self._path} to begin anew."
                 )
-        self._read_on(size)
-        if (self.bytes_done, self._written.hexdigest()) != (size, digest):
+        for _ in islice(lines, lines_done):
+            pass
+        if self._read.hexdigest() != read:
+            raise ConfigError(
+                f"{self.output} was begun with another input, different within the first "
+                f"{lines_done:,} lines; go on with that one, or delete {self._path} to begin anew."
+            )
+        self._take_output(size)
+        if (self.bytes_done, self._written.hexdigest()) != (size, written):
             raise RunError(
                 f"{self.output} is not what was written; delete {self._path} to begin anew."
             )
-        self.lines_done = lines
+        self.lines_done = lines_done
+        return lines
 
     @contextmanager
     def opened(self) -> Iterator[TextIO]:
@@ -100,11 +109,12 @@ class Job:
         """So many lines are in the file: put that on the disk."""
         file.flush()
         os.fsync(file.fileno())
-        self._read_on()
+        self._take_output()
         state = {
             "lines": lines_done,
             "bytes": self.bytes_done,
-            "sha256": self._written.hexdigest(),
+            "read_sha256": self._read_until.pop(lines_done),
+            "written_sha256": self._written.hexdigest(),
             "decided_by": self._decided_by,
         }
         unfinished = self._path.with_name(self._path.name + ".unfinished")
@@ -114,7 +124,15 @@ class Job:
             os.fsync(record.fileno())
         unfinished.replace(self._path)
 
-    def _read_on(self, end: int | None = None) -> None:
+    def _watched(self, lines: Iterator[str]) -> Iterator[str]:
+        """Pass the lines of the input on, having taken them in."""
+        for number, line in enumerate(lines, start=1):
+            self._read.update(f"{line}\n".encode())
+            if number % engine.LINES_AT_ONCE == 0:
+                self._read_until[number] = self._read.hexdigest()
+            yield line
+
+    def _take_output(self, end: int | None = None) -> None:
         """Take in what the output holds beyond what is known to be done, at most until `end`."""
         if not self.output.exists():
             return
@@ -123,6 +141,16 @@ class Job:
             while block := file.read(BLOCK if end is None else min(BLOCK, end - self.bytes_done)):
                 self._written.update(block)
                 self.bytes_done += len(block)
+
+
+def _num_lines(path: Path) -> int:
+    """Of a text file."""
+    count, end = 0, b"\n"
+    with file_errors(path), path.open("rb") as file:
+        while block := file.read(BLOCK):
+            count += block.count(b"\n")
+            end = block[-1:]
+    return count + (end != b"\n")
 
 
 def _state_of(output: Path) -> Path:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from translator.cli.counting import counting
-from translator.cli.job import Job
+from translator.cli.job import Job, is_half_done
 from translator.config import load_config
 from translator.config.schema import DataConfig
 from translator.data.lines import read_lines, read_stream
-from translator.data.tags import TagCheck
+from translator.data.source_check import SourceCheck
 from translator.decoding import engine as engines
 from translator.digest import sha256
-from translator.errors import ConfigError
+from translator.errors import ConfigError, UserError
 from translator.runs import RunDirectory
 
 if TYPE_CHECKING:
@@ -51,37 +51,37 @@ def translate(
         raise ConfigError(f"{output}: the output would overwrite the input; name another file.")
     opened = _open(Path(run_path), engine, overrides)
     translator = opened.engine
-    check = TagCheck(opened.data, translator.tokenizer.source.tags)
+    check = SourceCheck(opened.data, translator.tokenizer.source.tags)
     if interactive:
-        with _output(output) as file:
+        with _writing(output), _output(output) as file:
             _converse(translator, file, n_best, check)
         return
     job = None
     if source and output and _is_plain(source) and _is_plain(output):
-        job = Job(source, output, {"n_best": n_best, **opened.decided_by()})
-        job.begin(resume)
+        job = Job(source, output, {"--n-best": n_best, **opened.decided_by()})
     elif resume:
         raise ConfigError("--resume goes from file to file, and one of these is none.")
-    done = job.lines_done if job else 0
     watched = check.watch(lines)
-    for _ in islice(watched, done):
-        pass
+    done = 0
+    if job:
+        watched, done = job.begin(watched, resume), job.lines_done
     results = translator.stream(watched, n_best or 1)
-    # What is wrong with the input or the options shows before the output is opened.
-    first = list(islice(results, 1))
-    total = job.num_lines if job else None
-    shown = output is not None or not sys.stdout.isatty()
-    with (
-        job.opened() if job else _output(output) as file,
-        counting("Translating", total, "lines") if shown else nullcontext() as show,
-    ):
-        for number, found in enumerate(chain(first, results), start=done + 1):
-            _write(file, number, found, n_best)
-            if number % engines.LINES_AT_ONCE == 0:
-                if job:
-                    job.save(file, number)
-                if show:
-                    show(number)
+    total, shown = job.num_lines if job else None, output is not None or not sys.stdout.isatty()
+    with _going_on(job.output) if job else nullcontext():
+        # What is wrong with the input or the options shows before the output is opened.
+        first = list(islice(results, 1))
+        with (
+            _writing(output),
+            job.opened() if job else _output(output) as file,
+            counting("Translating", total, "lines") if shown else nullcontext() as show,
+        ):
+            for number, found in enumerate(chain(first, results), start=done + 1):
+                _write(file, number, found, n_best)
+                if number % engines.LINES_AT_ONCE == 0:
+                    if job:
+                        job.save(file, number)
+                    if show:
+                        show(number)
     _warn(check.complaints("the input"))
 
 
@@ -115,7 +115,11 @@ def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
     from translator.export.opening import export_of, open_export
     from translator.export.record import CONFIG, check_files, load_record
 
-    folder = path if is_export else export_of(RunDirectory.existing(path))
+    if is_export:
+        folder = path
+    else:
+        folder = export_of(RunDirectory.existing(path))
+        _warn(_searches_otherwise(RunDirectory(path), folder, overrides))
     if engine is not None and load_record(folder).format != engine:
         raise ConfigError(f"--engine {engine}: {folder} is an export for another.")
 
@@ -127,12 +131,29 @@ def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
     return _Opened(open_export(folder, overrides), data, decided_by)
 
 
+def _searches_otherwise(run: RunDirectory, export: Path, overrides: Sequence[str]) -> list[str]:
+    """A complaint, if a run would search otherwise than its export for CTranslate2 does."""
+    from translator.decoding.translator import load_run_config
+    from translator.export.record import load_record
+
+    decoding, options = load_run_config(run).decoding, load_record(export).options
+    wanted: list[tuple[str, float, float]] = [("beam_size", decoding.beam_size, options.beam_size)]
+    if decoding.length_penalty_kind == "power":
+        wanted.append(("length_penalty", decoding.length_penalty, options.length_penalty))
+    other = [
+        f"decoding.{key} {own:g}, and {export} with {its:g}"
+        for key, own, its in wanted
+        if own != its and not any(text.startswith(f"decoding.{key}=") for text in overrides)
+    ]
+    return [f"{run.path} translates with {one}; export it again to have the same." for one in other]
+
+
 def _is_plain(path: Path) -> bool:
     """Whether it is a file that can be read twice and cut off, or none yet."""
     return path.is_file() or not path.exists()
 
 
-def _converse(translator: Engine, file: TextIO, n_best: int | None, check: TagCheck) -> None:
+def _converse(translator: Engine, file: TextIO, n_best: int | None, check: SourceCheck) -> None:
     """Ask, translate, until the end of input."""
     print("Type a sentence and press Enter; leave with Ctrl-D.", file=sys.stderr)
     warned = False
@@ -173,6 +194,30 @@ def _write(file: TextIO, number: int, found: list[Translation], n_best: int | No
     else:
         for translation in found:
             print(number, f"{translation.score:.6f}", translation.text, sep="\t", file=file)
+
+
+@contextmanager
+def _writing(path: Path | None) -> Iterator[None]:
+    """Says in one sentence why an output cannot be written."""
+    name = str(path or "Standard output")
+    try:
+        yield
+    except BrokenPipeError:
+        raise UserError(f"{name} was closed by its reader before all was translated.") from None
+    except OSError as error:
+        raise UserError(f"{error.filename or name}: {error.strerror or error}.") from None
+
+
+@contextmanager
+def _going_on(output: Path) -> Iterator[None]:
+    """Says with what goes wrong that not all is lost."""
+    try:
+        yield
+    except UserError as error:
+        if isinstance(error, ConfigError) or not is_half_done(output):
+            raise
+        said = str(error).rstrip(".")
+        raise UserError(f"{said}. After that is mended, --resume goes on.") from None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from translator.errors import RunError
 from translator.runs import RunDirectory, step_of
 
 if TYPE_CHECKING:
+    from translator.config.schema import LengthPenaltyKind
     from translator.evaluation.tuning import Setting
     from translator.models.weights import Arrays
 
@@ -33,7 +34,7 @@ def tune(
     best beam size the means of the validated weights that it keeps.
 
     Prints BLEU of all, and keeps the winner in the run, where `translate`, `eval` and `export` find
-    it. Without sizes or penalties it tries some. Raises UserError.
+    it. Without sizes or penalties it tries some, and those that the run has now. Raises UserError.
     """
     from translator.decoding.translator import Translator, load_run_config
     from translator.evaluation.score import bleu
@@ -49,7 +50,9 @@ def tune(
     run = RunDirectory.existing(Path(run_path))
     config = load_run_config(run, overrides)
     run.need_text(overrides)
-    beam_sizes, penalties = beam_sizes or BEAM_SIZES, penalties or LENGTH_PENALTIES
+    now = config.decoding
+    beam_sizes = beam_sizes or sorted({*BEAM_SIZES, now.beam_size})
+    penalties = penalties or sorted({*LENGTH_PENALTIES, now.length_penalty})
     translator = Translator.load(run.path, overrides)
     pairs = list(read_pairs(config.data, "validation"))
     references = [pair.target for pair in pairs]
@@ -60,7 +63,7 @@ def tune(
     def tried(weights: Arrays, beam_sizes: Sequence[int]) -> list[Setting]:
         set_model_weights(translator.model, weights, str(run.path))
         beams = translator.beams([pair.source for pair in pairs], beam_sizes)
-        return settings(beams, penalties, score)
+        return settings(beams, penalties, score, now.length_penalty_kind)
 
     print("length penalty   ", *(f"{alpha:6g}" for alpha in penalties))
     weights, facts = load_arrays(run.best)
@@ -75,7 +78,8 @@ def tune(
         if is_better(found, best):
             best, chosen = found, mean
     signature = bleu(references, references, config.evaluation, config.data.target_language)
-    return _keep(run, winner(best), chosen, signature.signature, facts)
+    kind = now.length_penalty_kind
+    return _keep(run, winner(best), kind, chosen, signature.signature, facts)
 
 
 def _means(run: RunDirectory) -> Iterator[Mean]:
@@ -91,19 +95,26 @@ def _means(run: RunDirectory) -> Iterator[Mean]:
 
 
 def _keep(
-    run: RunDirectory, found: Setting, mean: Mean | None, signature: str, facts: dict[str, Any]
+    run: RunDirectory,
+    found: Setting,
+    kind: LengthPenaltyKind,
+    mean: Mean | None,
+    signature: str,
+    facts: dict[str, Any],
 ) -> Setting:
     """Write what was found into the run whose best weights had these facts, and say so. Raises
     RunError if they have others now."""
+    from translator.evaluation.tuning import CHANCE
     from translator.models.weights import load_facts, save_arrays
 
     said = (
-        f"decoding.beam_size={found.beam_size} decoding.length_penalty={found.length_penalty:g}"
+        f"decoding.beam_size={found.beam_size} decoding.length_penalty={found.length_penalty:g} "
+        f"decoding.length_penalty_kind={kind}"
         + (f", the mean of {len(mean.steps)}" if mean else "")
         + f", validation BLEU {found.bleu:.2f}  {signature}"
     )
     if run.is_bundle:
-        print(f"A bundle keeps nothing; the best, to be given by --set: {said}")
+        print(f"A bundle keeps nothing; to be given by --set: {said}")
         return found
     if load_facts(run.best) != facts:
         raise RunError(f"{run.best} has changed meanwhile, as training goes on; tune again.")
@@ -115,12 +126,17 @@ def _keep(
     report = {
         "beam_size": found.beam_size,
         "length_penalty": found.length_penalty,
+        "length_penalty_kind": kind,
         "validation_bleu": found.bleu,
         "signature": signature,
         "weights": load_facts(run.shipped),
     }
     run.tuned.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print(f"{run.tuned} keeps the best for `translate` and `eval`: {said}")
+    print(
+        f"Of what comes within {CHANCE} BLEU of the best, which may be chance, the smallest beam "
+        "with the least penalty is kept."
+    )
+    print(f"{run.tuned} keeps it for `translate`, `eval` and `export`: {said}")
     return found
 
 

@@ -25,7 +25,7 @@ A translation model by translator {version}, whose commands take this file in pl
 | languages | {source} to {target} |
 | model | {kind}, {layers} layers, width {width}, {parameters:,} parameters |
 | vocabulary | {pieces} pieces, {tokenizer} |
-| decoding | beam {beam}, length penalty {penalty:g} (GNMT's) |
+| decoding | beam {beam}, length penalty {penalty} |
 | trained for | {step:,} steps |
 
 ## Scores
@@ -97,7 +97,7 @@ def _card(run: RunDirectory, translator: Translator, config: Config, notes: str)
         pieces=" and ".join(f"{size:,}" for size in sizes),
         tokenizer=config.tokenizer.kind,
         beam=decoding.beam_size,
-        penalty=decoding.length_penalty,
+        penalty=f"{decoding.length_penalty:g} ({decoding.length_penalty_kind})",
         step=facts["step"],
         scores=_scores(run, config, facts),
         licence=config.data.licence or NO_LICENCE,
