@@ -52,12 +52,11 @@ class TestPreset:
     def test_goes_by_its_points(self, load: Load) -> None:
         small = resolved(load(), 10_000)
         assert small.model.model_dim == 128 and small.model.num_heads == 4
-        assert small.training.r_drop == 5
         ordinary = resolved(load(), 30_000)
-        assert ordinary.training.max_epochs == 45 and ordinary.model.dropout_rate == 0.2
+        assert ordinary.training.max_epochs == 30 and ordinary.model.dropout_rate == 0.2
         large = resolved(load(), 200_000)
         assert large.model.model_dim == 256 and large.model.num_heads == 4
-        assert large.training.max_epochs == 25 and large.training.r_drop == 0
+        assert large.training.max_epochs == 20
         assert large.training.optimizer.learning_rate == pytest.approx(2e-3, rel=0.03)
 
     def test_counts_long_sentences_for_more_and_short_ones_for_less(self, load: Load) -> None:
@@ -99,7 +98,6 @@ class TestPreset:
             "model.num_heads": 8,
             "model.feed_forward_dim": 160,
             "training.tokens_per_step": 256,
-            "training.r_drop": 0.3,
             "training.max_epochs": 1,
         }
         configs = [resolved(load(), size, machine) for size in SIZES]
@@ -140,21 +138,27 @@ class TestWhatTheUserSets:
 
     def test_is_the_end_if_it_sets_one_in_steps(self, load: Load) -> None:
         assert resolved(load("", "training.max_steps=9")).training.max_epochs is None
-        assert resolved(load("", "training.max_minutes=9")).training.max_epochs == 45
-
-    def test_leaves_out_what_pays_late_if_it_sets_an_end(self, load: Load) -> None:
-        for end in ("max_steps=9", "max_epochs=9", "max_minutes=9"):
-            assert resolved(load("", f"training.{end}")).training.r_drop == 0
-        assert resolved(load("", "training.r_drop=3")).training.r_drop == 3
+        assert resolved(load("", "training.max_minutes=9")).training.max_epochs == 30
 
     def test_makes_smaller_batches_the_fewer_minutes_it_leaves(self, load: Load) -> None:
         def tokens(minutes: object, machine: Machine) -> int:
             config = load("", f"training.max_minutes={minutes}")
-            return resolved(config, 30_000, machine).training.tokens_per_step
+            return resolved(config, 1e6, machine).training.tokens_per_step
 
-        assert [tokens(minutes, CPU) for minutes in (5, 10, 60, "null")] == [1536, 1536, 4096, 4096]
-        assert 1536 < tokens(20, CPU) < tokens(40, CPU) < 4096
-        assert tokens(5, GPU) == 4096
+        assert [tokens(minutes, CPU) for minutes in (5, 10, 60, "null")] == [1536, 1536, 4096, 8192]
+        assert 1536 < tokens(20, CPU) < tokens(40, CPU) < 4096 < tokens(65, CPU) < 8192
+        assert tokens(5, GPU) == 8192
+
+    def test_makes_the_model_for_as_much_text_as_its_minutes_are_enough_for(
+        self, load: Load
+    ) -> None:
+        def shape(minutes: object, size: float, machine: Machine = CPU) -> list[int]:
+            config = resolved(load("", f"training.max_minutes={minutes}"), size, machine)
+            return [config.model.model_dim, config.model.num_layers, config.model.feed_forward_dim]
+
+        assert shape(30, 1e6) == shape("null", 60_000) < shape("null", 1e6)
+        assert shape(30, 5_000) == shape("null", 5_000)
+        assert shape(30, 1e6, GPU) == shape("null", 1e6, GPU)
 
 
 class TestAnEnd:
@@ -165,8 +169,8 @@ class TestAnEnd:
         [
             (["training.max_epochs=null", "training.patience=3"], "inverse_sqrt"),
             (["training.max_epochs=null", "training.max_minutes=3"], "cooldown"),
-            (["training.patience=3"], "linear"),
-            (["tokenizer.joint=false"], "linear"),
+            (["training.patience=3"], "cooldown"),
+            (["tokenizer.joint=false"], "cooldown"),
         ],
     )
     def test_is_what_the_schedule_goes_by(

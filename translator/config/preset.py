@@ -48,12 +48,21 @@ WIDTH: Points = {2e3: 96, 3.5e4: 128, 2e5: 256, 1e6: 384, 1e7: 512, 5e7: 1024}
 LAYERS: Points = {2e3: 3, 3e4: 4, 1e6: 6}
 INNER_SHARE: Points = {3e4: 2, 1e6: 4}
 DROPOUT: Points = {2e3: 0.35, 3e4: 0.2, 3e6: 0.1}
-R_DROP: Points = {3.5e4: 5, 7e4: 0}
-TOKENS: Points = {2e3: 1024, 3e4: 4096, 1e6: 8192, 1e7: 16_384, 5e7: 32_768}
-HURRY: Points = {10: 0.375, 60: 1}
-"""Minutes → the share of a batch that they leave on a processor: in a short time many steps teach
-more than exact ones."""
-EPOCHS: Points = {2e3: 200, 3e4: 45, 2e5: 25, 1e6: 12, 1e7: 5, 5e7: 2}
+TOKENS: Points = {2e3: 1024, 3e4: 1536, 1e6: 8192, 1e7: 16_384, 5e7: 32_768}
+PAIRS_A_MINUTE = 2000
+"""As many as a processor gets to know well in it: a model for more would not be done in time."""
+HURRY: Points = {10: 1536, 60: 4096, 600: 32_768}
+"""Minutes → the largest batch for them on a processor: in a short time many steps teach more than
+exact ones."""
+EPOCHS: Points = {2e3: 200, 3e4: 30, 2e5: 20, 1e6: 12, 1e7: 5, 5e7: 2}
+
+
+def learnable(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
+    """The size of the text, or as much of it as the user's minutes are enough for."""
+    minutes = config.training.max_minutes
+    if minutes is None or machine.has_gpu:
+        return statistics.size
+    return min(statistics.size, PAIRS_A_MINUTE * minutes)
 
 
 def auto_vocabulary_size(num_pairs: int) -> int:
@@ -68,7 +77,7 @@ def auto_vocabulary_size(num_pairs: int) -> int:
 def width(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
     """In multiples of 32, as processors like it, and of the heads, if the user has set these."""
     unit = math.lcm(32, config.model.num_heads if is_set(config, "model.num_heads") else 1)
-    found = between(WIDTH, statistics.size)
+    found = between(WIDTH, learnable(config, statistics, machine))
     if not machine.has_gpu:
         found = min(CPU_WIDTH, found)
     return unit * max(1, round(found / unit))
@@ -82,7 +91,7 @@ def heads(config: Config, statistics: CorpusStatistics, machine: Machine) -> int
 
 
 def inner_width(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
-    share = between(INNER_SHARE, statistics.size)
+    share = between(INNER_SHARE, learnable(config, statistics, machine))
     return min(65_536, 32 * max(1, round(share * config.model.model_dim / 32)))
 
 
@@ -90,16 +99,11 @@ def dropout(config: Config, statistics: CorpusStatistics, machine: Machine) -> f
     return round(between(DROPOUT, statistics.size), 2)
 
 
-def r_drop(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
-    """For small corpora. It pays late, so where the user has set an end there is none."""
-    return 0.0 if has_end(config) else round(between(R_DROP, statistics.size), 1)
-
-
 def tokens(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
     """In whole 256. Where the user's minutes are few, so are these."""
     found, minutes = between(TOKENS, statistics.size), config.training.max_minutes
     if minutes is not None and not machine.has_gpu:
-        found *= between(HURRY, minutes)
+        found = min(found, between(HURRY, minutes))
     return 256 * round(found / 256)
 
 
@@ -122,17 +126,10 @@ def epochs(config: Config, statistics: CorpusStatistics, machine: Machine) -> in
 
 
 def schedule(config: Config, statistics: CorpusStatistics, machine: Machine) -> str:
-    """A line to the end, if there is one that can be foreseen. Where minutes are set, the rate
-    stays high for most of them, as they are mostly few."""
-    if config.training.max_minutes is not None:
-        return "cooldown"
-    return "linear" if has_end(config) else "inverse_sqrt"
-
-
-def has_end(config: Config) -> bool:
-    """Whether it is known so far when training ends."""
+    """High for most of the run and to zero at its end, if there is one that can be foreseen."""
     training = config.training
-    return (training.max_steps, training.max_epochs, training.max_minutes) != (None, None, None)
+    ends = training.max_steps, training.max_epochs, training.max_minutes
+    return "inverse_sqrt" if ends == (None, None, None) else "cooldown"
 
 
 ARAABI = "Araabi & Monz 2020"
@@ -165,20 +162,17 @@ RULES = (
     Rule("model.model_dim", width, f"{WU}; {ARAABI}"),
     Rule(
         "model.num_layers",
-        lambda _, statistics, __: round(between(LAYERS, statistics.size)),
+        lambda *circumstances: round(between(LAYERS, learnable(*circumstances))),
         f"van Biljon et al. 2020; {WU}",
     ),
     Rule("model.num_heads", heads, ARAABI),
     Rule("model.feed_forward_dim", inner_width, f"{ARAABI}; {WU}"),
     Rule("model.dropout_rate", dropout, f"{ARAABI}; {SENNRICH}; {MEASURED}"),
     Rule("model.embedding_dropout_rate", dropout, SENNRICH),
-    Rule("training.r_drop", r_drop, f"Liang et al. 2021; {MEASURED}"),
     Rule("training.tokens_per_step", tokens, f"{SENNRICH}; {MEASURED}"),
     Rule("training.optimizer.learning_rate", highest_rate, "Vaswani et al. 2017"),
     Rule("training.max_epochs", epochs, "the smaller, the more often"),
-    Rule(
-        "training.optimizer.schedule", schedule, f"Li et al. 2020; Hägele et al. 2024; {MEASURED}"
-    ),
+    Rule("training.optimizer.schedule", schedule, f"Hägele et al. 2024; {MEASURED}"),
 )
 """In an order in which each finds what it goes by."""
 
