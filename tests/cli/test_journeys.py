@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pytest
@@ -719,6 +720,16 @@ class TestTuning:
                 evaluate(run)
 
 
+def full_device() -> TextIO:
+    return open("/dev/full", "w")
+
+
+def closed_pipe() -> TextIO:
+    read, write = os.pipe()
+    os.close(read)
+    return os.fdopen(write, "w")
+
+
 class TestAsACommand:
     def test_translate_reads_and_writes_lines_and_says_nothing_else(
         self, run: Path, command: Command
@@ -736,38 +747,26 @@ class TestAsACommand:
         assert said.returncode == 2
         assert said.stderr == "Error: /dev/full: No space left on device.\n"
 
-    def test_a_full_device_as_standard_output_is_one_sentence(
-        self, run: Path, workplace: Path
+    @pytest.mark.parametrize(
+        ("open_output", "sentence"),
+        [
+            (full_device, "Standard output: No space left on device."),
+            (closed_pipe, "Standard output was closed by its reader before all was translated."),
+        ],
+    )
+    def test_a_standard_output_that_takes_nothing_is_one_sentence(
+        self, open_output: Callable[[], TextIO], sentence: str, run: Path, workplace: Path
     ) -> None:
-        with open("/dev/full", "w") as full:
+        with open_output() as output:
             said = subprocess.run(
                 [sys.executable, "-m", "translator", "translate", str(run)],
                 env=os.environ | {"PYTHONPATH": str(ROOT)},
                 input="Yes.\n",
-                stdout=full,
+                stdout=output,
                 stderr=subprocess.PIPE,
                 text=True,
             )
-        assert said.stderr == "Error: Standard output: No space left on device.\n"
-        assert said.returncode == 2
-
-    def test_a_pipe_that_its_reader_closes_is_one_sentence(
-        self, run: Path, workplace: Path
-    ) -> None:
-        read, write = os.pipe()
-        os.close(read)
-        with os.fdopen(write, "w") as pipe:
-            said = subprocess.run(
-                [sys.executable, "-m", "translator", "translate", str(run)],
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
-                input="Yes.\n",
-                stdout=pipe,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        assert said.stderr == (
-            "Error: Standard output was closed by its reader before all was translated.\n"
-        )
+        assert said.stderr == f"Error: {sentence}\n"
         assert said.returncode == 2
 
     def test_ctrl_c_while_it_waits_is_no_traceback(self, run: Path, workplace: Path) -> None:

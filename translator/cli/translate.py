@@ -118,8 +118,9 @@ def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
     if is_export:
         folder = path
     else:
-        folder = export_of(RunDirectory.existing(path))
-        _warn(_searches_otherwise(RunDirectory(path), folder, overrides))
+        run = RunDirectory.existing(path)
+        folder = export_of(run)
+        _warn(_searches_otherwise(run, folder, overrides))
     if engine is not None and load_record(folder).format != engine:
         raise ConfigError(f"--engine {engine}: {folder} is an export for another.")
 
