@@ -1,6 +1,8 @@
 """A model of ours and CTranslate2 with its weights are the same function."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from translator.config import Config
 from translator.config.schema import TokenizerConfig
 from translator.data.corpus import Pair
-from translator.data.tokenizer import Tokenizer, train_tokenizer
+from translator.data.tokenizer import END_ID, Tokenizer, train_tokenizer
 from translator.decoding.translator import Translator
 from translator.export.ctranslate2 import CTranslate2, options, save
 from translator.export.golden import compare, golden_sentences
@@ -25,18 +27,21 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     return train_tokenizer(config, lambda: TEXT, 1, lambda _: None)
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        PRE,
-        PRE | {"normalization": "post", "activation": "gelu"},
-        PRE | {"positions": "learned", "activation": "silu", "share_embeddings": "none"},
-    ],
-    ids=["pre", "post", "learned"],
-)
-def test_every_shape_of_model_gives_the_same_log_probabilities(
-    model: dict[str, object], tokenizer: Tokenizer, tmp_path: Path
-) -> None:
+class Both(NamedTuple):
+    """A model, and CTranslate2 with its weights."""
+
+    ours: Translator
+    engine: CTranslate2
+
+
+def both(
+    folder: Path,
+    tokenizer: Tokenizer,
+    model: Mapping[str, object],
+    decoding: Mapping[str, object] | None = None,
+    towards_end: float = 0.0,
+) -> Both:
+    """With random weights. towards_end: how much their states lean to the end."""
     share = "all" if tokenizer.joint else "target"
     config = Config.model_validate(
         {
@@ -50,22 +55,63 @@ def test_every_shape_of_model_gives_the_same_log_probabilities(
             "tokenizer": {"joint": tokenizer.joint},
             "model": {"share_embeddings": share, "feed_forward_dim": 32} | model,
             "training": {"max_steps": 1},
+            "decoding": decoding or {},
         }
     )
-    ours = build_model(config, len(tokenizer.source), len(tokenizer.target), "float32")
+    made = build_model(config, len(tokenizer.source), len(tokenizer.target), "float32")
     random = np.random.default_rng(1)
     weights = {
         name: (w + 0.3 * random.normal(size=w.shape)).astype(np.float32)
-        for name, w in model_weights(ours).items()
+        for name, w in model_weights(made).items()
     }
-    set_model_weights(ours, weights, "the test")
-    translator = Translator(ours, tokenizer, config.decoding, config.data.max_length)
-    sources = tokenizer.source.encode([pair.source for pair in TEXT] * 4)
-    golden = golden_sentences(translator, [row[i % 3 :] for i, row in enumerate(sources)])
+    if towards_end:
+        weights["decoder_norm/offset"] += towards_end * weights["target_embedding/table"][END_ID]
+    set_model_weights(made, weights, "the test")
+    save(folder, config, tokenizer, weights, "float32")
+    told = options(config, tokenizer, config.decoding.length_penalty)
+    return Both(
+        Translator(made, tokenizer, config.decoding, config.data.max_length),
+        CTranslate2(folder, tokenizer, told, config.data.max_length, 256),
+    )
 
-    save(tmp_path, config, tokenizer, weights, "float32")
-    told = options(config, tokenizer, alpha=1.0)
-    engine = CTranslate2(tmp_path, tokenizer, told, config.data.max_length, 256)
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        PRE,
+        PRE | {"normalization": "post", "activation": "gelu"},
+        PRE | {"positions": "learned", "activation": "silu", "share_embeddings": "none"},
+    ],
+    ids=["pre", "post", "learned"],
+)
+def test_every_shape_of_model_gives_the_same_log_probabilities(
+    model: dict[str, object], tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    ours, engine = both(tmp_path, tokenizer, model)
+    sources = tokenizer.source.encode([pair.source for pair in TEXT] * 4)
+    golden = golden_sentences(ours, [row[i % 3 :] for i, row in enumerate(sources)])
     found = compare(golden, engine)
     assert found.is_exact, found
     assert found.same + found.near_ties == len(golden) == 8
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_with_a_length_penalty_of_its_kind_its_beams_have_our_scores(
+    alpha: float, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    decoding = {"beam_size": 4, "length_penalty": alpha, "length_penalty_kind": "power"}
+    engines = both(tmp_path, tokenizer, PRE, decoding, towards_end=5.0)
+    words = " ".join(pair.source for pair in TEXT).split()
+    sources = [" ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words))]
+    ours, theirs = (engine.hypotheses(sources, 4) for engine in engines)
+    common = []
+    for one, other in zip(ours, theirs, strict=True):
+        scores = {(found.text, found.length): found.score for found in other}
+        common += [
+            (found.score, scores[found.text, found.length])
+            for found in one
+            if (found.text, found.length) in scores and "�" not in found.text
+        ]
+    assert len(common) >= len(sources)
+    # Its softmax leaves out what is never said.
+    assert [x for x, _ in common] == pytest.approx([y for _, y in common], rel=5e-3)
