@@ -318,7 +318,6 @@ class TestRecords:
         position = Position(
             step=step,
             validated_step=step if validation else 0,
-            recorded_step=step // 50 * 50,
             loss_sum=sum(steps) / 10,
             summed_steps=len(steps),
         )
@@ -341,10 +340,10 @@ class TestRecords:
                     records.add(self.validation(step))
 
     def test_sum_up_the_steps_since_the_last(self, run: RunDirectory) -> None:
-        self.write(run, 1, 100)
+        self.write(run, 51, 150)
         rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
         losses = [row["loss"] for row in rows if row["kind"] == "train"]
-        assert losses == pytest.approx([2.55, 7.55])
+        assert losses == pytest.approx([7.55, 12.55])
 
     def test_keep_the_translations_of_each_validation(self, run: RunDirectory) -> None:
         self.write(run, 1, 80)
@@ -361,7 +360,7 @@ class TestRecords:
         assert "at 40" not in run.metrics.read_text()
 
     def test_forget_what_came_after_the_checkpoint(self, run: RunDirectory) -> None:
-        self.write(run, 1, 130)
+        self.write(run, 33, 130)
         self.write(run, 81, 110)
         assert self.rows(run) == [
             ("validation", 40),

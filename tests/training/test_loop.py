@@ -200,6 +200,31 @@ class TestASchedule:
         rates = self.rates(world.finish(**LINE, max_steps=10))
         assert rates == pytest.approx([1 - step / 10 for step in range(10)])
 
+    @pytest.mark.parametrize(
+        ("step", "validation", "every"), [(1, 30, 100), (2, 60, 100), (1, 60, 250)]
+    )
+    def test_ends_with_the_time_however_long_validations_take(
+        self,
+        world: World,
+        monkeypatch: pytest.MonkeyPatch,
+        step: float,
+        validation: float,
+        every: int,
+    ) -> None:
+        def seconds(_: object) -> float:
+            return step * float(world.learner.weight[0]) + validation * len(world.validated)
+
+        monkeypatch.setattr(loop._Clock, "read", seconds)
+        told = world.finish(
+            max_minutes=10.0,
+            validate_every=every,
+            optimizer=LINE["optimizer"] | {"schedule": "cooldown"},
+        )
+        rates = self.rates(told)
+        assert max(rates) == 1.0
+        assert rates[-1] < 0.05
+        assert 600 <= told[-1].position.seconds < 600 + step + validation
+
     def test_looks_at_the_clock_at_recorded_steps_alone(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -34,6 +34,9 @@ KEYS: dict[str, Any] = {
 }
 
 
+TIMES = ("seconds", "validation_seconds", "recorded_seconds", "lost_seconds")
+
+
 def faulty(loss: Callable[[int, float], float]) -> Counter:
     """A learner with these losses, by step and learning rate; NaN changes nothing."""
 
@@ -75,7 +78,7 @@ def end_of(world: World) -> tuple[float, dict[str, Any]]:
     """Weight and position of the newest checkpoint, times aside."""
     found = load_checkpoint(world.run)
     assert found is not None
-    position = asdict(replace(found[0], seconds=0.0, recorded_seconds=0.0, lost_seconds=0.0))
+    position = asdict(replace(found[0], **dict.fromkeys(TIMES, 0.0)))
     return float(found[1]["w"][0]), position
 
 
@@ -155,9 +158,23 @@ class TestALossThatIsNoNumber:
                 told.append(progress)
         assert [one.learning_rate for one in failures(told)] == [1.0, 0.5, 0.25]
         assert caught.value.failure.learning_rate == 0.125
+        assert [one.back_to for one in failures(told)] == [5, 0, 5]
         assert len(failures(told)) == MOST_SETBACKS
-        assert checkpoints(world) == [5]
+        assert checkpoints(world) == [0, 5]
         assert end_of(world)[1]["setbacks"] == MOST_SETBACKS
+
+    def test_in_weights_that_a_checkpoint_has_already_leads_to_a_sound_one(
+        self, world: World
+    ) -> None:
+        class Spoilt(Counter):
+            def update(self, shards: Sequence[Batch], step: int, rate: float) -> Update:
+                self.weight += 1000.0 if step == 53 and rate > 0.3 else rate
+                return Update(math.nan if step >= 57 and self.weight > 1000 else 1.0, 2.0)
+
+        world.learner = Spoilt()
+        told = world.finish(**KEYS, max_steps=60)
+        assert [one.back_to for one in failures(told)] == [55, 50]
+        assert world.learner.weight == 50 + 10 * 0.25
 
     def test_is_told_to_all_workers(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         heard: list[dict[str, Any]] = []

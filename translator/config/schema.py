@@ -262,7 +262,7 @@ class TokenizerConfig(Section):
     """One vocabulary for both languages, or one each."""
     byte_fallback: bool = True
     """Spell unknown characters in bytes, so that nothing is unknown (takes 256 pieces)."""
-    character_coverage: Annotated[float, Field(ge=0.9, le=1.0)] = 1.0
+    character_coverage: Annotated[float, Field(ge=0.98, le=1.0)] = 1.0
     """Share of the corpus's characters that get a piece; 0.9995 for Chinese or Japanese."""
     normalization: Literal["nmt_nfkc", "nfkc", "identity"] = "nmt_nfkc"
     """SentencePiece's rule for the text it reads; identity keeps every character."""

@@ -24,6 +24,11 @@ RECORD_EVERY = 50
 """Steps between rows of metrics.jsonl; before the first of these, powers of two have one."""
 
 
+def is_recorded(step: int) -> bool:
+    """Whether a step has a row in metrics.jsonl."""
+    return step % RECORD_EVERY == 0 or (step < RECORD_EVERY and step.bit_count() == 1)
+
+
 @dataclass(frozen=True)
 class Position:
     """Where a run stands after `step` updates."""
@@ -33,6 +38,8 @@ class Position:
     """Spent training, validations included, over all sittings."""
     target_tokens: int = 0
     validated_step: int = 0
+    validation_seconds: float = 0.0
+    """What the last validation took."""
     best_step: int = 0
     best_score: float | None = None
     """By training.best_by; higher is better (a loss is stored negated)."""
@@ -41,9 +48,9 @@ class Position:
     averaged_step: int = 0
     """When the mean of the best weights was last tried (averaging.kind best)."""
     recorded_step: int = 0
-    """The last step that has a row in metrics.jsonl…"""
+    """That of the last row of metrics.jsonl, of training or of a validation…"""
     recorded_seconds: float = 0.0
-    """…and its seconds there: the pace by which a schedule that ends with the time goes."""
+    """…and its seconds: the pace by which a schedule that ends with the time goes."""
     loss_sum: float = 0.0
     """Losses of the steps for the next row, or for the one just written…"""
     summed_steps: int = 0
@@ -113,4 +120,4 @@ def _position(path: Path, facts: dict[str, object]) -> Position:
             raise ValueError
         return TypeAdapter(Position).validate_python(facts)
     except ValueError:
-        raise RunError(f"{path}: this is not a checkpoint of a training run.") from None
+        raise RunError(f"{path}: this is no checkpoint of this version of translator.") from None

@@ -18,7 +18,7 @@ from translator.data.batches import Batch
 from translator.errors import Stopped
 from translator.models.weights import Arrays, load_arrays, save_arrays
 from translator.runs import RunDirectory
-from translator.training.checkpoint import RECORD_EVERY, Position, mean_weights, save_checkpoint
+from translator.training.checkpoint import Position, is_recorded, mean_weights, save_checkpoint
 from translator.training.crew import Crew, Message
 from translator.training.interruption import Interruption
 from translator.training.learner import Learner
@@ -98,13 +98,13 @@ def train(
             while True:
                 interruption.check()
                 ended = _ended(config, position, last_step)
-                due = position.step % config.validate_every == 0
+                due = _is_validation_due(config, position)
                 if position.step > position.validated_step and (due or ended):
                     with interruption.immediate():
                         validation, position, is_best = _validate(
                             config, run, learner.shipped_weights(), position, evaluate
                         )
-                    position = replace(position, seconds=clock.read())
+                    position = _after_validation(position, clock.read())
                     position = after_due(position, is_best)
                     # First told, then saved: a resume forgets what was told after its checkpoint.
                     yield progress._replace(
@@ -141,7 +141,7 @@ def train(
                 speed = num_tokens / (time.monotonic() - started)
                 progress = Progress(position, *update, rate, speed)
                 yield progress
-                if step % config.save_every == 0 and step % config.validate_every:
+                if step % config.save_every == 0 and not _is_validation_due(config, position):
                     save()
             if config.averaging.kind == "best" and position.averaged_step < position.step:
                 with interruption.immediate():
@@ -182,9 +182,9 @@ def total_steps(config: TrainingConfig, batches_per_epoch: int) -> int | None:
 def _after(position: Position, loss: float, num_tokens: int, seconds: float) -> Position:
     """The position after the next step."""
     step = position.step + 1
-    if position.step == position.recorded_step:
+    if is_recorded(position.step):
         position = replace(position, loss_sum=0.0, summed_steps=0)
-    if step % RECORD_EVERY == 0 or (step < RECORD_EVERY and step.bit_count() == 1):
+    if is_recorded(step):
         position = replace(position, recorded_step=step, recorded_seconds=round(seconds, 3))
     return replace(
         position,
@@ -193,6 +193,17 @@ def _after(position: Position, loss: float, num_tokens: int, seconds: float) -> 
         summed_steps=position.summed_steps + 1,
         seconds=seconds,
         target_tokens=position.target_tokens + num_tokens,
+    )
+
+
+def _after_validation(position: Position, seconds: float) -> Position:
+    """The position after a validation, which is a row of metrics.jsonl, too."""
+    return replace(
+        position,
+        seconds=seconds,
+        validation_seconds=seconds - position.seconds,
+        recorded_step=position.step,
+        recorded_seconds=round(seconds, 3),
     )
 
 
@@ -214,6 +225,15 @@ def shares_done(
         shares.append(((lost + position.step * pace) / limit, lost / limit))
     done, lost = max(shares)
     return min(1.0, done), lost
+
+
+def _is_validation_due(config: TrainingConfig, position: Position) -> bool:
+    """Whether this step has a validation. If it would take what time is left, it is left to the
+    last step, and the time to learning."""
+    is_due = position.step % config.validate_every == 0
+    if config.max_minutes is None:
+        return is_due
+    return is_due and position.seconds + position.validation_seconds < 60 * config.max_minutes
 
 
 def _ended(config: TrainingConfig, position: Position, last_step: int | None) -> bool:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from translator.errors import RunError
 from translator.runs import RunDirectory, step_of
-from translator.training.checkpoint import Position
+from translator.training.checkpoint import Position, is_recorded
 from translator.training.loop import Progress, Validation
 
 
@@ -51,7 +51,7 @@ class Records:
             return
         self._speeds.append(progress.tokens_per_second)
         position = progress.position
-        if position.step == position.recorded_step:
+        if is_recorded(position.step):
             self._write(
                 "train",
                 progress,

@@ -95,12 +95,14 @@ def go_back(
 ) -> Position:
     """Take up the state of an earlier step, and give its position, `seconds` being over in all.
 
-    The best weights so far stay the best. On disk nothing changes before that is saved. Raises
-    RunError if the checkpoint is damaged.
+    The best weights so far stay the best. If learning fails again before another checkpoint is due,
+    a sound one is gone back to. On disk nothing changes before that is saved. Raises RunError if
+    the checkpoint is damaged.
     """
     position, state = read_checkpoint(run.checkpoint(step)) if step else (Position(), None)
     take_up(step, state)
     lost = seconds - position.seconds
+    sound_step = min(step, failed.sound_step)
     return replace(
         position,
         seconds=seconds,
@@ -109,6 +111,6 @@ def go_back(
         best_step=failed.best_step,
         best_score=failed.best_score,
         setbacks=failed.setbacks + 1,
-        due_step=step,
-        sound_step=step,
+        due_step=sound_step,
+        sound_step=sound_step,
     )
