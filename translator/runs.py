@@ -67,8 +67,10 @@ class RunDirectory:
             raise RunError(f"{path}: there is no such run; `translator train` makes one.")
         if not run.config.is_file():
             what = "not a run: it holds no config.yaml"
-            if (path / "export.json").is_file():
+            if (path / "training.yaml").is_file():
                 what = "an export, for `translate` and `verify`; name the run that it was made of"
+            elif (path / "export.json").is_file():
+                what = "an export that lacks training.yaml; export its run again"
             raise RunError(f"{path}: this is {what}.")
         run._refuse_links()
         return run

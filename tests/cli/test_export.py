@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 from zipfile import ZipFile
 
@@ -19,7 +20,7 @@ from translator.cli.tune import tune
 from translator.decoding.translator import load_run_config
 from translator.errors import ConfigError, RunError
 from translator.export import making
-from translator.export.record import Record
+from translator.export.record import Record, digests, load_record, save_record
 from translator.models.weights import load_arrays, load_facts, save_arrays
 from translator.runs import RunDirectory
 
@@ -163,23 +164,29 @@ def test_what_was_changed_is_found(exported: Path) -> None:
     (exported / "config.json").unlink()
     with pytest.raises(RunError, match=r"config.json is missing; export"):
         verify(exported)
-    (exported / "export.json").write_text("{}")
-    with pytest.raises(RunError, match=r"this is no export, or its export.json is damaged"):
-        verify(exported)
+    record = exported / "export.json"
+    record.write_text(record.read_text().replace('"beam_size": 3', '"beam_size": 4'))
+    for text in (record.read_text(), "{}"):
+        record.write_text(text)
+        with pytest.raises(RunError, match=r"export.json is damaged, or was changed; export"):
+            verify(exported)
+    for other in (exported.parent, exported / "nowhere"):
+        with pytest.raises(RunError, match=r"this is no export; `translator export` makes one"):
+            verify(other)
 
 
 def test_options_that_the_engine_does_not_know_are_refused(exported: Path, run: Path) -> None:
     record = json.loads((exported / "export.json").read_text())
     record["options"]["callback"] = 1
     (exported / "export.json").write_text(json.dumps(record))
-    with pytest.raises(RunError, match=r"this is no export, or its export.json is damaged"):
+    with pytest.raises(RunError, match=r"export.json is damaged, or was changed; export the run"):
         translate(exported, "validation.en", "out.de")
 
 
 def test_an_export_that_does_not_fit_itself_is_a_sentence(exported: Path, run: Path) -> None:
-    record = json.loads((exported / "export.json").read_text())
-    record["options"]["suppress_sequences"] = [["zzz"]]
-    (exported / "export.json").write_text(json.dumps(record))
+    record = load_record(exported)
+    options = record.options.model_copy(update={"suppress_sequences": [["zzz"]]})
+    save_record(exported, record.model_copy(update={"options": options}))
     with pytest.raises(RunError, match=r"CTranslate2 cannot translate with it: "):
         translate(exported, "validation.en", "out.de")
 
@@ -236,10 +243,10 @@ def test_a_savedmodel_is_the_same_model(run: Path, workplace: Path, capsys: Said
     text = Path("validation.en").read_text() + "\n" + 4000 * "word " + "\nno\n"
     Path("in.en").write_text(text)
     translate(run, "in.en", "ours.de", overrides=["decoding.precision=float32"])
-    translate(exported, "in.en", "its.de")
+    translate(exported, "in.en", "its.de", engine="savedmodel")
     assert Path("its.de").read_text() == Path("ours.de").read_text()
     translate(run, "in.en", "ours.tsv", 3, overrides=["decoding.precision=float32"])
-    translate(exported, "in.en", "its.tsv", 3)
+    translate(exported, "in.en", "its.tsv", 3, engine="savedmodel")
     ours, its = (
         [line.split("\t")[::2] for line in Path(f"{name}.tsv").read_text().splitlines()]
         for name in ("ours", "its")
@@ -255,19 +262,19 @@ def test_a_savedmodel_says_what_it_cannot(run: Path, workplace: Path) -> None:
         export(run, "savedmodel", "int8")
     exported = export(run, "savedmodel")
     with pytest.raises(ConfigError, match=r"decoding.beam_size: a SavedModel has its own"):
-        translate(exported, "validation.en", "o", overrides=["decoding.beam_size=2"])
+        translate(exported, "validation.en", "o", None, ["decoding.beam_size=2"], "savedmodel")
     [weights] = (exported / "1/variables").glob("*.data-*")
     whole = weights.read_bytes()
     weights.write_bytes(whole[:99])
     with pytest.raises(RunError, match=r"cannot load this export: .*; export the run again"):
-        translate(exported, "validation.en", "o")
+        translate(exported, "validation.en", "o", engine="savedmodel")
     weights.write_bytes(whole)
     model = exported / "1/saved_model.pb"
     model.write_bytes(model.read_bytes()[:99])
     with pytest.raises(RunError, match=r"1/saved_model.pb is not the one that was exported"):
         verify(exported)
     with pytest.raises(RunError, match="TensorFlow cannot load this export: "):
-        translate(exported, "validation.en", "o")
+        translate(exported, "validation.en", "o", engine="savedmodel")
 
 
 @pytest.fixture
@@ -323,7 +330,8 @@ def test_a_bundle_says_what_it_is_and_not_where_it_was_made(
         texts = {name: archive.read(name) for name in archive.namelist()}
     card = texts["README.md"].decode()
     assert "# en → de" in card and "CC BY 4.0" in card and "A small one." in card
-    assert "| validation, when chosen | BLEU |" in card and "nrefs:1|case:mixed" in card
+    assert "| validation, when chosen | BLEU |" in card
+    assert r"`nrefs:1\|case:mixed\|" in card  # a bare bar would end the cell of the table
     assert not any(str(workplace).encode() in text for text in texts.values())
     evaluate(run)
     with ZipFile(export(run, "bundle")) as archive:
@@ -349,6 +357,52 @@ def test_a_bundle_cannot_ask_for_a_larger_model(bundle: Path, workplace: Path) -
     pack(config.parent, bundle)
     with pytest.raises(RunError, match=r"fit this model: config.yaml describes a larger"):
         translate(bundle, "validation.en", "out.de")
+
+
+@pytest.mark.parametrize(
+    ("facts", "type_", "said"),
+    [
+        (
+            {"step": 1, "bleu": "y", "signature": "s"},
+            "float32",
+            "does not say what it was validated",
+        ),
+        ({"step": 1, "bleu": 1.0, "signature": "s"}, "int8", "is int8 there, and float32 here"),
+    ],
+)
+def test_a_bundle_cannot_hold_what_is_no_weights(
+    facts: dict[str, Any], type_: str, said: str, bundle: Path
+) -> None:
+    weights = unpacked(bundle) / "best.safetensors"
+    arrays = {name: array.astype(type_) for name, array in load_arrays(weights)[0].items()}
+    save_arrays(weights, arrays, **facts)
+    pack(weights.parent, bundle)
+    with pytest.raises(RunError, match=said):
+        export(bundle, "bundle", output="again", overrides=["data.folder=."])
+
+
+def test_a_bundle_cannot_have_more_asked_than_memory_holds(bundle: Path) -> None:
+    path = unpacked(bundle) / "golden.json"
+    golden = json.loads(path.read_text())
+    golden[0]["greedy"] += ["a"] * 2000
+    golden[0]["log_probs"] += [0.0] * 2000
+    path.write_text(json.dumps(golden))
+    record = load_record(path.parent)
+    save_record(path.parent, record.model_copy(update={"files": digests(path.parent)}))
+    pack(path.parent, bundle)
+    with pytest.raises(RunError, match="the golden sentences are missing or damaged"):
+        verify(bundle)
+
+
+def test_a_folder_that_looks_like_a_run_is_none_with_an_export_in_it(run: Path) -> None:
+    exported = export(run, "savedmodel")
+    with pytest.raises(ConfigError, match="a SavedModel is a program; if you trust those who made"):
+        translate(exported, "validation.en", "o")
+    with pytest.raises(ConfigError, match="--engine savedmodel: name the folder of the export"):
+        translate(run, "validation.en", "o", engine="savedmodel")
+    copytree(exported, run, dirs_exist_ok=True)
+    with pytest.raises(RunError, match=r"config.yaml of a run and training.yaml of an export"):
+        translate(run, "validation.en", "o")
 
 
 def test_a_lost_file_of_the_cache_is_put_back(bundle: Path) -> None:

@@ -529,7 +529,7 @@ class TestTranslating:
     def test_talks_with_a_person(
         self, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
     ) -> None:
-        typed = io.TextIOWrapper(io.BytesIO(b"Yes.\n\n"))
+        typed = io.TextIOWrapper(io.BytesIO(b"Yes.\n\xe4\n\n"))
         monkeypatch.setattr(typed, "isatty", lambda: True)
         monkeypatch.setattr(sys, "stdin", typed)
         sys.stdout.reconfigure = lambda **_: None  # type: ignore[union-attr]
@@ -537,6 +537,7 @@ class TestTranslating:
         said = capsys.readouterr()
         assert said.out.count("\n") == 2
         assert "Type a sentence and press Enter" in said.err
+        assert "Error: standard input, line 2: not UTF-8 (byte 0xe4)" in said.err
 
     def test_is_three_lines_of_python(self, run: Path) -> None:
         found = translator.Translator.load(run).translate(SENTENCES)

@@ -53,7 +53,7 @@ def both(
                 "max_length": 20,
             },
             "tokenizer": {"joint": tokenizer.joint},
-            "model": {"share_embeddings": share, "feed_forward_dim": 32} | model,
+            "model": {"share_embeddings": share, "feed_forward_dim": 32, **model},
             "training": {"max_steps": 1},
             "decoding": decoding or {},
         }

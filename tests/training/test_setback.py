@@ -78,8 +78,7 @@ def end_of(world: World) -> tuple[float, dict[str, Any]]:
     """Weight and position of the newest checkpoint, times aside."""
     found = load_checkpoint(world.run)
     assert found is not None
-    position = asdict(replace(found[0], **dict.fromkeys(TIMES, 0.0)))
-    return float(found[1]["w"][0]), position
+    return float(found[1]["w"][0]), asdict(found[0]) | dict.fromkeys(TIMES, 0.0)
 
 
 class TestJudging:

@@ -87,8 +87,10 @@ def translate(
         ),
     ] = None,
     engine: Annotated[
-        Literal["ctranslate2"] | None,
-        typer.Option(help="Translate with the run's export for this engine."),
+        Literal["ctranslate2", "savedmodel"] | None,
+        typer.Option(
+            help="Translate with the run's export for CTranslate2, or with a SavedModel you trust."
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an --output that is half done.")

@@ -110,7 +110,8 @@ def _judge(record: Record, max_loss: float) -> None:
     )
     if record.quantization == "float32" and not golden.is_exact:
         raise RunError("The export is not the same model as the run; nothing was written.")
-    if (loss := validation.run_bleu - validation.bleu) > max_loss:
+    loss = validation.run_bleu - validation.bleu
+    if not loss <= max_loss:
         finer = "" if record.quantization == "float32" else "choose a finer --quantization, or "
         raise RunError(
             f"The export loses {loss:.2f} BLEU, more than {max_loss:g}; nothing was written. You "

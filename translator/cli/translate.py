@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
@@ -13,11 +13,11 @@ from translator.cli.counting import counting
 from translator.cli.job import Job, is_half_done
 from translator.config import load_config
 from translator.config.schema import DataConfig
-from translator.data.lines import read_lines, read_stream
+from translator.data.lines import decode_line, read_lines, read_stream
 from translator.data.source_check import SourceCheck
 from translator.decoding import engine as engines
 from translator.digest import sha256
-from translator.errors import ConfigError, UserError
+from translator.errors import ConfigError, DataError, RunError, UserError
 from translator.runs import RunDirectory
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def translate(
 ) -> None:
     """Translate a file (or standard input) to a file (or standard output), a line a line.
 
-    The run may be an export, too; with engine "ctranslate2" it is the one in the run. With n_best,
-    each line gives up to so many rows of line number, score and text, tab-separated. With resume,
-    a translation from file to file that was killed goes on. At a terminal it asks for sentences.
-    Raises UserError.
+    The run may be an export, too; with engine "ctranslate2" it is the one in the run, and a
+    SavedModel, which is a program, must be named as "savedmodel". With n_best, each line gives up
+    to so many rows of line number, score and text, tab-separated. With resume, a translation from
+    file to file that was killed goes on. At a terminal it asks for sentences. Raises UserError.
     """
     source, output = (None if path is None else Path(path) for path in (source, output))
     if resume and not (source and output):
@@ -97,6 +97,11 @@ class _Opened(NamedTuple):
 
 def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
     is_export = (path / "training.yaml").exists()
+    if is_export and RunDirectory(path).exists:
+        raise RunError(
+            f"{path}: it holds config.yaml of a run and training.yaml of an export; take away what "
+            "does not belong there."
+        )
     if engine is None and not is_export:
         from translator.decoding.translator import Translator, load_run_config
 
@@ -117,11 +122,19 @@ def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
 
     if is_export:
         folder = path
+    elif engine == "savedmodel":
+        raise ConfigError(f"--engine savedmodel: name the folder of the export, not {path}.")
     else:
         run = RunDirectory.existing(path)
         folder = export_of(run)
         _warn(_searches_otherwise(run, folder, overrides))
-    if engine is not None and load_record(folder).format != engine:
+    format = load_record(folder).format
+    if format == "savedmodel" and engine is None:
+        raise ConfigError(
+            f"{folder}: a SavedModel is a program; if you trust those who made it, --engine "
+            "savedmodel runs it."
+        )
+    if engine is not None and format != engine:
         raise ConfigError(f"--engine {engine}: {folder} is an export for another.")
 
     def decided_by() -> dict[str, Any]:
@@ -169,13 +182,16 @@ def _converse(translator: Engine, file: TextIO, n_best: int | None, check: Sourc
 
 def _prompt() -> Iterator[str]:
     """What a person types, line by line; the prompt goes to stderr, beside what is translated."""
-    while True:
+    for number in count(1):
         print("> ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.buffer.readline()
         if not line:
             print(file=sys.stderr)
             return
-        yield from read_stream([line], "standard input")
+        try:
+            yield decode_line(line.rstrip(b"\r\n"), "standard input", number)
+        except DataError as error:
+            print(f"Error: {error}.", file=sys.stderr)
 
 
 def _warn(complaints: list[str]) -> None:

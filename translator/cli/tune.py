@@ -131,7 +131,9 @@ def _keep(
         "signature": signature,
         "weights": load_facts(run.shipped),
     }
-    run.tuned.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    unfinished = run.tuned.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(run.tuned)
     print(
         f"Of what comes within {CHANCE} BLEU of the best, which may be chance, the smallest beam "
         "with the least penalty is kept."

@@ -22,6 +22,8 @@ from translator.config.schema import Config
 from translator.errors import ConfigError
 
 PATH_KEYS = ("folder", "dataset_folder", "wheel")
+LARGEST_FILE = 2**20
+"""Bytes of a configuration: reading YAML takes time, and who wrote it may be a stranger."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -109,6 +111,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     absolute in the result. Raises ConfigError.
     """
     try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ConfigError(f"{path}: it is larger than any configuration.")
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: this is not UTF-8 text, so it is no configuration.") from None

@@ -63,7 +63,7 @@ class Translator(Engine):
                 f"{run.path}: no weights have been validated yet; train on to the first validation."
             )
         weights, _ = load_arrays(run.shipped)
-        check_size(config, len(tokenizer.target), weights, str(run.shipped))
+        check_size(config, tokenizer, weights, str(run.shipped))
         model = build_model(
             config, len(tokenizer.source), len(tokenizer.target), config.decoding.precision
         )

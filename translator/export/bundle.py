@@ -82,7 +82,8 @@ def save(
 
 def _card(run: RunDirectory, translator: Translator, config: Config, notes: str) -> str:
     facts = load_facts(run.shipped)
-    if not {"step", "bleu", "signature"} <= facts.keys():
+    kinds = {"step": int, "bleu": float, "signature": str}
+    if not all(isinstance(facts.get(key), kind) for key, kind in kinds.items()):
         raise RunError(f"{run.shipped}: it does not say what it was validated with.")
     model, decoding = config.model, config.decoding
     sizes = sorted({len(vocabulary) for vocabulary in translator.tokenizer})
@@ -116,5 +117,8 @@ def _scores(run: RunDirectory, config: Config, facts: dict[str, Any]) -> str:
         if found == (facts, config.decoding.model_dump(), config.evaluation.model_dump()):
             scores = report["scores"]
             rows += [(split, one["name"], one["value"], one["signature"]) for one in scores]
-    table = "".join(f"| {a} | {b} | {c:.2f} | `{d}` |\n" for a, b, c, d in rows)
+    table = "".join(
+        "| {} | {} | {:.2f} | `{}` |\n".format(*row, signature.replace("|", r"\|"))
+        for *row, signature in rows
+    )
     return "| text | score | | signature |\n|---|---|---|---|\n" + table.rstrip("\n")

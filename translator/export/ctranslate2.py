@@ -195,8 +195,10 @@ def specification(
     spec.encoder.embeddings[0].weight = source
     spec.decoder.embeddings.weight = target
     spec.decoder.projection.weight = output
-    spec.encoder.position_encodings.encodings = _positions(config, weights, "source_positions")
-    spec.decoder.position_encodings.encodings = _positions(config, weights, "target_positions")
+    read = config.data.max_length
+    written = longest_translation(config.decoding, read)
+    spec.encoder.position_encodings.encodings = _positions(config, weights, "source", read + 1)
+    spec.decoder.position_encodings.encodings = _positions(config, weights, "target", written)
     spec.register_source_vocabulary(_pieces(tokenizer.source))
     spec.register_target_vocabulary(_pieces(tokenizer.target))
     spec.config.layer_norm_epsilon = EPSILON
@@ -238,17 +240,14 @@ def _below(weights: Mapping[str, np.ndarray], name: str) -> Arrays:
     return {key.removeprefix(start): w for key, w in weights.items() if key.startswith(start)}
 
 
-def _positions(config: Config, weights: Arrays, name: str) -> np.ndarray:
-    """[positions, D]: for all that the search allows; a learned table repeats its last row."""
+def _positions(config: Config, weights: Arrays, side: str, count: int) -> np.ndarray:
+    """[count, D], or more: beyond its end a learned table repeats its last row."""
     model = config.model
-    longest = config.data.max_length + 1
-    output = longest_translation(config.decoding, config.data.max_length)
-    count = max(LEAST_POSITIONS, longest, output)
-    layer = PositionEmbedding(model.positions, model.model_dim, longest)
+    layer = PositionEmbedding(model.positions, model.model_dim, config.data.max_length + 1)
     layer.build()
     if layer.table is not None:
-        layer.table.assign(weights[f"{name}/table"])
-    return layer(np.arange(count)).numpy()
+        layer.table.assign(weights[f"{side}_positions/table"])
+    return layer(np.arange(max(LEAST_POSITIONS, count))).numpy()
 
 
 def _pieces(vocabulary: Vocabulary) -> list[str]:

@@ -18,11 +18,15 @@ import tensorflow as tf
 from pydantic import TypeAdapter
 
 from translator.data.batches import pad
+from translator.decoding.engine import LARGEST_LOGITS
 from translator.decoding.translator import Translator
 from translator.errors import RunError
 from translator.models.encoder_decoder import EncoderDecoder
 
 NUM_SENTENCES = 64
+
+LONGEST = 512
+"""Pieces of a source, and of the part of a translation that is looked at."""
 
 TOLERANCE = 1e-4
 """Nats by which a log-probability in float32 may differ."""
@@ -72,7 +76,9 @@ class Comparison:
 def golden_sentences(translator: Translator, sources: Sequence[Sequence[int]]) -> list[Golden]:
     """What a model makes of sources in ids."""
     tokenizer = translator.tokenizer
-    greedy = translator.greedy(sources)
+    greedy = [
+        (ids[:LONGEST], ended and len(ids) <= LONGEST) for ids, ended in translator.greedy(sources)
+    ]
     forced = log_probs(translator.model, sources, [ids for ids, _ in greedy])
     return [
         Golden(
@@ -89,9 +95,13 @@ def log_probs(
     model: EncoderDecoder, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
 ) -> list[np.ndarray]:
     """Of each target's pieces and its end, after those before."""
-    batch = pad(sources, targets)
-    found = log_probs_of(model, batch.source, batch.target, batch.labels).numpy()
-    return [row[: len(target) + 1] for row, target in zip(found, targets, strict=True)]
+    vocabulary_size, longest = model.output_table.shape[0], max(map(len, targets), default=0) + 1
+    count = max(1, LARGEST_LOGITS // (longest * vocabulary_size))
+    rows: list[np.ndarray] = []
+    for start in range(0, len(sources), count):
+        batch = pad(sources[start : start + count], targets[start : start + count])
+        rows.extend(log_probs_of(model, batch.source, batch.target, batch.labels).numpy())
+    return [row[: len(target) + 1] for row, target in zip(rows, targets, strict=True)]
 
 
 def log_probs_of(
@@ -157,8 +167,14 @@ def load_golden(path: Path) -> list[Golden]:
     """Raises RunError if the file is missing or damaged."""
     try:
         found = TypeAdapter(list[Golden]).validate_json(path.read_bytes())
-        if found and all(len(one.log_probs) == len(one.greedy) + 1 for one in found):
+        if 0 < len(found) <= NUM_SENTENCES and all(map(_is_sound, found)):
             return found
     except (OSError, ValueError):
         pass
     raise RunError(f"{path}: the golden sentences are missing or damaged.")
+
+
+def _is_sound(one: Golden) -> bool:
+    """Whether it may be asked for: whoever wrote it must not make us run out of memory."""
+    is_whole = len(one.log_probs) == len(one.greedy) + 1
+    return is_whole and max(len(one.source), len(one.greedy)) <= LONGEST

@@ -20,7 +20,14 @@ from translator.errors import DataError, RunError
 from translator.evaluation.score import Score, bleu
 from translator.evaluation.tuning import LENGTH_PENALTIES, settings, winner
 from translator.export import bundle
-from translator.export.golden import NUM_SENTENCES, Asked, compare, golden_sentences, save_golden
+from translator.export.golden import (
+    LONGEST,
+    NUM_SENTENCES,
+    Asked,
+    compare,
+    golden_sentences,
+    save_golden,
+)
 from translator.export.record import (
     CONFIG,
     EXAMPLE,
@@ -162,7 +169,7 @@ def _write_example(folder: Path, text: str, tokenizer: Tokenizer) -> None:
 
 def _golden_sources(config: Config, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> list[list[int]]:
     """Evenly spread over the validation split, in ids; where no text may be kept, by chance."""
-    limit = config.data.max_length
+    limit = min(config.data.max_length, LONGEST)
     if config.training.keep_text:
         rows = [row[:limit] for row in tokenizer.source.encode([p.source for p in pairs]) if row]
         count = min(NUM_SENTENCES, len(rows))

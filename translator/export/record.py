@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -45,7 +46,7 @@ class Options(BaseModel):
     beam_size: Annotated[int, Field(ge=1, le=1000)]
     length_penalty: Annotated[float, Field(ge=0, le=10)]
     max_input_length: Literal[0]
-    max_decoding_length: Annotated[int, Field(ge=1)]
+    max_decoding_length: Annotated[int, Field(ge=1, lt=2**31)]
     min_decoding_length: Literal[0]
     disable_unk: bool
     suppress_sequences: list[list[str]]
@@ -83,21 +84,31 @@ class Record(BaseModel):
     validation: Validation
     files: dict[str, str]
     """SHA-256 of every other file."""
+    sha256: str = ""
+    """Of all the above."""
+
+    def digest(self) -> str:
+        """What `sha256` is to be."""
+        return hashlib.sha256(self.model_dump_json(exclude={"sha256"}).encode()).hexdigest()
 
 
 def save_record(folder: Path, record: Record) -> None:
-    (folder / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    whole = record.model_copy(update={"sha256": record.digest()})
+    (folder / RECORD).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def load_record(folder: Path) -> Record:
     """Raises RunError if it is missing or damaged."""
+    path = folder / RECORD
+    if not path.exists():
+        raise RunError(f"{folder}: this is no export; `translator export` makes one of a run.")
     try:
-        return Record.model_validate_json((folder / RECORD).read_bytes())
+        record = Record.model_validate_json(path.read_bytes())
+        if record.sha256 == record.digest():
+            return record
     except (OSError, ValueError):
-        raise RunError(
-            f"{folder}: this is no export, or its {RECORD} is damaged; `translator export` makes "
-            "one."
-        ) from None
+        pass
+    raise RunError(f"{path} is damaged, or was changed; export the run again.")
 
 
 def digests(folder: Path) -> dict[str, str]:

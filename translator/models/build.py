@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from translator.config.schema import Config
+from translator.data.tokenizer import Tokenizer
 from translator.errors import RunError
 from translator.models.encoder_decoder import EncoderDecoder
 from translator.models.transformer import Transformer
@@ -41,7 +42,7 @@ def build_model(
 
 
 def check_size(
-    config: Config, vocabulary_size: int, weights: Mapping[str, np.ndarray], origin: str
+    config: Config, tokenizer: Tokenizer, weights: Mapping[str, np.ndarray], origin: str
 ) -> None:
     """Raise RunError if a configuration asks for a model more than twice as large as these weights.
 
@@ -50,7 +51,9 @@ def check_size(
     model = config.model
     num_decoder_layers = model.num_decoder_layers or model.num_layers
     attentions = model.num_layers + 2 * num_decoder_layers
-    rows = vocabulary_size + (config.data.max_length if model.positions == "learned" else 0)
+    rows = len(tokenizer.target) + (0 if model.share_embeddings == "all" else len(tokenizer.source))
+    if model.positions == "learned":
+        rows += config.data.max_length
     least = model.model_dim * (
         rows
         + 4 * attentions * model.model_dim

@@ -44,7 +44,7 @@ def set_model_weights(model: keras.Model, weights: Mapping[str, np.ndarray], ori
 def check_fit(
     arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], origin: str
 ) -> None:
-    """Raise RunError unless arrays have exactly the names and shapes expected."""
+    """Raise RunError unless arrays have exactly the names and shapes expected, in float32."""
     for name in sorted(arrays.keys() | shapes.keys()):
         have = tuple(arrays[name].shape) if name in arrays else None
         want = shapes.get(name)
@@ -53,6 +53,8 @@ def check_fit(
                 f"{origin}: it does not fit this model: {name} is "
                 f"{_shape(have)} there and {_shape(want)} here."
             )
+        if arrays[name].dtype != np.float32:
+            raise RunError(f"{origin}: {name} is {arrays[name].dtype} there, and float32 here.")
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], **facts: Any) -> None:
