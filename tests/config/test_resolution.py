@@ -32,8 +32,12 @@ def resolved(config: Config, num_pairs: int = 10_000, speedup: float = 1.0) -> C
     ],
 )
 def test_the_vocabulary_grows_with_the_root_of_the_corpus(num_pairs: int, size: int) -> None:
-    assert auto_vocabulary_size(num_pairs) == size
+    assert auto_vocabulary_size(CorpusStatistics(num_pairs)) == size
     assert resolved(config(), num_pairs).tokenizer.vocabulary_size == size
+
+
+def test_the_vocabulary_has_room_for_every_character() -> None:
+    assert auto_vocabulary_size(CorpusStatistics(2_000, num_characters=3_000)) == 3_900
 
 
 @pytest.mark.parametrize(("speedup", "precision"), [(1.0, "float32"), (1.5, "bfloat16")])

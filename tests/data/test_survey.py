@@ -1,10 +1,14 @@
 """One pass counts the pairs and takes a sample, spread evenly and bounded."""
 
+import numpy as np
 import pytest
 
+from translator.config.preset import auto_vocabulary_size
+from translator.config.schema import TokenizerConfig
 from translator.data import survey as module
 from translator.data.corpus import Pair
 from translator.data.survey import survey
+from translator.data.tokenizer import train_tokenizer
 
 
 def pairs(count: int, length: int = 1) -> list[Pair]:
@@ -48,9 +52,31 @@ def test_now_and_then_it_shows_how_far_it_is() -> None:
 
 
 class TestStatistics:
-    def test_are_those_of_the_target_and_of_the_longest_side(self) -> None:
-        found = survey([Pair("abcd", "ab"), Pair("a", "abcdef")]).statistics()
-        assert (found.num_pairs, found.length, found.num_characters) == (2, 4.0, 6)
+    def test_are_those_of_both_sides(self) -> None:
+        found = survey([Pair("abcd", "ab"), Pair("a", "abcdefghi")]).statistics()
+        assert (found.num_pairs, found.length, found.num_characters) == (2, 4.0, 9)
+        assert found.longest == 4  # of two pairs, that which half exceed
+
+    def test_count_east_asian_characters_as_two(self) -> None:
+        for pair in (Pair("ab", "猫犬鳥"), Pair("猫犬鳥", "ab")):
+            found = survey([pair]).statistics()
+            assert (found.length, found.longest) == (4.0, 6.0)
+
+    def test_are_enough_for_a_vocabulary_that_can_be_learnt(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "LARGEST_SAMPLE", 10**6)
+        monkeypatch.setattr(module, "MOST_SENTENCES", 1000)
+        random = np.random.default_rng(1)
+        characters = [chr(0x4E00 + i) for i in range(1500)]
+        rows = [
+            *np.array_split(random.permutation(1500), 60),
+            *random.integers(1500, size=(60, 25)),
+        ]
+        text = [Pair("a cat", "".join(characters[i] for i in row)) for row in rows]
+        size = auto_vocabulary_size(survey(text).statistics())
+        assert size == 2200
+        train_tokenizer(TokenizerConfig(vocabulary_size=size), lambda: text, 1, lambda _: None)
 
     @pytest.mark.parametrize(
         ("source", "target", "shared"),

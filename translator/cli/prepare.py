@@ -62,7 +62,7 @@ def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepare
     statistics = text.statistics()
     # The precision waits: measuring it brings in TensorFlow, half a GiB that SentencePiece and the
     # text should not have to share.
-    machine = Machine(None, environment.has_gpu())
+    machine = Machine(None, environment.has_gpu(), environment.num_threads())
     _describe_choices(choose(config, statistics, machine), text.num_pairs)
     config = resolve(config, statistics, machine)
     start_weights = None

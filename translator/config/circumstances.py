@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-ORDINARY_LENGTH = 70.0
-"""Characters of a target sentence that make a pair count as one."""
+ORDINARY_LENGTH = 66.0
+"""Letters of a sentence that make a pair count as one."""
 
 
 class CorpusStatistics(NamedTuple):
@@ -13,9 +13,10 @@ class CorpusStatistics(NamedTuple):
 
     num_pairs: int
     length: float = ORDINARY_LENGTH
-    """Mean characters of a target sentence."""
+    """Mean letters of a sentence, of either side: all its characters, where an East Asian one,
+    which says more, counts as two."""
     longest: float = 300.0
-    """Characters that 999 of 1,000 sentences do not exceed."""
+    """Letters that 999 of 1,000 pairs do not exceed."""
     num_characters: int = 100
     """Different ones, on both sides."""
     shared_letters: float = 1.0
@@ -34,3 +35,4 @@ class Machine(NamedTuple):
     """How many times faster a training step's typical work is in bfloat16 than in float32; None
     until it has been measured, 0 where there are no instructions for it."""
     has_gpu: bool = False
+    num_processors: int = 1

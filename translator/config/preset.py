@@ -51,27 +51,36 @@ DROPOUT: Points = {2e3: 0.35, 3e4: 0.2, 3e6: 0.1}
 TOKENS: Points = {2e3: 1024, 3e4: 1536, 1e6: 8192, 1e7: 16_384, 5e7: 32_768}
 PAIRS_A_MINUTE = 2000
 """As many as a processor gets to know well in it: a model for more would not be done in time."""
+PAIRS_READ_A_MINUTE = 20_000
+"""As many as it reads."""
 HURRY: Points = {10: 1536, 60: 4096, 600: 32_768}
 """Minutes → the largest batch for them on a processor: in a short time many steps teach more than
 exact ones."""
 EPOCHS: Points = {2e3: 200, 3e4: 30, 2e5: 20, 1e6: 12, 1e7: 5, 5e7: 2}
 
 
-def learnable(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
-    """The size of the text, or as much of it as the user's minutes are enough for."""
+def processor_minutes(config: Config, machine: Machine) -> float:
+    """What the user gives, of all processors; without end where there is a GPU, or no limit."""
     minutes = config.training.max_minutes
     if minutes is None or machine.has_gpu:
-        return statistics.size
-    return min(statistics.size, PAIRS_A_MINUTE * minutes)
+        return math.inf
+    return minutes * machine.num_processors
 
 
-def auto_vocabulary_size(num_pairs: int) -> int:
-    """Forty times the root of the number of pairs, between 1,000 and 32,000, in whole hundreds.
+def learnable(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
+    """The size of the text, or as much of it as the user's minutes are enough for."""
+    return min(statistics.size, PAIRS_A_MINUTE * processor_minutes(config, machine))
+
+
+def auto_vocabulary_size(statistics: CorpusStatistics) -> int:
+    """Forty times the root of the number of pairs, between 1,000 and 32,000, in whole hundreds; but
+    more than there are characters, as each is a piece, and bytes.
 
     Small corpora learn better from few pieces, each seen often (Sennrich & Zhang 2019; Gowda & May
     2020). 10,000 pairs get 4,000 pieces, 640,000 and more 32,000.
     """
-    return min(32_000, max(1_000, round(40 * math.sqrt(num_pairs) / 100) * 100))
+    found = min(32_000, max(1_000, round(40 * math.sqrt(statistics.num_pairs) / 100) * 100))
+    return max(found, 100 * math.ceil((300 + 1.2 * statistics.num_characters) / 100))
 
 
 def width(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
@@ -96,7 +105,11 @@ def inner_width(config: Config, statistics: CorpusStatistics, machine: Machine) 
 
 
 def dropout(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
-    return round(between(DROPOUT, statistics.size), 2)
+    """Less where the minutes end before a model can learn its text by heart: by the root of the
+    share of its epochs that there is time for."""
+    read = PAIRS_READ_A_MINUTE * processor_minutes(config, machine)
+    share = min(1.0, read / (statistics.size * between(EPOCHS, statistics.size)))
+    return round(between(DROPOUT, statistics.size) * math.sqrt(share), 2)
 
 
 def tokens(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
@@ -141,12 +154,12 @@ RULES = (
     Rule(
         "data.max_length",
         lambda _, statistics, __: max(64, min(256, 16 * math.ceil(statistics.longest / 2.5 / 16))),
-        "all but a thousandth of the sentences",
+        "999 of 1,000 pairs, with pieces of 2.5 letters",
     ),
     Rule("tokenizer.joint", joint, "languages share pieces if they share a script"),
     Rule(
         "tokenizer.vocabulary_size",
-        lambda _, statistics, __: auto_vocabulary_size(statistics.num_pairs),
+        lambda _, statistics, __: auto_vocabulary_size(statistics),
         f"Gowda & May 2020; {SENNRICH}",
     ),
     Rule(
@@ -170,7 +183,7 @@ RULES = (
     Rule("model.dropout_rate", dropout, f"{ARAABI}; {SENNRICH}; {MEASURED}"),
     Rule("model.embedding_dropout_rate", dropout, SENNRICH),
     Rule("training.tokens_per_step", tokens, f"{SENNRICH}; {MEASURED}"),
-    Rule("training.optimizer.learning_rate", highest_rate, "Vaswani et al. 2017"),
+    Rule("training.optimizer.learning_rate", highest_rate, MEASURED),
     Rule("training.max_epochs", epochs, "the smaller, the more often"),
     Rule("training.optimizer.schedule", schedule, f"Hägele et al. 2024; {MEASURED}"),
 )

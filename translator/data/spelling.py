@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import NamedTuple
-from unicodedata import east_asian_width
 
 import numpy as np
 
+from translator.data.survey import width
 from translator.data.tokenizer import Vocabulary
 
 
@@ -18,8 +18,7 @@ class Spelling(NamedTuple):
     num_unknown: int
     """Pieces that stand for characters that the vocabulary lacks: unknown ones, or bytes."""
     num_characters: int
-    """In the other pieces, spaces included. An East Asian character, which says more than a letter,
-    counts as two."""
+    """In the other pieces, spaces included, an East Asian one counting as two."""
 
     @property
     def unknown_share(self) -> float:
@@ -28,7 +27,7 @@ class Spelling(NamedTuple):
     @property
     def characters_per_piece(self) -> float:
         """About 3 to 5 with a vocabulary of some thousands that was learnt from the text; 1 where
-        every character is a piece."""
+        every letter is a piece, 2 where every East Asian character is one, as it well may be."""
         return self.num_characters / max(1, self.num_pieces)
 
     @classmethod
@@ -40,13 +39,9 @@ def spelling(counts: np.ndarray, vocabulary: Vocabulary) -> Spelling:
     """Of a text that has each piece of the vocabulary so often; counts is [V]."""
     is_text = np.array([not vocabulary.is_control(i) for i in range(len(vocabulary))])
     is_unknown = np.array([vocabulary.is_unknown(i) for i in range(len(vocabulary))])
-    widths = np.array([_width(vocabulary.piece(i)) for i in range(len(vocabulary))])
+    widths = np.array([sum(map(width, vocabulary.piece(i))) for i in range(len(vocabulary))])
     return Spelling(
         int(counts[is_text].sum()),
         int(counts[is_unknown].sum()),
         int((counts * widths)[is_text & ~is_unknown].sum()),
     )
-
-
-def _width(piece: str) -> int:
-    return sum(2 if east_asian_width(character) in "WF" else 1 for character in piece)

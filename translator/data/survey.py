@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import NamedTuple
+from unicodedata import east_asian_width
 
 from translator.config import CorpusStatistics
 from translator.data.corpus import Pair
@@ -29,16 +30,19 @@ class Survey(NamedTuple):
 
     def statistics(self) -> CorpusStatistics:
         """What follows from the sample for the rules of `auto`."""
-        lengths = [(len(pair.source), len(pair.target)) for pair in self.sample]
-        if not lengths:
+        if not self.sample:
             return CorpusStatistics(self.num_pairs)
         source, target = (
             Counter(chain.from_iterable(side)) for side in zip(*self.sample, strict=True)
         )
+        widths = [_letters(side) / max(1, side.total()) for side in (source, target)]
+        longer = sorted(
+            max(len(pair.source) * widths[0], len(pair.target) * widths[1]) for pair in self.sample
+        )
         return CorpusStatistics(
             num_pairs=self.num_pairs,
-            length=sum(length for _, length in lengths) / len(lengths),
-            longest=sorted(map(max, lengths))[int(0.999 * (len(lengths) - 1))],
+            length=(_letters(source) + _letters(target)) / (2 * len(self.sample)),
+            longest=longer[int(0.999 * (len(longer) - 1))],
             num_characters=len(source | target),
             shared_letters=_overlap(source, target),
         )
@@ -63,6 +67,16 @@ def survey(pairs: Iterable[Pair], show: Callable[[int], None] = lambda _: None) 
         if num_pairs % SHOW_EVERY == 0:
             show(num_pairs)
     return Survey(num_pairs, sample)
+
+
+def width(character: str) -> int:
+    """Letters that a character counts for: an East Asian one, which says more, two."""
+    return 2 if east_asian_width(character) in "WF" else 1
+
+
+def _letters(counts: Counter[str]) -> int:
+    """How many letters a text has, its characters being counted."""
+    return sum(count * width(character) for character, count in counts.items())
 
 
 def _overlap(source: Counter[str], target: Counter[str]) -> float:
