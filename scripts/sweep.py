@@ -17,14 +17,16 @@ They are trained by `translator train`, one after the other, or --jobs of them a
 its share of the processors: small models learn more in all when each has one processor for itself.
 Stopped, the same command goes on where it was. Every run that is finished becomes a row of a CSV
 file beside the list (or --table): what was set, seed, steps, minutes, and BLEU and loss of its best
-validation. A row that is there is not computed again. A run that fails is told of, and the others
-go on. `--test NAME …` scores the test split, of those runs only.
+validation. A row that is there is not computed again; one of another configuration is refused, and
+a table is of one text. A run that fails is told of, and the others go on. `--test NAME …` scores
+the test split, of those runs only.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import os
 import re
@@ -42,13 +44,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from translator.config import load_config
 from translator.config.loading import parse_yaml
-from translator.errors import Stopped, UserError
+from translator.errors import ConfigError, Stopped, UserError
 from translator.runs import RunDirectory
 
 COLUMNS = (
     "run",
     "seed",
     "difference",
+    "configuration",
     "precision",
     "steps",
     "minutes",
@@ -61,8 +64,8 @@ COLUMNS = (
     "test_ter",
     "test_signature",
 )
-PLACES = ("data.folder=", "data.dataset_folder=", "data.wheel=")
-"""Settings that make no difference, as they only say where the text is."""
+PLACES = {"folder", "dataset_folder", "wheel"}
+"""Keys of data that make no difference, as they only say where the text is."""
 
 Row = dict[str, str]
 
@@ -86,6 +89,8 @@ class Trial(NamedTuple):
     overrides: list[str]
     difference: str
     """What it sets: key=value; key=value."""
+    configuration: str
+    """Digest of what that makes of the configuration."""
     run: RunDirectory
 
 
@@ -98,24 +103,45 @@ def read_sweep(path: Path) -> Sweep:
         raise UserError(f"{path}: cannot be read: {error.strerror}.") from None
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
+        key = ".".join(map(str, first["loc"])) or "the list"
         raise UserError(f"{path}: {key}: {first['msg'].lower()}.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: this is not UTF-8 text, so it is no list.") from None
 
 
 def trials(sweep: Sweep, config: Path, runs: Path, everywhere: list[str]) -> list[Trial]:
     """The runs of a list, seed by seed, all of them checked. Raises UserError."""
+    places = tuple(f"data.{key}=" for key in PLACES)
     found: dict[Path, Trial] = {}
     for seed in sweep.seeds:
         for name, own in sweep.runs.items():
-            overrides = [*sweep.set, *own, *everywhere]
-            load_config(config, overrides)
-            difference = "; ".join(one for one in overrides if not one.startswith(PLACES))
+            settings = [*sweep.set, *own, *everywhere]
+            if any(one.startswith("training.seed=") for one in settings):
+                raise UserError(f"{name}: seeds are named by `seeds`, not set.")
+            overrides = [*settings, f"training.seed={seed}"]
+            try:
+                values = load_config(config, overrides).model_dump(
+                    mode="json", exclude_defaults=True
+                )
+            except ConfigError as error:
+                raise UserError(f"{name}, seed {seed}: {error}") from None
+            values["data"] = {k: v for k, v in values["data"].items() if k not in PLACES}
+            digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+            difference = "; ".join(one for one in settings if not one.startswith(places))
             run = RunDirectory(runs / (re.sub(r"\W+", "-", name).strip("-") + f"-seed{seed}"))
             if run.path in found:
                 raise UserError(f"{name} and {found[run.path].name} would share {run.path}.")
-            overrides.append(f"training.seed={seed}")
-            found[run.path] = Trial(name, seed, overrides, difference, run)
+            found[run.path] = Trial(name, seed, overrides, difference, digest[:12], run)
     return list(found.values())
+
+
+BOUND = """\
+import ctypes, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+from translator.cli.app import main
+main()
+"""
+"""`translator`, in a process that is stopped when the one that began it has ended."""
 
 
 class Children:
@@ -130,7 +156,7 @@ class Children:
         code = 0
         if self._signal is None:
             child = subprocess.Popen(
-                [sys.executable, "-m", "translator", *arguments],
+                [sys.executable, "-c", BOUND, *arguments],
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C reaches it from here, and once.
@@ -195,6 +221,7 @@ def result(trial: Trial) -> Row:
         "run": trial.name,
         "seed": str(trial.seed),
         "difference": trial.difference,
+        "configuration": trial.configuration,
         "precision": load_config(trial.run.config).training.precision,
         "steps": str(rows[-1]["step"]),
         "minutes": f"{rows[-1]['seconds'] / 60:.1f}",
@@ -218,11 +245,17 @@ def test_scores(trial: Trial, children: Children) -> Row:
 
 
 def read_table(path: Path) -> dict[tuple[str, str], Row]:
-    """The rows by run and seed."""
+    """The rows by run and seed. Raises UserError."""
     if not path.exists():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        return {(row["run"], row["seed"]): row for row in csv.DictReader(file)}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) == COLUMNS:
+                return {(row["run"], row["seed"]): row for row in reader}
+    except UnicodeDecodeError:
+        pass
+    raise UserError(f"{path}: this is no table of a sweep; its columns are {', '.join(COLUMNS)}.")
 
 
 def write_table(path: Path, rows: dict[tuple[str, str], Row]) -> None:
@@ -265,6 +298,11 @@ def sweep(arguments: argparse.Namespace) -> None:
             raise UserError(
                 f"{table}: {trial.name}, seed {trial.seed}, was with {rows[key]['difference']!r}, "
                 f"and is {trial.difference!r} now; give it another name, or delete the row."
+            )
+        if rows[key] and rows[key]["configuration"] != trial.configuration:
+            raise UserError(
+                f"{table}: {trial.name}, seed {trial.seed}, was with another {config.name}; give "
+                "it another name, or delete the row."
             )
     arguments.runs.mkdir(parents=True, exist_ok=True)
     write_table(table, rows)  # Before hours are spent: that it can be.
@@ -323,6 +361,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.jobs < 1:
         parser.error("--jobs: at least 1")
+    if arguments.minutes is not None and not arguments.minutes > 0:
+        parser.error("--minutes: more than 0")
     try:
         sweep(arguments)
     except UserError as error:

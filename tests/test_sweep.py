@@ -33,6 +33,10 @@ runs:
 """
 
 
+HEADER = (ROOT / "configs/sweeps/multi30k.csv").read_text().partition("\n")[0]
+REST = "," * (HEADER.count(",") - 3)
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -98,9 +102,10 @@ def test_a_run_that_fails_does_not_end_the_others(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_sweep_that_is_stopped_goes_on(folder: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_sweep_that_is_stopped_goes_on(number: signal.Signals, folder: Path) -> None:
     text = (folder / "small.yaml").read_text()
-    (folder / "small.yaml").write_text(text.replace("max_steps: 2,", "max_steps: 1000,"))
+    (folder / "small.yaml").write_text(text.replace("max_steps: 2,", "max_steps: 3000,"))
     (folder / "list.yaml").write_text(LIST.replace("[1, 2]", "[1]"))
     command = [sys.executable, str(ROOT / "scripts/sweep.py"), "list.yaml", "--runs", "runs"]
     running = subprocess.Popen(
@@ -111,14 +116,17 @@ def test_a_sweep_that_is_stopped_goes_on(folder: Path) -> None:
     while not all(path.exists() and '"step": 4,' in path.read_text() for path in metrics):
         assert running.poll() is None
         time.sleep(0.1)
-    running.terminate()
-    assert running.communicate()[1].endswith("Stopped. The same command goes on.\n")
-    assert running.returncode == 128 + signal.SIGTERM
-    assert all("The same command continues" in log.read_text() for log in logs)
+    running.send_signal(number)
+    said = running.communicate()[1]
+    if number == signal.SIGTERM:
+        assert said.endswith("Stopped. The same command goes on.\n")
+        assert running.returncode == 128 + number
+    while not all("The same command continues" in log.read_text() for log in logs):
+        time.sleep(0.1)  # The runs end with the sweep, also where it could not tell them.
     assert table(folder) == []
     assert sweep(folder).returncode == 0
     assert all("Continuing runs/" in log.read_text() for log in logs)
-    assert [row["steps"] for row in table(folder)] == ["1000", "1000"]
+    assert [row["steps"] for row in table(folder)] == ["3000", "3000"]
 
 
 @pytest.mark.parametrize(
@@ -132,8 +140,19 @@ def test_a_sweep_that_is_stopped_goes_on(folder: Path) -> None:
         (
             "normalization=post",
             "normalisation=post",
-            "there is no key model.normalisation; did you",
+            "post-norm, seed 1: --set model.normalisation: there is no key model.norm",
         ),
+        (
+            "model.normalization",
+            "modle.normalization",
+            "--set modle.normalization: there is no key",
+        ),
+        (
+            "[model.normalization=post]",
+            "[training.seed=5]",
+            "post-norm: seeds are named by `seeds`",
+        ),
+        ("[1, 2]", "[-1]", "base, seed -1: --set training.seed: training.seed should be"),
         ("seeds", "seed", "list.yaml: seed: extra inputs are not permitted."),
         ("  base: []", "  post+norm: []", "would share runs/post-norm-seed1."),
         ("base: []", "base: 3", "list.yaml: runs.base: input should be a valid list."),
@@ -157,17 +176,34 @@ def test_a_run_to_score_must_be_in_the_list(folder: Path) -> None:
 
 def test_what_cannot_be_is_said_before_the_first_run(folder: Path) -> None:
     assert "--jobs: at least 1" in sweep(folder, "--jobs", "0").stderr
+    assert "--minutes: more than 0" in sweep(folder, "--minutes", "0").stderr
     done = sweep(folder, "--table", "nowhere/table.csv")
     assert done.returncode == 1
     assert done.stderr.endswith("No such file or directory.\n") and "Traceback" not in done.stderr
     assert not list((folder / "runs").glob("*"))
 
 
-def test_a_row_of_another_configuration_is_not_taken_for_this_one(folder: Path) -> None:
-    (folder / "list.csv").write_text("run,seed,difference\nbase,1,model.num_layers=9\n")
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        (
+            f"{HEADER}\nbase,1,model.num_layers=9,x{REST}",
+            "was with 'model.num_layers=9', and is ''",
+        ),
+        (
+            f"{HEADER}\nbase,1,,x{REST}",
+            "base, seed 1, was with another small.yaml; give it another",
+        ),
+        ("run,seed\nbase,1", "list.csv: this is no table of a sweep; its columns are run, seed,"),
+    ],
+)
+def test_a_row_of_another_configuration_is_not_taken_for_this_one(
+    table: str, sentence: str, folder: Path
+) -> None:
+    (folder / "list.csv").write_text(f"{table}\n")
     done = sweep(folder)
     assert done.returncode == 1
-    assert "base, seed 1, was with 'model.num_layers=9', and is '' now; give it" in done.stderr
+    assert sentence in done.stderr
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs/sweeps").glob("*.yaml")), ids=str)

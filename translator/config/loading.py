@@ -191,8 +191,10 @@ def validate(values: Any, name: str, lines: dict[Key, int], overridden: set[str]
     key = tuple(part for part in first["loc"] if part not in _BRANCHES)
     if first["type"] == "value_error":  # of several keys: its sentence begins with one of them
         key = parts(str(first["ctx"]["error"]).split()[0].rstrip(":"))
-    if dotted(key) in overridden:
-        place = f"--set {dotted(key)}"
+    found = dotted(key)
+    setting = next((text for text in overridden if text == found or _is_in(text, found)), None)
+    if setting is not None and (setting == found or key not in lines):
+        place = f"--set {setting}"
     else:
         line = next((lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in lines), None)
         place = f"{name}, line {line}" if line else name
@@ -201,6 +203,10 @@ def validate(values: Any, name: str, lines: dict[Key, int], overridden: set[str]
 
 _BRANCHES = {"str", "TextFiles", "TsvFiles", "NamedSplit", "corpus", "list"}
 _BRANCHES |= {"list[str]", "literal['auto']", "constrained-int", "int", "float", "bool"}
+
+
+def _is_in(key: str, section: str) -> bool:
+    return key.startswith(f"{section}.")
 
 
 def _sentence(error: Any, key: Key, errors: list[Any]) -> str:
