@@ -193,7 +193,7 @@ def main() -> None:
 
 
 def bench(options: argparse.Namespace, folder: Path) -> None:
-    from translator.decoding.translator import load_run_config
+    from translator.decoding.run_config import load_run_config
     from translator.environment import num_threads
     from translator.evaluation.score import bleu
     from translator.runs import RunDirectory
@@ -257,7 +257,7 @@ def export(run: Path, folder: Path, quantization: str) -> None:
     import shutil
 
     from translator.data.tokenizer import Tokenizer
-    from translator.decoding.translator import load_run_config
+    from translator.decoding.run_config import load_run_config
     from translator.export.ctranslate2 import save
     from translator.models.weights import load_arrays
     from translator.runs import RunDirectory

@@ -19,8 +19,9 @@ from translator.data.batches import pad_rows
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID
 from translator.decoding.engine import Engine
 from translator.decoding.likeliest import UNSAID
+from translator.decoding.run_config import load_run_config
 from translator.decoding.search import longest_translation
-from translator.decoding.translator import Translator, load_run_config
+from translator.decoding.translator import Translator
 from translator.errors import ConfigError
 from translator.layers.normalization import EPSILON
 from translator.models.weights import Arrays, model_weights

@@ -1,6 +1,7 @@
 """An export as a user makes, proves and uses it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,14 +18,14 @@ from translator.cli.export import export, verify
 from translator.cli.train import train
 from translator.cli.translate import translate
 from translator.cli.tune import tune
-from translator.decoding.translator import load_run_config
+from translator.decoding.run_config import load_run_config
 from translator.errors import ConfigError, RunError
 from translator.export import making
 from translator.export.record import Record, digests, load_record, save_record
 from translator.models.weights import load_arrays, load_facts, save_arrays
 from translator.runs import RunDirectory
 
-from .conftest import Command
+from .conftest import ROOT, Command
 
 pytestmark = pytest.mark.slow
 
@@ -99,6 +100,17 @@ def test_it_translates_a_line_a_line(exported: Path, run: Path, workplace: Path)
         translate(exported, "new.en", "best.tsv", overrides=["decoding.length_penalty=2"])
 
 
+def test_tensorflow_is_not_needed(exported: Path, workplace: Path) -> None:
+    without = "import sys, translator; sys.modules.update(tensorflow=None, keras=None); "
+    command = f"{without}from translator.cli.app import main; main()"
+    arguments = ["translate", str(exported), "-i", "validation.en", "-o", "out.de"]
+    done = subprocess.run(
+        [sys.executable, "-c", command, *arguments], env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == 0
+    assert Path("out.de").read_text().count("\n") == 5
+
+
 def test_its_example_runs_as_written(exported: Path, workplace: Path) -> None:
     text = Path("validation.en").read_text() + "\n" + 4000 * "word " + "\nno\n"
     Path("in.en").write_text(text)
@@ -135,7 +147,7 @@ def test_quantized_it_may_lose_so_much_and_no_more(
 
 
 def test_another_model_is_no_export(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("translator.export.ctranslate2.EPSILON", 0.1)
+    monkeypatch.setattr("translator.layers.normalization.EPSILON", 0.1)
     with pytest.raises(RunError, match="The export is not the same model as the run; nothing was"):
         export(run)
     assert not (run / "exports/ctranslate2-float32").exists()

@@ -110,7 +110,8 @@ def translate(
             else "Stopped."
         )
     )
-    if source is not None or sys.stdin is None or not sys.stdin.isatty():
+    is_ours = engine == "savedmodel" or (engine is None and not (run / "training.yaml").exists())
+    if is_ours and (source is not None or sys.stdin is None or not sys.stdin.isatty()):
         _share_processors()
     translate(run, source, output, n_best, settings or [], engine, resume)
 

@@ -45,7 +45,7 @@ def evaluate(
     With `hypotheses`, these lines are scored instead of translations made now. Prints the scores,
     keeps translations and scores in the run's results, and returns the scores. Raises UserError.
     """
-    from translator.decoding.translator import load_run_config
+    from translator.decoding.run_config import load_run_config
     from translator.evaluation.score import scores
 
     source, target, hypotheses = (

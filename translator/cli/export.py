@@ -13,8 +13,7 @@ from translator.export import need_ctranslate2
 from translator.runs import RunDirectory
 
 if TYPE_CHECKING:
-    from translator.export.golden import Comparison
-    from translator.export.record import Format, Quantization, Record
+    from translator.export.record import Comparison, Format, Quantization, Record
 
 
 def export(

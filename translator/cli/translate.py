@@ -16,6 +16,7 @@ from translator.config.schema import DataConfig
 from translator.data.lines import decode_line, read_lines, read_stream
 from translator.data.source_check import SourceCheck
 from translator.decoding import engine as engines
+from translator.decoding.run_config import load_run_config
 from translator.digest import sha256
 from translator.errors import ConfigError, DataError, RunError, UserError
 from translator.runs import RunDirectory
@@ -103,7 +104,7 @@ def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
             "does not belong there."
         )
     if engine is None and not is_export:
-        from translator.decoding.translator import Translator, load_run_config
+        from translator.decoding.translator import Translator
 
         translator, run = Translator.load(path, overrides), RunDirectory.existing(path)
         config = load_run_config(run, overrides)
@@ -147,7 +148,6 @@ def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
 
 def _searches_otherwise(run: RunDirectory, export: Path, overrides: Sequence[str]) -> list[str]:
     """A complaint, if a run would search otherwise than its export for CTranslate2 does."""
-    from translator.decoding.translator import load_run_config
     from translator.export.record import load_record
 
     decoding, options = load_run_config(run).decoding, load_record(export).options

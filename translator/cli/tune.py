@@ -36,7 +36,8 @@ def tune(
     Prints BLEU of all, and keeps the winner in the run, where `translate`, `eval` and `export` find
     it. Without sizes or penalties it tries some, and those that the run has now. Raises UserError.
     """
-    from translator.decoding.translator import Translator, load_run_config
+    from translator.decoding.run_config import load_run_config
+    from translator.decoding.translator import Translator
     from translator.evaluation.score import bleu
     from translator.evaluation.tuning import (
         BEAM_SIZES,

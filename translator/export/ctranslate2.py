@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ctranslate2
 import numpy as np
@@ -26,12 +26,11 @@ from translator.data.tokenizer import (
     Vocabulary,
 )
 from translator.decoding.engine import Engine
-from translator.decoding.search import longest_translation
 from translator.environment import num_threads
 from translator.errors import RunError
-from translator.layers.embedding import PositionEmbedding
-from translator.layers.normalization import EPSILON
-from translator.models.weights import Arrays
+
+if TYPE_CHECKING:
+    from translator.models.weights import Arrays
 
 EXAMPLE = '''\
 """Translates standard input, a sentence a line. Needs: pip install ctranslate2 sentencepiece"""
@@ -137,6 +136,8 @@ def options(config: Config, tokenizer: Tokenizer, alpha: float) -> dict[str, Any
     alpha: of a length penalty of the kind "power". Where ours ends a translation by the length of
     its source, it ends all at the length of the longest.
     """
+    from translator.decoding.search import longest_translation
+
     never = (PAD_ID, BEGIN_ID)
     return {
         "beam_size": config.decoding.beam_size,
@@ -166,6 +167,9 @@ def specification(
     config: Config, tokenizer: Tokenizer, weights: Arrays
 ) -> transformer_spec.TransformerSpec:
     """The weights of a Transformer of ours in CTranslate2's terms."""
+    from translator.decoding.search import longest_translation
+    from translator.layers.normalization import EPSILON
+
     model = config.model
     num_decoder_layers = model.num_decoder_layers or model.num_layers
     shape = {
@@ -242,6 +246,8 @@ def _below(weights: Mapping[str, np.ndarray], name: str) -> Arrays:
 
 def _positions(config: Config, weights: Arrays, side: str, count: int) -> np.ndarray:
     """[count, D], or more: beyond its end a learned table repeats its last row."""
+    from translator.layers.embedding import PositionEmbedding
+
     model = config.model
     layer = PositionEmbedding(model.positions, model.model_dim, config.data.max_length + 1)
     layer.build()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -21,15 +20,13 @@ from translator.data.batches import pad
 from translator.decoding.engine import LARGEST_LOGITS
 from translator.decoding.translator import Translator
 from translator.errors import RunError
+from translator.export.record import TOLERANCE, Comparison
 from translator.models.encoder_decoder import EncoderDecoder
 
 NUM_SENTENCES = 64
 
 LONGEST = 512
 """Pieces of a source, and of the part of a translation that is looked at."""
-
-TOLERANCE = 1e-4
-"""Nats by which a log-probability in float32 may differ."""
 
 
 class Golden(NamedTuple):
@@ -42,35 +39,6 @@ class Golden(NamedTuple):
     """…or the beginning of one that had to end."""
     log_probs: list[float]
     """Of each of its pieces, and of its end, after those before."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How an export does on the golden sentences."""
-
-    largest: float
-    """Largest difference of a log-probability, in nats."""
-    mean: float
-    """Mean difference."""
-    same: int
-    """Greedy translations that are the same."""
-    near_ties: int
-    """Others, where they part for a piece as likely as the model's, by twice the tolerance."""
-    different: int
-    """All others."""
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether it is the same model, in float32."""
-        return self.largest <= TOLERANCE and self.different == 0
-
-    def __str__(self) -> str:
-        total = self.same + self.near_ties + self.different
-        return (
-            f"log-probabilities differ by {self.largest:.1e} at most ({self.mean:.1e} in the mean) "
-            f"on {total} golden sentences; {self.same} greedy translations are the same, "
-            f"{self.near_ties} part at a near-tie, {self.different} are different"
-        )
 
 
 def golden_sentences(translator: Translator, sources: Sequence[Sequence[int]]) -> list[Golden]:

@@ -14,7 +14,8 @@ from translator.config.schema import LengthPenaltyKind
 from translator.data.corpus import Pair, read_pairs
 from translator.data.tokenizer import Tokenizer
 from translator.decoding.engine import Engine
-from translator.decoding.translator import Translator, load_run_config
+from translator.decoding.run_config import load_run_config
+from translator.decoding.translator import Translator
 from translator.digest import sha256
 from translator.errors import DataError, RunError
 from translator.evaluation.score import Score, bleu

@@ -10,17 +10,15 @@ from translator.bundle import unpacked
 from translator.config import load_config
 from translator.config.loading import override
 from translator.data.tokenizer import Tokenizer
-from translator.decoding.translator import Translator
 from translator.digest import sha256
 from translator.errors import ConfigError, RunError
 from translator.export import need_ctranslate2
-from translator.export.bundle import OfRun
-from translator.export.golden import Asked, Comparison, compare, load_golden
-from translator.export.record import CONFIG, GOLDEN, check_files, load_record
+from translator.export.record import CONFIG, GOLDEN, Comparison, check_files, load_record
 from translator.runs import RunDirectory
 
 if TYPE_CHECKING:
     from translator.export.ctranslate2 import CTranslate2
+    from translator.export.golden import Asked
     from translator.export.savedmodel import SavedModel
 
 SETTABLE = ("decoding.beam_size", "decoding.tokens_per_batch")
@@ -90,6 +88,10 @@ def verify(path: Path) -> Comparison:
     In float32 it must agree as when it was exported; quantized, the mean difference must be no
     more than twice what it was then, as other processors round otherwise. Raises RunError.
     """
+    from translator.decoding.translator import Translator
+    from translator.export.bundle import OfRun
+    from translator.export.golden import compare, load_golden
+
     folder = unpacked(path) if path.is_file() else path
     record = load_record(folder)
     check_files(folder, record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from translator.config.schema import LengthPenaltyKind
 from translator.digest import sha256
 from translator.errors import RunError
-from translator.export.golden import Comparison
 
 RECORD, GOLDEN, CONFIG, EXAMPLE = "export.json", "golden.json", "training.yaml", "example.py"
 
@@ -24,6 +24,39 @@ FORMULAS: dict[LengthPenaltyKind, Formula] = {
     "power": "length^alpha",
 }
 """Of length penalties."""
+
+
+TOLERANCE = 1e-4
+"""Nats by which a log-probability in float32 may differ."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How an export does on the golden sentences."""
+
+    largest: float
+    """Largest difference of a log-probability, in nats."""
+    mean: float
+    """Mean difference."""
+    same: int
+    """Greedy translations that are the same."""
+    near_ties: int
+    """Others, where they part for a piece as likely as the model's, by twice the tolerance."""
+    different: int
+    """All others."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is the same model, in float32."""
+        return self.largest <= TOLERANCE and self.different == 0
+
+    def __str__(self) -> str:
+        total = self.same + self.near_ties + self.different
+        return (
+            f"log-probabilities differ by {self.largest:.1e} at most ({self.mean:.1e} in the mean) "
+            f"on {total} golden sentences; {self.same} greedy translations are the same, "
+            f"{self.near_ties} part at a near-tie, {self.different} are different"
+        )
 
 
 class Validation(BaseModel):
