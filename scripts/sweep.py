@@ -120,12 +120,14 @@ def trials(sweep: Sweep, config: Path, runs: Path, everywhere: list[str]) -> lis
                 raise UserError(f"{name}: seeds are named by `seeds`, not set.")
             overrides = [*settings, f"training.seed={seed}"]
             try:
-                values = load_config(config, overrides).model_dump(
-                    mode="json", exclude_defaults=True
-                )
+                values = load_config(config, overrides).model_dump(mode="json", exclude_unset=True)
             except ConfigError as error:
                 raise UserError(f"{name}, seed {seed}: {error}") from None
-            values["data"] = {k: v for k, v in values["data"].items() if k not in PLACES}
+            values["data"] = {
+                key: value
+                for key, value in values["data"].items()
+                if key not in (*PLACES, "licence")
+            }
             digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
             difference = "; ".join(one for one in settings if not one.startswith(places))
             run = RunDirectory(runs / (re.sub(r"\W+", "-", name).strip("-") + f"-seed{seed}"))
@@ -136,12 +138,15 @@ def trials(sweep: Sweep, config: Path, runs: Path, everywhere: list[str]) -> lis
 
 
 BOUND = """\
-import ctypes, signal, sys
+import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+if os.getppid() != int(sys.argv.pop(1)):
+    sys.exit("The sweep has ended.")
+sys.argv[0] = "translator"
 from translator.cli.app import main
 main()
 """
-"""`translator`, in a process that is stopped when the one that began it has ended."""
+"""`translator`, in a process that is stopped when the thread that began it has ended."""
 
 
 class Children:
@@ -156,7 +161,7 @@ class Children:
         code = 0
         if self._signal is None:
             child = subprocess.Popen(
-                [sys.executable, "-c", BOUND, *arguments],
+                [sys.executable, "-c", BOUND, str(os.getpid()), *arguments],
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C reaches it from here, and once.

@@ -121,7 +121,9 @@ def test_a_sweep_that_is_stopped_goes_on(number: signal.Signals, folder: Path) -
     if number == signal.SIGTERM:
         assert said.endswith("Stopped. The same command goes on.\n")
         assert running.returncode == 128 + number
+    deadline = time.monotonic() + 60
     while not all("The same command continues" in log.read_text() for log in logs):
+        assert time.monotonic() < deadline
         time.sleep(0.1)  # The runs end with the sweep, also where it could not tell them.
     assert table(folder) == []
     assert sweep(folder).returncode == 0

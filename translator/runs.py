@@ -72,6 +72,11 @@ class RunDirectory:
             elif (path / "export.json").is_file():
                 what = "an export that lacks training.yaml; export its run again"
             raise RunError(f"{path}: this is {what}.")
+        if (path / "training.yaml").exists():
+            raise RunError(
+                f"{path}: it holds config.yaml of a run and training.yaml of an export; take away "
+                "what does not belong there."
+            )
         run._refuse_links()
         return run
 

@@ -165,6 +165,8 @@ class TestWhatTheUserSets:
         # 30 epochs are 45 minutes, and a quarter of them halves the rate.
         assert [rate(minutes) for minutes in ("null", 45, 11.25)] == [0.2, 0.2, 0.1]
         assert rate(11.25, GPU) == 0.2
+        six = resolved(load("", "training.max_epochs=6"), 30_000)
+        assert six.model.dropout_rate == 0.09  # 0.2 √(6/30)
         assert rate(5.625, CPU._replace(num_processors=2)) == 0.1
 
     def test_makes_the_model_for_as_much_text_as_its_minutes_are_enough_for(

@@ -223,6 +223,8 @@ class TestASchedule:
         rates = self.rates(told)
         assert max(rates) == 1.0
         assert rates[-1] < 0.05
+        assert rates == sorted(rates[:1]) + sorted(rates[1:], reverse=True)
+        assert rates.count(0.0) <= 1
         assert 600 <= told[-1].position.seconds < 600 + step + validation
 
     def test_looks_at_the_clock_at_recorded_steps_alone(

@@ -34,7 +34,7 @@ KEYS: dict[str, Any] = {
 }
 
 
-TIMES = ("seconds", "validation_seconds", "recorded_seconds", "lost_seconds")
+TIMES = [name for name in Position.__dataclass_fields__ if name.endswith("seconds")]
 
 
 def faulty(loss: Callable[[int, float], float]) -> Counter:

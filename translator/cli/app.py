@@ -110,8 +110,9 @@ def translate(
             else "Stopped."
         )
     )
-    is_ours = engine == "savedmodel" or (engine is None and not (run / "training.yaml").exists())
-    if is_ours and (source is not None or sys.stdin is None or not sys.stdin.isatty()):
+    is_export = (run / "training.yaml").exists()
+    needs_tensorflow = engine == "savedmodel" or (engine is None and not is_export)
+    if needs_tensorflow and (source is not None or sys.stdin is None or not sys.stdin.isatty()):
         _share_processors()
     translate(run, source, output, n_best, settings or [], engine, resume)
 

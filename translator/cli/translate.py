@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from itertools import chain, count, islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
@@ -18,7 +18,7 @@ from translator.data.source_check import SourceCheck
 from translator.decoding import engine as engines
 from translator.decoding.run_config import load_run_config
 from translator.digest import sha256
-from translator.errors import ConfigError, DataError, RunError, UserError
+from translator.errors import ConfigError, DataError, UserError
 from translator.runs import RunDirectory
 
 if TYPE_CHECKING:
@@ -97,12 +97,7 @@ class _Opened(NamedTuple):
 
 
 def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
-    is_export = (path / "training.yaml").exists()
-    if is_export and RunDirectory(path).exists:
-        raise RunError(
-            f"{path}: it holds config.yaml of a run and training.yaml of an export; take away what "
-            "does not belong there."
-        )
+    is_export = (path / "training.yaml").exists() and not RunDirectory(path).exists
     if engine is None and not is_export:
         from translator.decoding.translator import Translator
 
@@ -182,7 +177,8 @@ def _converse(translator: Engine, file: TextIO, n_best: int | None, check: Sourc
 
 def _prompt() -> Iterator[str]:
     """What a person types, line by line; the prompt goes to stderr, beside what is translated."""
-    for number in count(1):
+    number = 1
+    while True:
         print("> ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.buffer.readline()
         if not line:
@@ -190,6 +186,7 @@ def _prompt() -> Iterator[str]:
             return
         try:
             yield decode_line(line.rstrip(b"\r\n"), "standard input", number)
+            number += 1
         except DataError as error:
             print(f"Error: {error}.", file=sys.stderr)
 

@@ -192,9 +192,14 @@ def validate(values: Any, name: str, lines: dict[Key, int], overridden: set[str]
     if first["type"] == "value_error":  # of several keys: its sentence begins with one of them
         key = parts(str(first["ctx"]["error"]).split()[0].rstrip(":"))
     found = dotted(key)
-    setting = next((text for text in overridden if text == found or _is_in(text, found)), None)
-    if setting is not None and (setting == found or key not in lines):
-        place = f"--set {setting}"
+    settings = sorted(overridden, key=lambda setting: (setting != found, setting))
+    settings = [
+        setting
+        for setting in settings
+        if f"{found}.".startswith(f"{setting}.") or (_is_in(setting, found) and key not in lines)
+    ]
+    if settings:
+        place = f"--set {settings[0]}"
     else:
         line = next((lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in lines), None)
         place = f"{name}, line {line}" if line else name

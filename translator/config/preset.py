@@ -51,10 +51,12 @@ DROPOUT: Points = {2e3: 0.35, 3e4: 0.2, 3e6: 0.1}
 TOKENS: Points = {2e3: 1024, 3e4: 1536, 1e6: 8192, 1e7: 16_384, 5e7: 32_768}
 PAIRS_A_MINUTE = 2000
 """As many as a processor gets to know well in it: a model for more would not be done in time."""
+MOST_PROCESSORS = 8
+"""That are taken to be so many times as fast."""
 PAIRS_READ_A_MINUTE = 20_000
 """As many as it reads."""
 HURRY: Points = {10: 1536, 60: 4096, 600: 32_768}
-"""Minutes → the largest batch for them on a processor: in a short time many steps teach more than
+"""Minutes of a processor → the largest batch for them: in a short time many steps teach more than
 exact ones."""
 EPOCHS: Points = {2e3: 200, 3e4: 30, 2e5: 20, 1e6: 12, 1e7: 5, 5e7: 2}
 
@@ -64,7 +66,7 @@ def processor_minutes(config: Config, machine: Machine) -> float:
     minutes = config.training.max_minutes
     if minutes is None or machine.has_gpu:
         return math.inf
-    return minutes * machine.num_processors
+    return minutes * min(MOST_PROCESSORS, machine.num_processors)
 
 
 def learnable(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
@@ -105,19 +107,19 @@ def inner_width(config: Config, statistics: CorpusStatistics, machine: Machine) 
 
 
 def dropout(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
-    """Less where the minutes end before a model can learn its text by heart: by the root of the
-    share of its epochs that there is time for."""
-    read = PAIRS_READ_A_MINUTE * processor_minutes(config, machine)
-    share = min(1.0, read / (statistics.size * between(EPOCHS, statistics.size)))
+    """Less where training ends before a model can learn its text by heart: by the root of the share
+    of its epochs that there is time for, or that the user gives."""
+    epochs = PAIRS_READ_A_MINUTE * processor_minutes(config, machine) / statistics.size
+    if is_set(config, "training.max_epochs") and config.training.max_epochs is not None:
+        epochs = min(epochs, config.training.max_epochs)
+    share = min(1.0, epochs / between(EPOCHS, statistics.size))
     return round(between(DROPOUT, statistics.size) * math.sqrt(share), 2)
 
 
 def tokens(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
     """In whole 256. Where the user's minutes are few, so are these."""
-    found, minutes = between(TOKENS, statistics.size), config.training.max_minutes
-    if minutes is not None and not machine.has_gpu:
-        found = min(found, between(HURRY, minutes))
-    return 256 * round(found / 256)
+    hurried = between(HURRY, processor_minutes(config, machine))
+    return 256 * round(min(between(TOKENS, statistics.size), hurried) / 256)
 
 
 def highest_rate(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:

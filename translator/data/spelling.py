@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from translator.data.survey import width
+from translator.data.survey import letters
 from translator.data.tokenizer import Vocabulary
 
 
@@ -39,7 +39,7 @@ def spelling(counts: np.ndarray, vocabulary: Vocabulary) -> Spelling:
     """Of a text that has each piece of the vocabulary so often; counts is [V]."""
     is_text = np.array([not vocabulary.is_control(i) for i in range(len(vocabulary))])
     is_unknown = np.array([vocabulary.is_unknown(i) for i in range(len(vocabulary))])
-    widths = np.array([sum(map(width, vocabulary.piece(i))) for i in range(len(vocabulary))])
+    widths = np.array([sum(map(letters, vocabulary.piece(i))) for i in range(len(vocabulary))])
     return Spelling(
         int(counts[is_text].sum()),
         int(counts[is_unknown].sum()),

@@ -35,13 +35,13 @@ class Survey(NamedTuple):
         source, target = (
             Counter(chain.from_iterable(side)) for side in zip(*self.sample, strict=True)
         )
-        widths = [_letters(side) / max(1, side.total()) for side in (source, target)]
+        widths = [_sum_of_letters(side) / max(1, side.total()) for side in (source, target)]
         longer = sorted(
             max(len(pair.source) * widths[0], len(pair.target) * widths[1]) for pair in self.sample
         )
         return CorpusStatistics(
             num_pairs=self.num_pairs,
-            length=(_letters(source) + _letters(target)) / (2 * len(self.sample)),
+            length=(_sum_of_letters(source) + _sum_of_letters(target)) / (2 * len(self.sample)),
             longest=longer[int(0.999 * (len(longer) - 1))],
             num_characters=len(source | target),
             shared_letters=_overlap(source, target),
@@ -69,23 +69,23 @@ def survey(pairs: Iterable[Pair], show: Callable[[int], None] = lambda _: None) 
     return Survey(num_pairs, sample)
 
 
-def width(character: str) -> int:
+def letters(character: str) -> int:
     """Letters that a character counts for: an East Asian one, which says more, two."""
     return 2 if east_asian_width(character) in "WF" else 1
 
 
-def _letters(counts: Counter[str]) -> int:
+def _sum_of_letters(counts: Counter[str]) -> int:
     """How many letters a text has, its characters being counted."""
-    return sum(count * width(character) for character, count in counts.items())
+    return sum(count * letters(character) for character, count in counts.items())
 
 
 def _overlap(source: Counter[str], target: Counter[str]) -> float:
     """How far two texts use the same letters equally often, 0 to 1; 1 for texts without letters."""
-    letters = [character for character in source | target if character.isalpha()]
-    totals = [sum(side[letter] for letter in letters) for side in (source, target)]
+    alphabet = [character for character in source | target if character.isalpha()]
+    totals = [sum(side[letter] for letter in alphabet) for side in (source, target)]
     if not all(totals):
         return 1.0
-    return sum(min(source[x] / totals[0], target[x] / totals[1]) for x in letters)
+    return sum(min(source[x] / totals[0], target[x] / totals[1]) for x in alphabet)
 
 
 def _size(pair: Pair) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -120,14 +121,17 @@ class Record(BaseModel):
     sha256: str = ""
     """Of all the above."""
 
-    def digest(self) -> str:
-        """What `sha256` is to be."""
-        return hashlib.sha256(self.model_dump_json(exclude={"sha256"}).encode()).hexdigest()
-
 
 def save_record(folder: Path, record: Record) -> None:
-    whole = record.model_copy(update={"sha256": record.digest()})
-    (folder / RECORD).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    values = record.model_dump(mode="json")
+    text = json.dumps(values | {"sha256": _digest(values)}, indent=2, ensure_ascii=False)
+    (folder / RECORD).write_text(f"{text}\n", encoding="utf-8")
+
+
+def _digest(values: dict[str, Any]) -> str:
+    """Of what a record says beside its own checksum."""
+    rest = {key: value for key, value in values.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def load_record(folder: Path) -> Record:
@@ -136,8 +140,9 @@ def load_record(folder: Path) -> Record:
     if not path.exists():
         raise RunError(f"{folder}: this is no export; `translator export` makes one of a run.")
     try:
-        record = Record.model_validate_json(path.read_bytes())
-        if record.sha256 == record.digest():
+        text = path.read_bytes()
+        record = Record.model_validate_json(text)
+        if record.sha256 == _digest(json.loads(text)):
             return record
     except (OSError, ValueError):
         pass

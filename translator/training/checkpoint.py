@@ -39,7 +39,9 @@ class Position:
     target_tokens: int = 0
     validated_step: int = 0
     validation_seconds: float = 0.0
-    """What the last validation took."""
+    """What the last validation took…"""
+    all_validation_seconds: float = 0.0
+    """…and all of them."""
     best_step: int = 0
     best_score: float | None = None
     """By training.best_by; higher is better (a loss is stored negated)."""
@@ -50,7 +52,7 @@ class Position:
     recorded_step: int = 0
     """That of the last row of metrics.jsonl, of training or of a validation…"""
     recorded_seconds: float = 0.0
-    """…and its seconds: the pace by which a schedule that ends with the time goes."""
+    """…and its seconds, from which a schedule that ends with the time goes on."""
     loss_sum: float = 0.0
     """Losses of the steps for the next row, or for the one just written…"""
     summed_steps: int = 0

@@ -2,7 +2,7 @@
 
 Step n is the n-th update, counted from 1. What it does depends on the configuration, the seed and
 n, and on the state that a checkpoint holds; so a run that was killed goes on as if it never had
-been.
+been, but for what the clock says under a budget of minutes.
 """
 
 from __future__ import annotations
@@ -202,6 +202,7 @@ def _after_validation(position: Position, seconds: float) -> Position:
         position,
         seconds=seconds,
         validation_seconds=seconds - position.seconds,
+        all_validation_seconds=position.all_validation_seconds + seconds - position.seconds,
         recorded_step=position.step,
         recorded_seconds=round(seconds, 3),
     )
@@ -214,15 +215,17 @@ def shares_done(
     share that setbacks have cost.
 
     Minutes are not read from the clock, but drawn on from the last row of metrics.jsonl at the pace
-    until there: so the learning rates follow from what is recorded.
+    of the steps until there: so the learning rates follow from what is recorded.
     """
     shares = [(0.0, 0.0)]
     if last_step is not None:
         shares.append((position.step / last_step, 0.0))
     if config.max_minutes is not None:
         lost, limit = position.lost_seconds, 60 * config.max_minutes
-        pace = (position.recorded_seconds - lost) / max(1, position.recorded_step)
-        shares.append(((lost + position.step * pace) / limit, lost / limit))
+        learning = position.recorded_seconds - lost - position.all_validation_seconds
+        pace = learning / max(1, position.recorded_step)
+        now = position.recorded_seconds + (position.step - position.recorded_step) * pace
+        shares.append((now / limit, lost / limit))
     done, lost = max(shares)
     return min(1.0, done), lost
 

@@ -102,7 +102,6 @@ def go_back(
     position, state = read_checkpoint(run.checkpoint(step)) if step else (Position(), None)
     take_up(step, state)
     lost = seconds - position.seconds
-    sound_step = min(step, failed.sound_step)
     return replace(
         position,
         seconds=seconds,
@@ -111,6 +110,7 @@ def go_back(
         best_step=failed.best_step,
         best_score=failed.best_score,
         setbacks=failed.setbacks + 1,
-        due_step=sound_step,
-        sound_step=sound_step,
+        due_step=failed.sound_step,
+        sound_step=failed.sound_step,
+        validation_seconds=failed.validation_seconds,
     )
