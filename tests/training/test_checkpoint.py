@@ -227,11 +227,19 @@ class TestFitting:
     )
     def test_names_what_does_not(self, shapes: dict[str, tuple[int, ...]], sentence: str) -> None:
         with pytest.raises(RunError) as caught:
-            check_fit({"a": np.zeros([2, 3]), "b": np.zeros(4)}, shapes, "o")
+            check_fit({"a": zeros(2, 3), "b": zeros(4)}, shapes, "o")
         assert str(caught.value) == sentence
 
+    def test_names_what_is_of_another_type(self) -> None:
+        with pytest.raises(RunError, match="o: b is int8 there, and float32 here"):
+            check_fit({"a": zeros(2), "b": zeros(4).astype("int8")}, {"a": (2,), "b": (4,)}, "o")
+
     def test_says_nothing_when_all_fits(self) -> None:
-        check_fit(ARRAYS, {name: a.shape for name, a in ARRAYS.items()}, "o")
+        check_fit({"a": zeros(2, 3)}, {"a": (2, 3)}, "o")
+
+
+def zeros(*shape: int) -> np.ndarray:
+    return np.zeros(shape, np.float32)
 
 
 def test_the_mean_is_taken_in_double_precision() -> None:
