@@ -21,6 +21,7 @@ from translator.training.checkpoint import Position, load_checkpoint
 from translator.training.crew import Crew
 from translator.training.interruption import Interruption
 from translator.training.learner import Learner, Update
+from translator.training.limits import shares_done
 from translator.training.loop import Progress, Validation
 
 BATCHES_PER_EPOCH = 3
@@ -64,11 +65,14 @@ class World:
         self.learner = Counter()
         self.bleu: Callable[[float], float] = lambda weight: weight
         self.validated: list[float] = []
+        self.validation_seconds = 0.1
 
     def evaluate(self, weights: Arrays) -> Validation:
         weight = float(weights["w"][0])
         self.validated.append(weight)
-        return Validation(self.bleu(weight), "signature", -self.bleu(weight), 0.1, ["text"])
+        return Validation(
+            self.bleu(weight), "signature", -self.bleu(weight), self.validation_seconds, ["text"]
+        )
 
     def sit(self, interruption: Interruption | None = None, **keys: Any) -> Iterator[Progress]:
         """A sitting: from the newest checkpoint, or the beginning, until it ends."""
@@ -214,6 +218,7 @@ class TestASchedule:
         def seconds(_: object) -> float:
             return step * float(world.learner.weight[0]) + validation * len(world.validated)
 
+        world.validation_seconds = validation
         monkeypatch.setattr(loop._Clock, "read", seconds)
         told = world.finish(
             max_minutes=10.0,
@@ -262,9 +267,9 @@ class TestASchedule:
     def test_after_a_setback_draws_on_from_what_was_lost(self) -> None:
         config = TrainingConfig.model_validate({"max_minutes": 10.0})
         lost = Position(recorded_seconds=120.0, lost_seconds=120.0)
-        assert loop.shares_done(config, lost, None) == (0.2, 0.2)
+        assert shares_done(config, lost, None) == (0.2, 0.2)
         later = Position(step=6, recorded_step=4, recorded_seconds=160.0, lost_seconds=120.0)
-        assert loop.shares_done(config, later, None) == (0.3, 0.2)
+        assert shares_done(config, later, None) == (0.3, 0.2)
 
 
 def ticks(random: np.random.Generator) -> Callable[[], float]:

@@ -18,7 +18,7 @@ from translator.models.weights import Arrays, model_weights
 from translator.runs import RunDirectory
 from translator.training.distribution import local_strategy
 from translator.training.learner import Learner
-from translator.training.loop import total_steps
+from translator.training.limits import total_steps
 from translator.training.preflight import Rehearsal, rehearse
 
 

@@ -22,6 +22,7 @@ from translator.training.checkpoint import Position, is_recorded, mean_weights, 
 from translator.training.crew import Crew, Message
 from translator.training.interruption import Interruption
 from translator.training.learner import Learner
+from translator.training.limits import has_ended, is_validation_due, shares_done, total_steps
 from translator.training.optimizer import learning_rate
 from translator.training.setback import (
     MOST_SETBACKS,
@@ -97,21 +98,21 @@ def train(
         try:
             while True:
                 interruption.check()
-                ended = _ended(config, position, last_step)
-                due = _is_validation_due(config, position)
+                ended = has_ended(config, position, last_step)
+                due = is_validation_due(config, position)
                 if position.step > position.validated_step and (due or ended):
                     with interruption.immediate():
                         validation, position, is_best = _validate(
                             config, run, learner.shipped_weights(), position, evaluate
                         )
-                    position = _after_validation(position, clock.read())
+                    position = _after_validation(position, validation.seconds, clock.read())
                     position = after_due(position, is_best)
                     # First told, then saved: a resume forgets what was told after its checkpoint.
                     yield progress._replace(
                         position=position, validation=validation, is_best=is_best
                     )
                     save()
-                    ended = _ended(config, position, last_step)
+                    ended = has_ended(config, position, last_step)
                 if ended:
                     break
                 started = time.monotonic()
@@ -141,7 +142,7 @@ def train(
                 speed = num_tokens / (time.monotonic() - started)
                 progress = Progress(position, *update, rate, speed)
                 yield progress
-                if step % config.save_every == 0 and not _is_validation_due(config, position):
+                if step % config.save_every == 0 and not is_validation_due(config, position):
                     save()
             if config.averaging.kind == "best" and position.averaged_step < position.step:
                 with interruption.immediate():
@@ -173,12 +174,6 @@ def follow(
                 take_up(step)
 
 
-def total_steps(config: TrainingConfig, batches_per_epoch: int) -> int | None:
-    """The step that max_steps or max_epochs ends at, whichever comes first; None without either."""
-    limits = [config.max_steps, config.max_epochs and config.max_epochs * batches_per_epoch]
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
 def _after(position: Position, loss: float, num_tokens: int, seconds: float) -> Position:
     """The position after the next step."""
     step = position.step + 1
@@ -196,54 +191,16 @@ def _after(position: Position, loss: float, num_tokens: int, seconds: float) -> 
     )
 
 
-def _after_validation(position: Position, seconds: float) -> Position:
-    """The position after a validation, which is a row of metrics.jsonl, too."""
+def _after_validation(position: Position, took: float, seconds: float) -> Position:
+    """The position after a validation, which is a row of metrics.jsonl, too; it holds these times,
+    so that a schedule follows from the rows."""
     return replace(
         position,
         seconds=seconds,
-        validation_seconds=seconds - position.seconds,
-        all_validation_seconds=position.all_validation_seconds + seconds - position.seconds,
+        validation_seconds=took,
+        all_validation_seconds=position.all_validation_seconds + took,
         recorded_step=position.step,
         recorded_seconds=round(seconds, 3),
-    )
-
-
-def shares_done(
-    config: TrainingConfig, position: Position, last_step: int | None
-) -> tuple[float, float]:
-    """Of the steps or the minutes that the run may take, the share that is over, 0 to 1, and the
-    share that setbacks have cost.
-
-    Minutes are not read from the clock, but drawn on from the last row of metrics.jsonl at the pace
-    of the steps until there: so the learning rates follow from what is recorded.
-    """
-    shares = [(0.0, 0.0)]
-    if last_step is not None:
-        shares.append((position.step / last_step, 0.0))
-    if config.max_minutes is not None:
-        lost, limit = position.lost_seconds, 60 * config.max_minutes
-        learning = position.recorded_seconds - lost - position.all_validation_seconds
-        pace = learning / max(1, position.recorded_step)
-        now = position.recorded_seconds + (position.step - position.recorded_step) * pace
-        shares.append((now / limit, lost / limit))
-    done, lost = max(shares)
-    return min(1.0, done), lost
-
-
-def _is_validation_due(config: TrainingConfig, position: Position) -> bool:
-    """Whether this step has a validation. If it would take what time is left, it is left to the
-    last step, and the time to learning."""
-    is_due = position.step % config.validate_every == 0
-    if config.max_minutes is None:
-        return is_due
-    return is_due and position.seconds + position.validation_seconds < 60 * config.max_minutes
-
-
-def _ended(config: TrainingConfig, position: Position, last_step: int | None) -> bool:
-    return (
-        (last_step is not None and position.step >= last_step)
-        or (config.max_minutes is not None and position.seconds >= 60 * config.max_minutes)
-        or (config.patience is not None and position.stale_validations >= config.patience)
     )
 
 
