@@ -618,7 +618,8 @@ class TestTuning:
         ]
         assert f"{found.bleu:.2f}" in said[1] + said[2]
         assert said[3].split()[:3] == ["mean", "of", "2"]
-        assert "within 0.1 BLEU" in said[4] and "`export`" in said[5]
+        assert said[4].startswith("As configured, beam size 3 and length penalty 1, it is ")
+        assert "is kept: +" in said[4] and "`export`" in said[5]
         assert "validation BLEU 100.00" in said[5] and "version:" in said[5]
 
         kept = {
@@ -711,6 +712,15 @@ class TestTuning:
         assert "0.5" in said[0].split()
         tried = [int(line.split()[2]) for line in said if line.startswith("beam size")]
         assert tried == sorted([*BEAM_SIZES, 6])
+
+    def test_again_finds_the_same(self, run: Path, capsys: Said) -> None:
+        said = []
+        for _ in range(2):
+            tune(run, [2], [0.5])
+            assert load_run_config(RunDirectory(run)).decoding.length_penalty == 0.5
+            said.append(capsys.readouterr().out)
+        assert "As configured, beam size 3 and length penalty 1," in said[0]
+        assert said[1] == said[0]
 
     def test_that_is_damaged_is_a_sentence(self, run: Path) -> None:
         tune(run, [2], [1.0])

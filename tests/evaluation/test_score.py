@@ -2,11 +2,12 @@
 
 import importlib.util
 
+import numpy as np
 import pytest
 
 from translator.config.schema import EvaluationConfig
 from translator.errors import ConfigError
-from translator.evaluation.score import Score, bleu, scores
+from translator.evaluation.score import BleuCounts, Score, bleu, scores
 
 REFERENCES = ["Das ist ein kleines Haus.", "Wo ist der Bahnhof?"]
 
@@ -55,6 +56,30 @@ def test_the_signature_names_the_tokenizer_of_the_language(language: str, tokeni
 def test_the_tokenizer_can_be_chosen(tokenizer: str) -> None:
     score = bleu(REFERENCES, REFERENCES, evaluation(tokenize=tokenizer), "zh")
     assert f"|tok:{tokenizer}|" in score.signature
+
+
+@pytest.mark.parametrize("keys", [{}, {"tokenize": "char"}, {"lowercase": True}])
+@pytest.mark.parametrize(
+    "hypotheses",
+    [
+        ["Das ist ein kleines Tier.", "Wo ist der Zug"],
+        ["das IST ein Haus", ""],
+        ["Das Haus.", "Bahnhof"],  # without a 4-gram that is right, so smoothed
+        ["", ""],
+    ],
+)
+def test_the_sum_of_what_is_counted_in_sentences_has_the_corpus_bleu(
+    hypotheses: list[str], keys: dict[str, object]
+) -> None:
+    counted = BleuCounts(REFERENCES, evaluation(**keys), "de")
+    expected = bleu(hypotheses, REFERENCES, evaluation(**keys), "de")
+    counts = counted.count(hypotheses)
+    assert counts.shape == (2, 10)
+    assert counted.bleu(counts.sum(axis=0)) == expected.value
+    assert counted.signature == expected.signature
+    np.testing.assert_equal(counted.count(hypotheses), counts)  # as it is known now
+    alone = bleu(hypotheses[1:], REFERENCES[1:], evaluation(**keys), "de")
+    assert counted.bleu(counts[1]) == alone.value
 
 
 def test_case_counts_unless_told() -> None:

@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from translator.config.schema import EvaluationConfig, LengthPenaltyKind
 from translator.decoding.engine import Translation
-from translator.evaluation.tuning import Setting, best, is_better, settings, winner
+from translator.evaluation.score import BleuCounts
+from translator.evaluation.tuning import Setting, best, gain, settings, winner
 
 SHORT = Translation("short", math.log(0.30), length=1)
 LONG = Translation("a long one", math.log(0.25), length=7)
@@ -20,77 +22,75 @@ def test_the_penalty_decides_what_is_best_in_a_beam() -> None:
     assert best([LONG, LONG._replace(text="later")], np.ones(8, np.float32)) == "a long one"
 
 
+def by_character(references: list[str]) -> BleuCounts:
+    return BleuCounts(references, EvaluationConfig(tokenize="char"), "en")
+
+
 def test_every_beam_is_tried_with_every_penalty() -> None:
-    scores: dict[tuple[str, ...], float] = {
-        ("greedy",): 10.0,
-        ("short",): 20.0,
-        ("a long one",): 30.0,
-    }
-    asked = []
-
-    def bleu(texts: tuple[str, ...]) -> float:
-        asked.append(texts)
-        return scores[texts]
-
+    bleu = by_character(["a long one"])
     found = settings({1: [[GREEDY]], 2: [[SHORT, LONG]]}, [0.0, 1.0, 2.0], bleu, "gnmt")
-    assert found == [
-        *(Setting(1, alpha, 10.0) for alpha in (0.0, 1.0, 2.0)),
-        *(Setting(2, 0.0, 20.0), Setting(2, 1.0, 30.0), Setting(2, 2.0, 30.0)),
-    ]
-    assert len(asked) == 3  # what was chosen before is not scored again
+    tried = [(one.beam_size, one.length_penalty) for one in found]
+    assert tried == [(beam, alpha) for beam in (1, 2) for alpha in (0.0, 1.0, 2.0)]
+    assert [one.bleu for one in found[4:]] == [100, 100]
+    assert max(one.bleu for one in found[:4]) < 10
 
 
 def test_the_kind_of_the_penalty_counts() -> None:
     """At lengths 1 and 7 the penalties of α = 0.1 are 1 and 7^0.1 = 1.21 by the length itself, 1
     and 1.07 by GNMT's; the log-probabilities are -1.20 and -1.39."""
     beams = {2: [[SHORT, LONG]]}
-    found = {
-        kind: settings(beams, [0.1], lambda texts: float(texts == ("a long one",)), kind)[0].bleu
-        for kind in ("gnmt", "power")
-    }
-    assert found == {"gnmt": 0, "power": 1}
+    bleu = by_character(["a long one"])
+    kinds: tuple[LengthPenaltyKind, ...] = ("gnmt", "power")
+    found = {kind: settings(beams, [0.1], bleu, kind)[0].bleu for kind in kinds}
+    assert found["power"] == 100
+    assert found["gnmt"] < 10
 
 
-@pytest.mark.parametrize("first", [0, 1, 2])
-def test_of_equally_good_ones_the_cheapest_wins(first: int) -> None:
-    tried = [Setting(4, 0.0, 20.0), Setting(2, 1.0, 20.0), Setting(2, 0.5, 20.0)]
-    tried = tried[first:] + tried[:first]
-    assert winner(tried) == Setting(2, 0.5, 20.0)
-    assert winner([*tried, Setting(8, 2.0, 20.05)]) == Setting(2, 0.5, 20.0)  # that may be chance
-    assert winner([*tried, Setting(8, 2.0, 20.2)]) == Setting(8, 2.0, 20.2)
+WORDS = [f"this is the {number} of many sentences" for number in ("one", "two", "six", "ten")] * 25
+"""A hundred references."""
+BLEU = BleuCounts(WORDS, EvaluationConfig(), "en")
 
 
-@pytest.mark.parametrize(
-    "scores",
-    [[20.0, 20.9, 20.0, 20.0, 20.5, 20.6, 20.5, 20.0], [20.9, 20.0, 20.0, 20.5, 20.6, 20.5, 20.0]],
-    ids=["inside", "first"],
-)
-@pytest.mark.parametrize("turned", [False, True])
-def test_what_stands_out_alone_does_not_win(scores: list[float], turned: bool) -> None:
-    row = scores[::-1] if turned else scores
-    tried = [Setting(4, float(alpha), bleu) for alpha, bleu in enumerate(row)]
-    assert winner(tried).bleu == winner(tried[::-1]).bleu == 20.6
-    assert winner([*tried, Setting(5, 0.0, 20.8)]) == Setting(5, 0.0, 20.8)
+def setting(wrong: int | range, beam_size: int = 5, length_penalty: float = 1.0) -> Setting:
+    """One that gets a few sentences wrong, by one word."""
+    which = range(wrong) if isinstance(wrong, int) else wrong
+    texts = [word.replace("many", "all") if i in which else word for i, word in enumerate(WORDS)]
+    counts = BLEU.count(texts)
+    return Setting(beam_size, length_penalty, BLEU.bleu(counts.sum(axis=0)), counts)
 
 
-def test_the_end_of_a_row_wins_only_where_it_rises_steeply() -> None:
-    """Of the last, the mean is that of 20.1, 20.2 and 20.1 again."""
-    tried = [Setting(4, alpha, 20 + alpha / 10) for alpha in (0.0, 1.0, 2.0)]
-    assert winner(tried).length_penalty == 1.0
-    steeper = [Setting(4, alpha, 20 + alpha) for alpha in (0.0, 1.0, 2.0)]
-    assert winner(steeper).length_penalty == 2.0
+def test_a_gain_has_the_error_of_the_difference() -> None:
+    """Of what gets the same sentences wrong nothing is left to chance, however bad they are. One
+    sentence of a hundred is drawn 0, 1, 2 … times, with a standard deviation of 1."""
+    assert gain(setting(50), setting(50), BLEU) == (0, 0)
+    one = gain(setting(0), setting(1), BLEU)
+    assert one.value > 0
+    assert one.error == pytest.approx(one.value, rel=0.2)
+    assert gain(setting(1), setting(0), BLEU).value == -one.value
+    others = gain(setting(range(10)), setting(range(50, 60)), BLEU)
+    assert others.value == 0
+    assert others.error > 2 * one.error
 
 
-def test_better_is_what_is_so_at_its_best() -> None:
-    """The winners have 40.0 and 40.11, and the best of either 40.09 and 40.11."""
+def test_what_stands_out_by_chance_does_not_win() -> None:
+    """Nine other sentences right and eight wrong are one more, and chance; ten more are none."""
+    now = setting(20)
+    chance = setting(range(9, 28), beam_size=8)
+    better = setting(10, beam_size=8, length_penalty=1.2)
+    assert chance.bleu > now.bleu
+    assert winner([now, chance], now, BLEU) is now
+    assert winner([chance, now, better], now, BLEU) is better
 
-    def row(*scores: float) -> list[Setting]:
-        return [Setting(4, float(alpha), bleu) for alpha, bleu in enumerate(scores)]
 
-    one, other = (
-        row(40.0, 40.0, 40.0, 40.09, 40.09, 40.09),
-        row(39.9, 39.9, 39.9, 40.11, 40.11, 40.11),
-    )
-    assert winner(other).bleu - winner(one).bleu > 0.1
-    assert not is_better(other, one)
-    assert is_better(row(40.2, 40.2), one)
+def test_of_equal_ones_the_first_wins() -> None:
+    now = setting(5)
+    tried = [setting(3, beam_size=4, length_penalty=alpha) for alpha in (0.6, 0.8, 1.0)]
+    assert winner(tried, now, BLEU) is tried[0]
+    assert winner([now, setting(5, beam_size=8)], now, BLEU) is now
+
+
+def test_a_worse_one_wins_where_there_is_no_other() -> None:
+    """As when only small beams are asked for: the one that loses least."""
+    now = setting(5)
+    tried = [setting(9, beam_size=1), setting(6, beam_size=2)]
+    assert winner(tried, now, BLEU) is tried[1]

@@ -34,53 +34,60 @@ def tune(
     best beam size the means of the validated weights that it keeps.
 
     Prints BLEU of all, and keeps the winner in the run, where `translate`, `eval` and `export` find
-    it. Without sizes or penalties it tries some, and those that the run has now. Raises UserError.
+    it. Without sizes or penalties it tries some, and those that the run is configured with, which
+    all are compared with. Raises UserError.
     """
     from translator.decoding.run_config import load_run_config
     from translator.decoding.translator import Translator
-    from translator.evaluation.score import bleu
+    from translator.evaluation.score import BleuCounts
     from translator.evaluation.tuning import (
         BEAM_SIZES,
         LENGTH_PENALTIES,
-        is_better,
+        gain,
         settings,
         winner,
     )
     from translator.models.weights import load_arrays, set_model_weights
 
     run = RunDirectory.existing(Path(run_path))
-    config = load_run_config(run, overrides)
+    config = load_run_config(run, overrides, as_tuned=False)
     run.need_text(overrides)
-    now = config.decoding
-    beam_sizes = beam_sizes or sorted({*BEAM_SIZES, now.beam_size})
-    penalties = penalties or sorted({*LENGTH_PENALTIES, now.length_penalty})
+    before = config.decoding
+    beam_sizes = beam_sizes or sorted({*BEAM_SIZES, before.beam_size})
+    penalties = penalties or sorted({*LENGTH_PENALTIES, before.length_penalty})
     translator = Translator.load(run.path, overrides)
     pairs = list(read_pairs(config.data, "validation"))
-    references = [pair.target for pair in pairs]
+    sources = [pair.source for pair in pairs]
+    bleu = BleuCounts(
+        [pair.target for pair in pairs], config.evaluation, config.data.target_language
+    )
 
-    def score(translations: Sequence[str]) -> float:
-        return bleu(translations, references, config.evaluation, config.data.target_language).value
-
-    def tried(weights: Arrays, beam_sizes: Sequence[int]) -> list[Setting]:
+    def tried(
+        weights: Arrays, beam_sizes: Sequence[int], penalties: Sequence[float]
+    ) -> list[Setting]:
         set_model_weights(translator.model, weights, str(run.path))
-        beams = translator.beams([pair.source for pair in pairs], beam_sizes)
-        return settings(beams, penalties, score, now.length_penalty_kind)
+        beams = translator.beams(sources, beam_sizes)
+        return settings(beams, penalties, bleu, before.length_penalty_kind)
 
-    print("length penalty   ", *(f"{alpha:6g}" for alpha in penalties))
     weights, facts = load_arrays(run.best)
-    found = tried(weights, beam_sizes)
+    (now,) = tried(weights, [before.beam_size], [before.length_penalty])
+    print("length penalty   ", *(f"{alpha:6g}" for alpha in penalties))
+    found = tried(weights, beam_sizes, penalties)
     for beam_size in beam_sizes:
         _print(f"beam size {beam_size}", (one for one in found if one.beam_size == beam_size))
-    beam_size = winner(found).beam_size
-    best, chosen = [one for one in found if one.beam_size == beam_size], None
+    best, chosen = winner(found, now, bleu), None
     for mean in _means(run):
-        found = tried(mean.weights, [beam_size])
+        found = tried(mean.weights, [best.beam_size], penalties)
         _print(f"mean of {len(mean.steps)}", found)
-        if is_better(found, best):
-            best, chosen = found, mean
-    signature = bleu(references, references, config.evaluation, config.data.target_language)
-    kind = now.length_penalty_kind
-    return _keep(run, winner(best), kind, chosen, signature.signature, facts)
+        better = winner([best, *found], now, bleu)
+        if better is not best:
+            best, chosen = better, mean
+    print(
+        f"As configured, beam size {now.beam_size} and length penalty {now.length_penalty:g}, it "
+        f"is {now.bleu:.2f}. What gains most on that, less the standard error of the gain, is "
+        f"kept: {gain(best, now, bleu)}."
+    )
+    return _keep(run, best, before.length_penalty_kind, chosen, bleu.signature, facts)
 
 
 def _means(run: RunDirectory) -> Iterator[Mean]:
@@ -105,7 +112,6 @@ def _keep(
 ) -> Setting:
     """Write what was found into the run whose best weights had these facts, and say so. Raises
     RunError if they have others now."""
-    from translator.evaluation.tuning import CHANCE
     from translator.models.weights import load_facts, save_arrays
 
     said = (
@@ -135,10 +141,6 @@ def _keep(
     unfinished = run.tuned.with_suffix(".unfinished")
     unfinished.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     unfinished.replace(run.tuned)
-    print(
-        f"Of what comes within {CHANCE} BLEU of the best, which may be chance, the smallest beam "
-        "with the least penalty is kept."
-    )
     print(f"{run.tuned} keeps it for `translate`, `eval` and `export`: {said}")
     return found
 

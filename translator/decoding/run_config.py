@@ -17,7 +17,9 @@ TUNED = ("beam_size", "length_penalty", "length_penalty_kind")
 """Keys of decoding that `translator tune` may have chosen for the run."""
 
 
-def load_run_config(run: RunDirectory, overrides: Sequence[str] = ()) -> Config:
+def load_run_config(
+    run: RunDirectory, overrides: Sequence[str] = (), as_tuned: bool = True
+) -> Config:
     """The configuration that a run keeps, with what was tuned for its weights, with overrides over
     both, and with its precision for `auto`. Raises RunError, ConfigError."""
     for text in overrides:
@@ -30,7 +32,7 @@ def load_run_config(run: RunDirectory, overrides: Sequence[str] = ()) -> Config:
     config = load_config(run.config)
     if run.is_bundle:  # who made it has no business with our folders
         config = config.model_copy(update={"data": config.data.without_places()})
-    tuned = _tuned(run)
+    tuned = _tuned(run) if as_tuned else []
     searched = override(config, [*tuned, *overrides])
     kind = f"decoding.length_penalty_kind={searched.decoding.length_penalty_kind}"
     if tuned and kind not in tuned:  # an exponent of another kind says nothing

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.metrics.base import Metric
 
@@ -41,6 +42,46 @@ def bleu(
     return _score(_bleu_metric(config, target_language), hypotheses, references)
 
 
+class BleuCounts:
+    """Corpus BLEU of many translations of the same sentences, and of parts of them: it is made of
+    what is counted in each sentence, and summed."""
+
+    def __init__(
+        self, references: Sequence[str], config: EvaluationConfig, target_language: str
+    ) -> None:
+        """Raises ConfigError if BLEU's tokenizer is not installed."""
+        self._metric = _bleu_metric(config, target_language)
+        self._by_sentence = _bleu_metric(config, target_language, of_sentences=True)
+        self._references = references
+        self._known: dict[tuple[int, str], list[int]] = {}
+
+    def count(self, translations: Sequence[str]) -> np.ndarray:
+        """[sentences, 10] what is counted in each: its length, that of the reference, and how many
+        1- to 4-grams are right and how many there are."""
+        return np.array([self._count(*numbered) for numbered in enumerate(translations)])
+
+    def _count(self, i: int, translation: str) -> list[int]:
+        known = self._known.get((i, translation))
+        if known is None:
+            found = self._by_sentence.sentence_score(translation, [self._references[i]])
+            known = [found.sys_len, found.ref_len, *found.counts, *found.totals]
+            self._known[i, translation] = known
+        return known
+
+    def bleu(self, counts: np.ndarray) -> float:
+        """Of sentences, by the sum [10] of what is counted in them."""
+        length, of_reference, *grams = counts.tolist()
+        right, all_there_are = grams[: len(grams) // 2], grams[len(grams) // 2 :]
+        smoothing = self._metric.smooth_method
+        found = self._metric.compute_bleu(right, all_there_are, length, of_reference, smoothing)
+        return round(found.score, 4)
+
+    @property
+    def signature(self) -> str:
+        self._metric.corpus_score(["-"], [["-"]])  # it knows only then how many references
+        return str(self._metric.get_signature())
+
+
 def scores(
     hypotheses: Sequence[str],
     references: Sequence[str],
@@ -60,13 +101,20 @@ def scores(
     return [_score(metric, hypotheses, references) for metric in metrics]
 
 
-def _bleu_metric(config: EvaluationConfig, target_language: str) -> BLEU:
+def _bleu_metric(
+    config: EvaluationConfig, target_language: str, of_sentences: bool = False
+) -> BLEU:
     tokenize: str = config.tokenize
     if tokenize == "auto":
         tokenize = TOKENIZERS.get(_base(target_language), "13a")
     try:
         # force: text that is tokenized already is scored as it is, and the signature tells.
-        return BLEU(tokenize=tokenize, lowercase=config.lowercase, force=True)
+        return BLEU(
+            tokenize=tokenize,
+            lowercase=config.lowercase,
+            force=True,
+            effective_order=of_sentences,
+        )
     except (RuntimeError, ImportError):
         extra = EXTRAS.get(tokenize, tokenize)
         raise ConfigError(

@@ -18,7 +18,7 @@ from translator.decoding.run_config import load_run_config
 from translator.decoding.translator import Translator
 from translator.digest import sha256
 from translator.errors import DataError, RunError
-from translator.evaluation.score import Score, bleu
+from translator.evaluation.score import BleuCounts, Score, bleu
 from translator.evaluation.tuning import LENGTH_PENALTIES, settings, winner
 from translator.export import bundle
 from translator.export.golden import (
@@ -84,11 +84,14 @@ def make_export(
     def best_power() -> float:
         """CTranslate2 has one kind of length penalty: what that is best set to, the run's own beams
         tell."""
-        if config.decoding.length_penalty_kind == "power":
-            return config.decoding.length_penalty
-        found = translator.beams(sources, [config.decoding.beam_size])
-        tried = settings(found, LENGTH_PENALTIES, lambda texts: score(texts).value, "power")
-        return winner(tried).length_penalty
+        own = config.decoding
+        if own.length_penalty_kind == "power":
+            return own.length_penalty
+        beams = translator.beams(sources, [own.beam_size])
+        counts = BleuCounts(references, config.evaluation, config.data.target_language)
+        (now,) = settings(beams, [own.length_penalty], counts, own.length_penalty_kind)
+        tried = settings(beams, LENGTH_PENALTIES, counts, "power")
+        return winner(tried, now, counts).length_penalty
 
     golden = golden_sentences(translator, _golden_sources(config, tokenizer, pairs))
     save_golden(folder / GOLDEN, golden)
