@@ -27,6 +27,7 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import io
 import json
 import os
 import re
@@ -45,6 +46,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from translator.config import load_config
 from translator.config.loading import parse_yaml
 from translator.errors import ConfigError, Stopped, UserError
+from translator.files import write_whole
 from translator.runs import RunDirectory
 
 COLUMNS = (
@@ -264,12 +266,11 @@ def read_table(path: Path) -> dict[tuple[str, str], Row]:
 
 
 def write_table(path: Path, rows: dict[tuple[str, str], Row]) -> None:
-    unfinished = path.with_suffix(".unfinished")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(row for row in rows.values() if row)
-    unfinished.replace(path)
+    table = io.StringIO()
+    writer = csv.DictWriter(table, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row for row in rows.values() if row)
+    write_whole(path, table.getvalue())
 
 
 def row_of(trial: Trial, config: Path, row: Row, score: bool, children: Children) -> Row:

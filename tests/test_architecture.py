@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "translator"
 FLOORS = {
-    **dict.fromkeys(("errors", "environment", "digest", "cache", "bundle", "runs", "config"), 0),
+    **dict.fromkeys(("errors", "environment", "files", "cache", "bundle", "runs", "config"), 0),
     "data": 1,
     "layers": 2,
     "models": 3,

@@ -14,8 +14,8 @@ from pathlib import Path
 from zlib import crc32
 
 from translator.cache import cache_folder, make_once
-from translator.digest import BLOCK, sha256
 from translator.errors import RunError
+from translator.files import BLOCK, sha256
 
 NAMES = frozenset(
     {

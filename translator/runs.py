@@ -19,6 +19,9 @@ TEXT_KEYS = tuple(
 )
 """Keys that say where text is."""
 
+EXPORT_CONFIG = "training.yaml"
+"""The configuration in a folder for another program, which is no run."""
+
 
 class RunDirectory:
     """The one place that knows the names of files inside a run.
@@ -67,12 +70,12 @@ class RunDirectory:
             raise RunError(f"{path}: there is no such run; `translator train` makes one.")
         if not run.config.is_file():
             what = "not a run: it holds no config.yaml"
-            if (path / "training.yaml").is_file():
+            if is_export(path):
                 what = "an export, for `translate` and `verify`; name the run that it was made of"
             elif (path / "export.json").is_file():
                 what = "an export that lacks training.yaml; export its run again"
             raise RunError(f"{path}: this is {what}.")
-        if (path / "training.yaml").exists():
+        if is_export(path):
             raise RunError(
                 f"{path}: it holds config.yaml of a run and training.yaml of an export; take away "
                 "what does not belong there."
@@ -183,6 +186,11 @@ class RunDirectory:
                 yield was_killed
             finally:
                 file.truncate(0)
+
+
+def is_export(path: Path) -> bool:
+    """Whether a folder holds what an export for other programs does."""
+    return (path / EXPORT_CONFIG).is_file()
 
 
 def read_json(path: Path) -> dict[str, Any]:

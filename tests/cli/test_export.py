@@ -248,9 +248,9 @@ def test_a_savedmodel_is_the_same_model(run: Path, workplace: Path, capsys: Said
     exported = export(run, "savedmodel")
     assert exported == run / "exports/savedmodel"
     assert " 0 are different.\n" in capsys.readouterr().out
-    assert verify(exported).is_exact
+    assert verify(exported, "savedmodel").is_exact
     (exported / "1/assets").rmdir()  # TensorFlow makes it, and copies often lose empty folders
-    assert verify(exported).is_exact
+    assert verify(exported, "savedmodel").is_exact
     assert export(run, "savedmodel") == exported
     text = Path("validation.en").read_text() + "\n" + 4000 * "word " + "\nno\n"
     Path("in.en").write_text(text)
@@ -273,6 +273,10 @@ def test_a_savedmodel_says_what_it_cannot(run: Path, workplace: Path) -> None:
     with pytest.raises(ConfigError, match="--quantization int8: only CTranslate2 has it"):
         export(run, "savedmodel", "int8")
     exported = export(run, "savedmodel")
+    with pytest.raises(ConfigError, match="savedmodel: a SavedModel is a program; if you trust"):
+        verify(exported)
+    with pytest.raises(ConfigError, match=r"--engine ctranslate2: .* is an export for another"):
+        verify(exported, "ctranslate2")
     with pytest.raises(ConfigError, match=r"decoding.beam_size: a SavedModel has its own"):
         translate(exported, "validation.en", "o", None, ["decoding.beam_size=2"], "savedmodel")
     [weights] = (exported / "1/variables").glob("*.data-*")
@@ -284,7 +288,7 @@ def test_a_savedmodel_says_what_it_cannot(run: Path, workplace: Path) -> None:
     model = exported / "1/saved_model.pb"
     model.write_bytes(model.read_bytes()[:99])
     with pytest.raises(RunError, match=r"1/saved_model.pb is not the one that was exported"):
-        verify(exported)
+        verify(exported, "savedmodel")
     with pytest.raises(RunError, match="TensorFlow cannot load this export: "):
         translate(exported, "validation.en", "o", engine="savedmodel")
 
@@ -316,7 +320,7 @@ def test_a_bundle_is_taken_in_place_of_a_run(
         export(bundle)
     there = [f"data.folder={workplace}"]
     again = export(bundle, "savedmodel", output="again", overrides=there)
-    assert verify(again).is_exact
+    assert verify(again, "savedmodel").is_exact
     train("c.yaml", "from", ["training.max_steps=1"], bundle)
     assert bundle.read_bytes() == before
 

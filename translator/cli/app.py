@@ -29,6 +29,10 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. decoding.beam_size=8."),
 ]
+EngineName = Annotated[
+    Literal["ctranslate2", "savedmodel"] | None,
+    typer.Option(help="Use an export for CTranslate2, of a run too, or a SavedModel you trust."),
+]
 
 
 def _print_version(wanted: bool) -> None:
@@ -86,12 +90,7 @@ def translate(
             min=1, help="Give N translations a line, as: line number, tab, score, tab, text."
         ),
     ] = None,
-    engine: Annotated[
-        Literal["ctranslate2", "savedmodel"] | None,
-        typer.Option(
-            help="Translate with the run's export for CTranslate2, or with a SavedModel you trust."
-        ),
-    ] = None,
+    engine: EngineName = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an --output that is half done.")
     ] = False,
@@ -101,6 +100,7 @@ def translate(
     from translator.cli.chatter import hush
     from translator.cli.job import is_half_done
     from translator.cli.translate import translate
+    from translator.runs import is_export
 
     hush()
     _leave_at_ctrl_c(
@@ -110,8 +110,7 @@ def translate(
             else "Stopped."
         )
     )
-    is_export = (run / "training.yaml").exists()
-    needs_tensorflow = engine == "savedmodel" or (engine is None and not is_export)
+    needs_tensorflow = engine == "savedmodel" or (engine is None and not is_export(run))
     if needs_tensorflow and (source is not None or sys.stdin is None or not sys.stdin.isatty()):
         _share_processors()
     translate(run, source, output, n_best, settings or [], engine, resume)
@@ -195,13 +194,14 @@ def export(
 @app.command()
 def verify(
     path: Annotated[Path, typer.Argument(help="The export, a folder or a file.", metavar="EXPORT")],
+    engine: EngineName = None,
 ) -> None:
     """Prove again that an export is what it was when it was made."""
     from translator.cli.chatter import hush
     from translator.cli.export import verify
 
     hush()
-    verify(path)
+    verify(path, engine)
 
 
 def main() -> None:

@@ -118,13 +118,14 @@ def _judge(record: Record, max_loss: float) -> None:
         )
 
 
-def verify(path: str | Path) -> Comparison:
+def verify(path: str | Path, engine: str | None = None) -> Comparison:
     """Prove an export again: its files, and what it makes of its golden sentences.
 
-    Raises UserError if it is not what was exported.
+    A SavedModel, which is a program, must be named by its engine, "savedmodel". Raises UserError if
+    it is not what was exported.
     """
     from translator.export.opening import verify
 
-    found = verify(Path(path))
+    found = verify(Path(path), engine)
     print(f"{path} is what was exported: {found}.")
     return found

@@ -18,8 +18,8 @@ from typing import Any, TextIO
 
 from translator.data.lines import file_errors
 from translator.decoding import engine
-from translator.digest import BLOCK
 from translator.errors import ConfigError, RunError
+from translator.files import BLOCK, write_whole
 
 
 def is_half_done(output: Path) -> bool:
@@ -117,12 +117,7 @@ class Job:
             "written_sha256": self._written.hexdigest(),
             "decided_by": self._decided_by,
         }
-        unfinished = self._path.with_name(self._path.name + ".unfinished")
-        with unfinished.open("w", encoding="utf-8") as record:
-            json.dump(state, record)
-            record.flush()
-            os.fsync(record.fileno())
-        unfinished.replace(self._path)
+        write_whole(self._path, json.dumps(state))
 
     def _watched(self, lines: Iterator[str]) -> Iterator[str]:
         """Pass the lines of the input on, having taken them in."""

@@ -17,9 +17,9 @@ from translator.data.lines import decode_line, read_lines, read_stream
 from translator.data.source_check import SourceCheck
 from translator.decoding import engine as engines
 from translator.decoding.run_config import load_run_config
-from translator.digest import sha256
 from translator.errors import ConfigError, DataError, UserError
-from translator.runs import RunDirectory
+from translator.files import sha256
+from translator.runs import RunDirectory, is_export
 
 if TYPE_CHECKING:
     from translator.decoding.engine import Engine, Translation
@@ -97,8 +97,8 @@ class _Opened(NamedTuple):
 
 
 def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
-    is_export = (path / "training.yaml").exists() and not RunDirectory(path).exists
-    if engine is None and not is_export:
+    has_export = is_export(path) and not RunDirectory(path).exists
+    if engine is None and not has_export:
         from translator.decoding.translator import Translator
 
         translator, run = Translator.load(path, overrides), RunDirectory.existing(path)
@@ -113,10 +113,10 @@ def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
                 "decoding": config.decoding.model_dump(),
             },
         )
-    from translator.export.opening import export_of, open_export
+    from translator.export.opening import check_engine, export_of, open_export
     from translator.export.record import CONFIG, check_files, load_record
 
-    if is_export:
+    if has_export:
         folder = path
     elif engine == "savedmodel":
         raise ConfigError(f"--engine savedmodel: name the folder of the export, not {path}.")
@@ -124,14 +124,7 @@ def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
         run = RunDirectory.existing(path)
         folder = export_of(run)
         _warn(_searches_otherwise(run, folder, overrides))
-    format = load_record(folder).format
-    if format == "savedmodel" and engine is None:
-        raise ConfigError(
-            f"{folder}: a SavedModel is a program; if you trust those who made it, --engine "
-            "savedmodel runs it."
-        )
-    if engine is not None and format != engine:
-        raise ConfigError(f"--engine {engine}: {folder} is an export for another.")
+    check_engine(folder, load_record(folder), engine)
 
     def decided_by() -> dict[str, Any]:
         check_files(folder, load_record(folder))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translator.data.corpus import read_pairs
 from translator.errors import RunError
+from translator.files import write_whole
 from translator.runs import RunDirectory, step_of
 
 if TYPE_CHECKING:
@@ -138,9 +139,7 @@ def _keep(
         "signature": signature,
         "weights": load_facts(run.shipped),
     }
-    unfinished = run.tuned.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(run.tuned)
+    write_whole(run.tuned, json.dumps(report, indent=2) + "\n")
     print(f"{run.tuned} keeps it for `translate`, `eval` and `export`: {said}")
     return found
 

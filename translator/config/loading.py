@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from translator.config.keys import Key, dotted, parts
 from translator.config.schema import Config
 from translator.errors import ConfigError
+from translator.files import write_whole
 
 PATH_KEYS = ("folder", "dataset_folder", "wheel")
 LARGEST_FILE = 2**20
@@ -170,9 +171,7 @@ def _make_absolute(data: dict[str, Any], base: Path, only: str | None = None) ->
 def save_config(config: Config, path: Path) -> None:
     """Write every key, defaults included, as YAML."""
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, text)
 
 
 def check(config: Config, name: str) -> Config:

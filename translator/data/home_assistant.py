@@ -24,8 +24,8 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from translator.digest import sha256
 from translator.errors import DataError
+from translator.files import sha256
 
 REQUIREMENT = "homeassistant==2026.11.0"
 WHEEL_NAME = "homeassistant-2026.11.0-py3-none-any.whl"

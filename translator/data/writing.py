@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from translator.data.sides import SideWriter, read_blocks
 from translator.data.spelling import Spelling, spelling
 from translator.data.tokenizer import Tokenizer
 from translator.errors import DataError
+from translator.files import write_whole
 
 CHUNK = 20_000
 """Pairs that are worked on at a time; as many have been read ahead…"""
@@ -88,7 +88,7 @@ def write_store(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> No
     facts = Facts(
         journal.num_pairs, journal.num_empty, journal.num_long, *_reread(folder, recipe.tokenizer)
     )
-    _replace(folder / FACTS, facts._asdict())
+    write_whole(folder / FACTS, json.dumps(facts._asdict()))
 
 
 def _write(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> Journal:
@@ -172,7 +172,7 @@ def _ahead(items: Iterator[T]) -> Generator[T]:
 def _save(folder: Path, journal: Journal, sides: Sequence[SideWriter]) -> Journal:
     sizes = {name: size for side in sides for name, size in side.save().items()}
     journal = journal._replace(sizes=sizes)
-    _replace(folder / JOURNAL, journal._asdict())
+    write_whole(folder / JOURNAL, json.dumps(journal._asdict()))
     return journal
 
 
@@ -185,16 +185,6 @@ def _read_journal(folder: Path) -> Journal:
     except (OSError, ValueError, TypeError):
         pass
     return Journal()
-
-
-def _replace(path: Path, content: object) -> None:
-    """Write JSON that is whole and on the disk when it appears."""
-    unfinished = path.with_suffix(".unfinished")
-    with unfinished.open("w") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
 
 
 def _reread(folder: Path, tokenizer: Tokenizer) -> tuple[str, Spelling, Spelling]:

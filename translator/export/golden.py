@@ -105,16 +105,17 @@ def compare(golden: Sequence[Golden], engine: Asked) -> Comparison:
     own = []
     if others:
         own = engine.forced([sources[i] for i in others], [greedy[i] for i in others])
-    near_ties = 0
+    near_ties = []
     for i, theirs in zip(others, own, strict=True):
         place = _first_difference(greedy[i], golden[i].greedy)
-        near_ties += abs(theirs[place] - forced[i][place]) <= 2 * TOLERANCE
+        if abs(theirs[place] - forced[i][place]) <= 2 * TOLERANCE:
+            near_ties.append(i)
     return Comparison(
         float(differences.max()),
         float(differences.mean()),
         len(golden) - len(others),
         near_ties,
-        len(others) - near_ties,
+        [i for i in others if i not in near_ties],
     )
 
 

@@ -16,7 +16,6 @@ from translator.data.tokenizer import Tokenizer
 from translator.decoding.engine import Engine
 from translator.decoding.run_config import load_run_config
 from translator.decoding.translator import Translator
-from translator.digest import sha256
 from translator.errors import DataError, RunError
 from translator.evaluation.score import BleuCounts, Score, bleu
 from translator.evaluation.tuning import LENGTH_PENALTIES, settings, winner
@@ -42,6 +41,7 @@ from translator.export.record import (
     Validation,
     digests,
 )
+from translator.files import sha256
 from translator.models.weights import model_weights
 from translator.runs import RunDirectory
 

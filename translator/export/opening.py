@@ -10,10 +10,10 @@ from translator.bundle import unpacked
 from translator.config import load_config
 from translator.config.loading import override
 from translator.data.tokenizer import Tokenizer
-from translator.digest import sha256
 from translator.errors import ConfigError, RunError
 from translator.export import need_ctranslate2
-from translator.export.record import CONFIG, GOLDEN, Comparison, check_files, load_record
+from translator.export.record import CONFIG, GOLDEN, Comparison, Record, check_files, load_record
+from translator.files import sha256
 from translator.runs import RunDirectory
 
 if TYPE_CHECKING:
@@ -82,11 +82,24 @@ def export_of(run: RunDirectory) -> Path:
     return found[0]
 
 
-def verify(path: Path) -> Comparison:
+def check_engine(path: Path, record: Record, engine: str | None) -> None:
+    """Raise ConfigError if an export is for another engine than the one named, or is a program that
+    nobody has asked to run."""
+    if record.format == "savedmodel" and engine is None:
+        raise ConfigError(
+            f"{path}: a SavedModel is a program; if you trust those who made it, --engine "
+            "savedmodel runs it."
+        )
+    if engine is not None and record.format != engine:
+        raise ConfigError(f"--engine {engine}: {path} is an export for another.")
+
+
+def verify(path: Path, engine: str | None = None) -> Comparison:
     """Check the files of an export, and ask its engine for the golden sentences again.
 
     In float32 it must agree as when it was exported; quantized, the mean difference must be no
-    more than twice what it was then, as other processors round otherwise. Raises RunError.
+    more than twice what it was then, as other processors round otherwise. A SavedModel, which is a
+    program, must be named as the engine. Raises RunError, ConfigError.
     """
     from translator.decoding.translator import Translator
     from translator.export.bundle import OfRun
@@ -95,11 +108,12 @@ def verify(path: Path) -> Comparison:
     folder = unpacked(path) if path.is_file() else path
     record = load_record(folder)
     check_files(folder, record)
+    check_engine(path, record, engine)
     if record.format == "bundle":
-        engine: Asked = OfRun(Translator.load(folder, ["decoding.precision=float32"]))
+        asked: Asked = OfRun(Translator.load(folder, ["decoding.precision=float32"]))
     else:
-        engine = open_export(folder)
-    found = compare(load_golden(folder / GOLDEN), engine)
+        asked = open_export(folder)
+    found = compare(load_golden(folder / GOLDEN), asked)
     if record.quantization == "float32":
         good = found.is_exact
     else:

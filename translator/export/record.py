@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from translator.config.schema import LengthPenaltyKind
-from translator.digest import sha256
 from translator.errors import RunError
+from translator.files import sha256
+from translator.runs import EXPORT_CONFIG
 
-RECORD, GOLDEN, CONFIG, EXAMPLE = "export.json", "golden.json", "training.yaml", "example.py"
+RECORD, GOLDEN, CONFIG, EXAMPLE = "export.json", "golden.json", EXPORT_CONFIG, "example.py"
 
 Format = Literal["ctranslate2", "savedmodel", "bundle"]
 Quantization = Literal["float32", "float16", "int16", "int8"]
@@ -41,22 +42,23 @@ class Comparison:
     """Mean difference."""
     same: int
     """Greedy translations that are the same."""
-    near_ties: int
-    """Others, where they part for a piece as likely as the model's, by twice the tolerance."""
-    different: int
+    near_ties: list[int]
+    """Those, by their number, that part for a piece as likely as the model's, by twice the
+    tolerance."""
+    different: list[int]
     """All others."""
 
     @property
     def is_exact(self) -> bool:
         """Whether it is the same model, in float32."""
-        return self.largest <= TOLERANCE and self.different == 0
+        return self.largest <= TOLERANCE and not self.different
 
     def __str__(self) -> str:
-        total = self.same + self.near_ties + self.different
+        total = self.same + len(self.near_ties) + len(self.different)
         return (
             f"log-probabilities differ by {self.largest:.1e} at most ({self.mean:.1e} in the mean) "
             f"on {total} golden sentences; {self.same} greedy translations are the same, "
-            f"{self.near_ties} part at a near-tie, {self.different} are different"
+            f"{len(self.near_ties)} part at a near-tie, {len(self.different)} are different"
         )
 
 

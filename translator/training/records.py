@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from translator.errors import RunError
+from translator.files import write_whole
 from translator.runs import RunDirectory, step_of
 from translator.training.checkpoint import Position, is_recorded
 from translator.training.loop import Progress, Validation
@@ -131,9 +132,7 @@ def _forget_after(run: RunDirectory, position: Position) -> None:
     if run.metrics.exists():
         rows = read_metrics(run)
         kept = "".join(json.dumps(row) + "\n" for row in rows if row["step"] <= last[row["kind"]])
-        unfinished = run.metrics.with_suffix(".unfinished")
-        unfinished.write_text(kept)
-        unfinished.replace(run.metrics)
+        write_whole(run.metrics, kept)
     for path in run.validations():
         if step_of(path) > position.validated_step:
             path.unlink()
