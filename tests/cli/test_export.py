@@ -21,7 +21,15 @@ from translator.cli.tune import tune
 from translator.decoding.run_config import load_run_config
 from translator.errors import ConfigError, RunError
 from translator.export import making
-from translator.export.record import Record, digests, load_record, save_record
+from translator.export.opening import open_export
+from translator.export.record import (
+    Format,
+    Quantization,
+    Record,
+    digests,
+    load_record,
+    save_record,
+)
 from translator.models.weights import load_arrays, load_facts, save_arrays
 from translator.runs import RunDirectory
 
@@ -291,6 +299,28 @@ def test_a_savedmodel_says_what_it_cannot(run: Path, workplace: Path) -> None:
         verify(exported, "savedmodel")
     with pytest.raises(RunError, match="TensorFlow cannot load this export: "):
         translate(exported, "validation.en", "o", engine="savedmodel")
+
+
+@pytest.mark.parametrize(
+    ("format", "quantization"),
+    [("ctranslate2", "float32"), ("ctranslate2", "int8"), ("savedmodel", "float32")],
+)
+def test_a_translation_by_an_export_depends_on_no_neighbour(
+    run: Path, format: Format, quantization: Quantization
+) -> None:
+    folder = export(run, format, quantization, max_loss=100)
+    sentences = [*Path("validation.en").read_text().splitlines(), "", "a", "a long one " * 9]
+    alone = [open_export(folder).hypotheses([sentence], 2)[0] for sentence in sentences]
+    for batch in (1, 40, 4096):
+        engine = open_export(folder, [f"decoding.tokens_per_batch={batch}"])
+        backwards = engine.hypotheses(sentences[::-1], 2)[::-1]
+        for found in (engine.hypotheses(sentences, 2), backwards):
+            assert [[one.text for one in beam] for beam in found] == [
+                [one.text for one in beam] for beam in alone
+            ]
+            for beam, beam_alone in zip(found, alone, strict=True):
+                for one, other in zip(beam, beam_alone, strict=True):
+                    assert one.score == pytest.approx(other.score, abs=1e-4)
 
 
 @pytest.fixture
