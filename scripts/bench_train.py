@@ -31,12 +31,11 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
+from machine import PRECISIONS, Machine, Products
 from turns import Process, answer_lines
 
 from translator.cli.chatter import hush
 from translator.errors import UserError
-
-PRECISIONS = ("float32", "bfloat16")
 
 
 class Shape(NamedTuple):
@@ -229,20 +228,6 @@ def serve(engine: str, config: Path, precision: str, batches: Path, vocabulary_s
     answer_lines(make)
 
 
-# The machine: what its matrix products reach, and what the model needs of them.
-
-
-class Products(NamedTuple):
-    """Floating-point operations of a step's matrix products, by the shape that limits them."""
-
-    layers: float
-    """Projections, feed-forward and attention: forward, and backward towards the states."""
-    weights: float
-    """Backward towards the layers' weights."""
-    logits: float
-    """States times output table: forward, and backward towards states and table."""
-
-
 def needed_products(
     shape: Shape, batches: list[tuple[np.ndarray, np.ndarray, np.ndarray]], vocabulary_size: int
 ) -> Products:
@@ -263,51 +248,6 @@ def needed_products(
         weights=per_step * dense,
         logits=per_step * 3 * logits,
     )
-
-
-class Machine:
-    """The products that make up a step, on full batches."""
-
-    def __init__(self, shape: Shape, vocabulary_size: int) -> None:
-        import tensorflow as tf
-
-        tokens, width, inner = shape.tokens_per_step, shape.model_dim, shape.feed_forward_dim
-        self._sizes = {
-            "layers": (tokens, width, inner),
-            "weights": (width, tokens, inner),
-            "logits": (tokens, width, vocabulary_size),
-        }
-        self._products = {
-            (name, precision): self._product(tf, *size, precision)
-            for name, size in self._sizes.items()
-            for precision in PRECISIONS
-        }
-        self._rates: dict[tuple[str, str], list[float]] = {key: [] for key in self._products}
-
-    @staticmethod
-    def _product(tf: Any, m: int, k: int, n: int, precision: str) -> Callable[[], Any]:
-        a = tf.cast(tf.random.stateless_normal([m, k], [1, 2]), precision)
-        b = tf.cast(tf.random.stateless_normal([k, n], [3, 4]), precision)
-        product = tf.function(lambda: tf.reduce_max(tf.matmul(a, b)[:1]))
-        return lambda: product().numpy()
-
-    def measure(self, seconds: float = 0.2) -> None:
-        for (name, precision), run in self._products.items():
-            m, k, n = self._sizes[name]
-            run()
-            count, started = 0, time.perf_counter()
-            while (passed := time.perf_counter() - started) < seconds:
-                run()
-                count += 1
-            self._rates[name, precision].append(2 * m * k * n * count / passed)
-
-    def rate(self, name: str, precision: str) -> float:
-        """Operations a second."""
-        return median(self._rates[name, precision])
-
-    def seconds(self, products: Products, precision: str) -> float:
-        """What these products would take."""
-        return sum(n / self.rate(name, precision) for name, n in products._asdict().items())
 
 
 def first_step_seconds(config: Path, folder: Path) -> float:
@@ -371,7 +311,8 @@ def main() -> None:
         path, vocabulary_size = prepare(config, Path(folder, "run"), num_batches)
         batches = load_batches(path)
         first_step = first_step_seconds(config, Path(folder))
-        machine = Machine(shape, vocabulary_size)
+        tokens, width, inner = shape.tokens_per_step, shape.model_dim, shape.feed_forward_dim
+        machine = Machine(tokens, width, inner, vocabulary_size)
         rounds: dict[tuple[str, str], list[Round]] = {}
         with engines(names, options.precision, config, path, vocabulary_size) as running:
             for engine in running.values():
@@ -405,10 +346,7 @@ def report(
     print(f"first step {first_step:.1f} s after the command\n")
     products = needed_products(shape, batches, vocabulary_size)
     for precision in PRECISIONS:
-        rates = ", ".join(
-            f"{name} {machine.rate(name, precision) / 1e9:,.0f}" for name in Products._fields
-        )
-        print(f"tf.matmul {precision}: {rates} GFLOP/s")
+        print(machine.rates(precision))
     print("\nengine      precision  tokens/s  ms/step  peak MiB  roofline   loss")
     speeds = {}
     for (name, precision), done in rounds.items():

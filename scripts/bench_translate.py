@@ -9,6 +9,9 @@ in PyTorch, too (from the extra `bench`). Printed are medians over the rounds:
 
 - sentences and output pieces, ends included, a second;
 - ms/step: time over the steps of the search, of all batches together (translator only);
+- roofline: the time that the matrix products of the real pieces alone, of every hypothesis that is
+  alive at a step, would take at the rates that `tf.matmul` reaches here on many rows at once, over
+  the time it took (translator only);
 - memory: the largest resident memory of the engine's process, with its libraries;
 - load: from the process's first line to a model that is ready;
 - prompt: one sentence alone, the median over twenty;
@@ -30,6 +33,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from machine import PRECISIONS, Machine, Products
 from turns import Process, answer_lines
 
 from translator.cli.chatter import hush
@@ -90,6 +94,42 @@ def translator_engine(run: str, precision: str, size: str) -> tuple[Hypotheses, 
     return hypotheses, lambda: steps[0]
 
 
+def needed_products(run: str, sentences: list[str], beam_size: int) -> Products:
+    """Of a search through all sentences, each multiplication counted as two operations."""
+    import tensorflow as tf
+
+    from translator.decoding.run_config import load_run_config
+    from translator.decoding.translator import Translator
+    from translator.runs import RunDirectory
+
+    translator = Translator.load(run, [f"decoding.beam_size={beam_size}"])
+    counts = tf.Variable(tf.zeros([3], tf.int64))
+    step = translator.model._step
+
+    def counted(*arguments: Any) -> Any:
+        _, num_hypotheses, ids, positions, places, (_, mask), _ = arguments
+        lengths = tf.gather(tf.math.count_nonzero(mask[:, 0, 0], axis=1), places // num_hypotheses)
+        earlier = tf.reduce_sum(positions + 1)
+        row = tf.size(ids), earlier, tf.cast(tf.reduce_sum(lengths), tf.int32)
+        counts.assign_add(tf.cast(tf.stack(row), tf.int64))
+        return step(*arguments)
+
+    translator.model.__dict__["_step"] = counted
+    translator.translate(sentences)
+    rows, looks_back, looks_over = counts.numpy().tolist()
+    model = load_run_config(RunDirectory.existing(Path(run))).model
+    vocabulary = translator.tokenizer
+    source = [len(row) + 1 for row in vocabulary.source.encode(sentences) if row]
+    width, feed_forward = model.model_dim, 2 * model.model_dim * model.feed_forward_dim
+    encoder, decoder = model.num_layers, model.num_decoder_layers or model.num_layers
+    of_source = encoder * (4 * width**2 + feed_forward) + decoder * 2 * width**2
+    dense = sum(source) * of_source + rows * decoder * (6 * width**2 + feed_forward)
+    squares = sum(length**2 for length in source)
+    attention = 2 * width * (encoder * squares + decoder * (looks_back + looks_over))
+    logits = rows * width * len(vocabulary.target)
+    return Products(layers=2 * (dense + attention), weights=0.0, logits=2 * logits)
+
+
 def ctranslate2_engine(
     folder: str, workers: str, size: str
 ) -> tuple[Hypotheses, Callable[[], int]]:
@@ -137,7 +177,8 @@ ENGINES: dict[str, Callable[..., tuple[Hypotheses, Callable[[], int]]]] = {
 
 
 def serve(engine: str, source: str, *arguments: str) -> None:
-    """An engine's process: `facts`, or a beam size to translate the whole text with."""
+    """An engine's process: `facts`, a beam size to translate the whole text with, or `products` and
+    a beam size."""
 
     def make() -> Callable[[str], Any]:
         from translator.environment import peak_memory
@@ -159,6 +200,8 @@ def serve(engine: str, source: str, *arguments: str) -> None:
         def answer(line: str) -> Any:
             if line.strip() == "facts":
                 return Facts(loaded, prompt())
+            if line.startswith("products"):
+                return needed_products(arguments[0], sentences, int(line.split()[1]))
             before, started = num_steps(), time.perf_counter()
             found = hypotheses(sentences, int(line))
             seconds = time.perf_counter() - started
@@ -214,10 +257,18 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
             )
     if options.peer:
         running[PEER] = Process(__file__, "hugging-face", options.source, options.run, size)
+    config = load_run_config(RunDirectory(options.run))
+    sizes = config.model.model_dim, config.model.feed_forward_dim
+    machine = Machine(1024, *sizes, int(config.tokenizer.vocabulary_size))
     rounds: dict[tuple[str, int], list[Round]] = {}
     try:
+        products = {
+            beam_size: Products(*running[REFERENCE].ask("products", beam_size))
+            for beam_size in options.beam
+        }
         facts = {name: Facts(*process.ask("facts")) for name, process in running.items()}
         for i in range(options.rounds + 1):
+            machine.measure()
             for beam_size in options.beam:
                 for name, process in running.items():
                     found = Round(*process.ask(beam_size))
@@ -227,12 +278,13 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
     finally:
         for process in running.values():
             process.close()
-    config = load_run_config(RunDirectory(options.run))
+    for precision in PRECISIONS:
+        print(machine.rates(precision))
     references = list(read_lines(options.target))
     language = config.data.target_language
     print(
-        "engine                     beam  sent/s  pieces/s  ms/step  MiB  load s  prompt ms"
-        "   BLEU  different"
+        "engine                     beam  sent/s  pieces/s  ms/step  roofline  MiB  load s"
+        "  prompt ms   BLEU  different"
     )
     for (name, beam_size), done in rounds.items():
         seconds, last = median(one.seconds for one in done), done[-1]
@@ -242,10 +294,14 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
         memory, load = f"{last.peak_mib:4,.0f}", f"{facts[name].load_seconds:7.1f}"
         if name == PEER:
             memory, load = "   –", "      –"
-        step = f"{1000 * seconds / last.num_steps:7.1f}" if last.num_steps else "      –"
+        step, roofline = "      –", "       –"
+        if last.num_steps:
+            needed = machine.seconds(products[beam_size], name.split()[1])
+            step = f"{1000 * seconds / last.num_steps:7.1f}"
+            roofline = f"{needed / seconds:8.0%}"
         print(
             f"{name:26} {beam_size:4} {len(references) / seconds:7.1f} "
-            f"{last.num_pieces / seconds:9,.0f}  {step} {memory} {load} "
+            f"{last.num_pieces / seconds:9,.0f}  {step}  {roofline} {memory} {load} "
             f"{facts[name].prompt_ms:10.1f} "
             f"{score.value:6.2f} {others:10}"
         )

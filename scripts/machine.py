@@ -1,0 +1,71 @@
+"""The matrix products that a model is made of, and how fast they are on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any, NamedTuple
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+class Products(NamedTuple):
+    """Floating-point operations of matrix products, by the shape that limits them."""
+
+    layers: float
+    """Projections, feed-forward and attention: forward, and backward towards the states."""
+    weights: float
+    """Backward towards the layers' weights."""
+    logits: float
+    """States times output table: forward, and backward towards states and table."""
+
+
+class Machine:
+    """Such products, on so many rows at once."""
+
+    def __init__(self, rows: int, width: int, inner: int, vocabulary_size: int) -> None:
+        import tensorflow as tf
+
+        self._sizes = {
+            "layers": (rows, width, inner),
+            "weights": (width, rows, inner),
+            "logits": (rows, width, vocabulary_size),
+        }
+        self._products = {
+            (name, precision): self._product(tf, *size, precision)
+            for name, size in self._sizes.items()
+            for precision in PRECISIONS
+        }
+        self._rates: dict[tuple[str, str], list[float]] = {key: [] for key in self._products}
+
+    @staticmethod
+    def _product(tf: Any, m: int, k: int, n: int, precision: str) -> Callable[[], Any]:
+        a = tf.cast(tf.random.stateless_normal([m, k], [1, 2]), precision)
+        b = tf.cast(tf.random.stateless_normal([k, n], [3, 4]), precision)
+        product = tf.function(lambda: tf.reduce_max(tf.matmul(a, b)[:1]))
+        return lambda: product().numpy()
+
+    def measure(self, seconds: float = 0.2) -> None:
+        """Another time."""
+        for (name, precision), run in self._products.items():
+            m, k, n = self._sizes[name]
+            run()
+            count, started = 0, time.perf_counter()
+            while (passed := time.perf_counter() - started) < seconds:
+                run()
+                count += 1
+            self._rates[name, precision].append(2 * m * k * n * count / passed)
+
+    def rate(self, name: str, precision: str) -> float:
+        """Operations a second."""
+        return median(self._rates[name, precision])
+
+    def rates(self, precision: str) -> str:
+        """All of them, to be shown."""
+        each = (f"{name} {self.rate(name, precision) / 1e9:,.0f}" for name in Products._fields)
+        return f"tf.matmul {precision}: {', '.join(each)} GFLOP/s"
+
+    def seconds(self, products: Products, precision: str) -> float:
+        """What these products would take."""
+        return sum(n / self.rate(name, precision) for name, n in products._asdict().items())
