@@ -34,7 +34,7 @@ DROPOUT = {
     "layer_dropout_rate": 0.1,
 }
 NONE = {"kind": "none"}
-EMA = {"kind": "ema", "decay": 0.24}
+EMA = {"kind": "ema", "decay": 0.1}
 R_DROPS = pytest.mark.parametrize("r_drop", [0.0, 5.0])
 
 
@@ -276,8 +276,8 @@ class TestAveraging:
     ) -> None:
         learner = make_learner(dropout=True, averaging=EMA)
         average = learner.state()
-        # (1 + step) / (10 + step) is 2/11, then 3/12 and 4/13, which are above 0.24.
-        for step, decay in ((1, 2 / 11), (2, 0.24), (3, 0.24)):
+        # (1 + step) / (25 + step) is 2/26, then 3/27 and 4/28, which are above 0.1.
+        for step, decay in ((1, 2 / 26), (2, 0.1), (3, 0.1)):
             state = learn(learner, step)
             for name in model_weights(learner.model):
                 mean = decay * average[f"averages/{name}"]

@@ -351,7 +351,8 @@ class AveragingConfig(Section):
     """For last and best. Otherwise the last so many are kept, too: `translator tune` averages them,
     and each takes the disk space of the model."""
     decay: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.999
-    """For ema; early on it is smaller, (1 + step) / (10 + step)."""
+    """For ema; early on it is smaller, (1 + step) / (25 + step), so that the average is over a
+    twenty-fourth of the run at most."""
 
 
 class TrainingConfig(Section):

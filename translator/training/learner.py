@@ -205,7 +205,7 @@ class Learner:
             norm = self._optimizer.apply([g / num_tokens for g in gradients], step, rate)
             self._empty_accumulators()
             time = tf.cast(step, tf.float32)
-            decay = tf.minimum(self._config.averaging.decay, (1 + time) / (10 + time))
+            decay = tf.minimum(self._config.averaging.decay, (1 + time) / (25 + time))
             for average, weight in zip(self._averages, self._weights, strict=False):
                 average.assign_sub((1 - decay) * (average - weight))
             return loss, norm
