@@ -346,7 +346,7 @@ def report(
     print(f"first step {first_step:.1f} s after the command\n")
     products = needed_products(shape, batches, vocabulary_size)
     for precision in PRECISIONS:
-        print(machine.rates(precision))
+        print(machine.described(precision))
     print("\nengine      precision  tokens/s  ms/step  peak MiB  roofline   loss")
     speeds = {}
     for (name, precision), done in rounds.items():

@@ -94,7 +94,7 @@ def translator_engine(run: str, precision: str, size: str) -> tuple[Hypotheses, 
     return hypotheses, lambda: steps[0]
 
 
-def needed_products(run: str, sentences: list[str], beam_size: int) -> Products:
+def needed_products(run: Path, sentences: list[str], beam_size: int) -> Products:
     """Of a search through all sentences, each multiplication counted as two operations."""
     import tensorflow as tf
 
@@ -117,16 +117,16 @@ def needed_products(run: str, sentences: list[str], beam_size: int) -> Products:
     translator.model.__dict__["_step"] = counted
     translator.translate(sentences)
     rows, looks_back, looks_over = counts.numpy().tolist()
-    model = load_run_config(RunDirectory.existing(Path(run))).model
-    vocabulary = translator.tokenizer
-    source = [len(row) + 1 for row in vocabulary.source.encode(sentences) if row]
+    model = load_run_config(RunDirectory.existing(run)).model
+    read, _ = translator._read(sentences)
+    source = [len(row) + 1 for row in read.values()]
     width, feed_forward = model.model_dim, 2 * model.model_dim * model.feed_forward_dim
     encoder, decoder = model.num_layers, model.num_decoder_layers or model.num_layers
     of_source = encoder * (4 * width**2 + feed_forward) + decoder * 2 * width**2
     dense = sum(source) * of_source + rows * decoder * (6 * width**2 + feed_forward)
     squares = sum(length**2 for length in source)
     attention = 2 * width * (encoder * squares + decoder * (looks_back + looks_over))
-    logits = rows * width * len(vocabulary.target)
+    logits = rows * width * len(translator.tokenizer.target)
     return Products(layers=2 * (dense + attention), weights=0.0, logits=2 * logits)
 
 
@@ -136,10 +136,10 @@ def ctranslate2_engine(
     from translator.config import load_config
     from translator.data.tokenizer import Tokenizer
     from translator.export.ctranslate2 import CTranslate2, options
-    from translator.runs import RunDirectory
+    from translator.runs import EXPORT_CONFIG, RunDirectory
 
     path = Path(folder)
-    config = load_config(path / "training.yaml")
+    config = load_config(path / EXPORT_CONFIG)
     tokenizer = Tokenizer.load(RunDirectory(path).tokenizer(config.tokenizer.joint))
     told = options(config, tokenizer, alpha=1.0)
     length = config.data.max_length
@@ -177,8 +177,7 @@ ENGINES: dict[str, Callable[..., tuple[Hypotheses, Callable[[], int]]]] = {
 
 
 def serve(engine: str, source: str, *arguments: str) -> None:
-    """An engine's process: `facts`, a beam size to translate the whole text with, or `products` and
-    a beam size."""
+    """An engine's process: `facts`, or a beam size to translate the whole text with."""
 
     def make() -> Callable[[str], Any]:
         from translator.environment import peak_memory
@@ -200,8 +199,6 @@ def serve(engine: str, source: str, *arguments: str) -> None:
         def answer(line: str) -> Any:
             if line.strip() == "facts":
                 return Facts(loaded, prompt())
-            if line.startswith("products"):
-                return needed_products(arguments[0], sentences, int(line.split()[1]))
             before, started = num_steps(), time.perf_counter()
             found = hypotheses(sentences, int(line))
             seconds = time.perf_counter() - started
@@ -241,6 +238,11 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
     from translator.evaluation.score import bleu
     from translator.runs import RunDirectory
 
+    config = load_run_config(RunDirectory(options.run))
+    sizes = config.model.model_dim, config.model.feed_forward_dim
+    machine = Machine(1024, *sizes, int(config.tokenizer.vocabulary_size))
+    sentences = list(read_lines(options.source))
+    products = {beam: needed_products(options.run, sentences, beam) for beam in options.beam}
     size = options.tokens_per_batch
     running = {
         f"translator {precision}": Process(
@@ -257,15 +259,8 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
             )
     if options.peer:
         running[PEER] = Process(__file__, "hugging-face", options.source, options.run, size)
-    config = load_run_config(RunDirectory(options.run))
-    sizes = config.model.model_dim, config.model.feed_forward_dim
-    machine = Machine(1024, *sizes, int(config.tokenizer.vocabulary_size))
     rounds: dict[tuple[str, int], list[Round]] = {}
     try:
-        products = {
-            beam_size: Products(*running[REFERENCE].ask("products", beam_size))
-            for beam_size in options.beam
-        }
         facts = {name: Facts(*process.ask("facts")) for name, process in running.items()}
         for i in range(options.rounds + 1):
             machine.measure()
@@ -279,7 +274,7 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
         for process in running.values():
             process.close()
     for precision in PRECISIONS:
-        print(machine.rates(precision))
+        print(machine.described(precision))
     references = list(read_lines(options.target))
     language = config.data.target_language
     print(
@@ -316,7 +311,7 @@ def export(run: Path, folder: Path, quantization: str) -> None:
     from translator.decoding.run_config import load_run_config
     from translator.export.ctranslate2 import save
     from translator.models.weights import load_arrays
-    from translator.runs import RunDirectory
+    from translator.runs import EXPORT_CONFIG, RunDirectory
 
     there, here = RunDirectory.existing(run), RunDirectory(folder)
     config = load_run_config(there)
@@ -324,7 +319,7 @@ def export(run: Path, folder: Path, quantization: str) -> None:
     folder.mkdir()
     save(folder, config, tokenizer, load_arrays(there.shipped)[0], quantization)
     tokenizer.save(here.tokenizer(tokenizer.joint))
-    shutil.copyfile(there.config, folder / "training.yaml")
+    shutil.copyfile(there.config, folder / EXPORT_CONFIG)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,12 @@ class Products(NamedTuple):
     """Floating-point operations of matrix products, by the shape that limits them."""
 
     layers: float
-    """Projections, feed-forward and attention: forward, and backward towards the states."""
+    """Projections, feed-forward and attention: forward, and in training backward towards the
+    states."""
     weights: float
-    """Backward towards the layers' weights."""
+    """Backward towards the layers' weights, in training."""
     logits: float
-    """States times output table: forward, and backward towards states and table."""
+    """States times output table: forward, and in training backward towards both."""
 
 
 class Machine:
@@ -47,7 +48,7 @@ class Machine:
         return lambda: product().numpy()
 
     def measure(self, seconds: float = 0.2) -> None:
-        """Another time."""
+        """Measure each once more."""
         for (name, precision), run in self._products.items():
             m, k, n = self._sizes[name]
             run()
@@ -61,8 +62,7 @@ class Machine:
         """Operations a second."""
         return median(self._rates[name, precision])
 
-    def rates(self, precision: str) -> str:
-        """All of them, to be shown."""
+    def described(self, precision: str) -> str:
         each = (f"{name} {self.rate(name, precision) / 1e9:,.0f}" for name in Products._fields)
         return f"tf.matmul {precision}: {', '.join(each)} GFLOP/s"
 

@@ -19,8 +19,6 @@ NO_DROPOUT = dict.fromkeys(
         "attention_dropout_rate",
         "activation_dropout_rate",
         "embedding_dropout_rate",
-        "word_dropout_rate",
-        "layer_dropout_rate",
     ),
     0.0,
 )

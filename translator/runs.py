@@ -73,12 +73,12 @@ class RunDirectory:
             if is_export(path):
                 what = "an export, for `translate` and `verify`; name the run that it was made of"
             elif (path / "export.json").is_file():
-                what = "an export that lacks training.yaml; export its run again"
+                what = f"an export that lacks {EXPORT_CONFIG}; export its run again"
             raise RunError(f"{path}: this is {what}.")
         if is_export(path):
             raise RunError(
-                f"{path}: it holds config.yaml of a run and training.yaml of an export; take away "
-                "what does not belong there."
+                f"{path}: it holds config.yaml of a run and {EXPORT_CONFIG} of an export; take "
+                "away what does not belong there."
             )
         run._refuse_links()
         return run

@@ -71,6 +71,14 @@ def test_of_the_same_kind_of_length_penalty_it_has_the_same(run: Path) -> None:
         record = json.loads((folder / "export.json").read_text())
         assert (record["penalty"], record["options"]["length_penalty"]) == ("length^alpha", 0.7)
         assert record["validation"]["same"] == 1
+    translate(run, "validation.en", "o", 1, engine="ctranslate2")
+    translate(run, "validation.en", "p", 1, ["decoding.length_penalty=0"], "ctranslate2")
+    shorter, longer = (
+        [float(line.split("\t")[1]) for line in Path(name).read_text().splitlines()]
+        for name in ("p", "o")
+    )
+    differences = [a - b for a, b in zip(shorter, longer, strict=True)]
+    assert max(differences) <= 0 and min(differences) < 0  # nothing divides them now
 
 
 def test_a_run_that_would_search_otherwise_is_told_of(
@@ -104,7 +112,9 @@ def test_it_translates_a_line_a_line(exported: Path, run: Path, workplace: Path)
     assert [row[0] for row in rows].count("1") == 3
     with pytest.raises(ConfigError, match="gives 1 to 2 translations of a sentence, not 3"):
         translate(exported, "new.en", "best.tsv", 3, overrides=["decoding.beam_size=2"])
-    with pytest.raises(ConfigError, match=r"--set decoding.length_penalty: an export takes deco"):
+    with pytest.raises(ConfigError, match=r"--set decoding.max_length_ratio: an export takes de"):
+        translate(exported, "new.en", "best.tsv", overrides=["decoding.max_length_ratio=2"])
+    with pytest.raises(ConfigError, match=r"divides by length\^alpha, and this model was exported"):
         translate(exported, "new.en", "best.tsv", overrides=["decoding.length_penalty=2"])
 
 
@@ -310,7 +320,8 @@ def test_a_translation_by_an_export_depends_on_no_neighbour(
 ) -> None:
     folder = export(run, format, quantization, max_loss=100)
     sentences = [*Path("validation.en").read_text().splitlines(), "", "a", "a long one " * 9]
-    alone = [open_export(folder).hypotheses([sentence], 2)[0] for sentence in sentences]
+    one_by_one = open_export(folder)
+    alone = [one_by_one.hypotheses([sentence], 2)[0] for sentence in sentences]
     for batch in (1, 40, 4096):
         engine = open_export(folder, [f"decoding.tokens_per_batch={batch}"])
         backwards = engine.hypotheses(sentences[::-1], 2)[::-1]

@@ -27,14 +27,14 @@ from translator.data.batches import Batch
 from translator.data.corpus import read_pairs
 from translator.decoding.run_config import load_run_config
 from translator.errors import ConfigError, DataError, OutOfMemory, RunError, Stopped
-from translator.evaluation.tuning import BEAM_SIZES
+from translator.evaluation.tuning import BEAM_SIZES, Gain
 from translator.evaluation.validation import Validator
 from translator.models.weights import Arrays, load_arrays, load_facts, save_arrays
 from translator.runs import RunDirectory
 from translator.training import preflight
 from translator.training.checkpoint import Position, mean_weights
 from translator.training.learner import Learner, Update
-from translator.training.overfitting import Overfitting
+from translator.training.standstill import Overfitting
 
 from .conftest import ROOT, Command
 
@@ -86,7 +86,7 @@ class TestTraining:
             asked.append((run.metrics.read_text().count("validation_seconds"), position.step))
             return Overfitting(10, 3, 2.5, 2.0)
 
-        monkeypatch.setattr("translator.training.overfitting.overfitting", found)
+        monkeypatch.setattr("translator.training.standstill.standstill", found)
         train(Path("c.yaml"))
         assert asked == [(1, 10), (2, 20)]
         assert capsys.readouterr().err.count(f"Warning: {Overfitting(10, 3, 2.5, 2.0)}\n") == 2
@@ -320,7 +320,7 @@ class TestFromAnotherRun:
 
         monkeypatch.setattr(Learner, "update", stop)
         with pytest.raises(Stopped):
-            dropout = ["model.word_dropout_rate=0.1", "model.layer_dropout_rate=0.1"]
+            dropout = ["model.dropout_rate=0.2", "model.attention_dropout_rate=0.1"]
             changes = ["training.seed=7", *dropout]
             train(Path("c.yaml"), Path("runs/d"), changes, Path("runs/c"))
         return found[0]
@@ -607,6 +607,11 @@ def refer_to(run: Path, *overrides: str) -> tuple[list[str], list[str]]:
 
 
 class TestTuning:
+    @pytest.fixture(autouse=True)
+    def every_gain_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of five sentences none is sure."""
+        monkeypatch.setattr(Gain, "sure", property(lambda gain: gain.value))
+
     def test_keeps_what_translates_the_validation_split_best(self, run: Path, capsys: Said) -> None:
         refer_to(run, "decoding.beam_size=2", "decoding.length_penalty=2")
         found = tune(run, [1, 2], [0.0, 2.0], BY_CHARACTER)
@@ -618,7 +623,7 @@ class TestTuning:
         ]
         assert f"{found.bleu:.2f}" in said[1] + said[2]
         assert said[3].split()[:3] == ["mean", "of", "2"]
-        assert said[4].startswith("As configured, beam size 3 and length penalty 1, it is ")
+        assert said[4].startswith("As configured, beam size 3 and length penalty 1 (gnmt), it is ")
         assert "is kept: +" in said[4] and "`export`" in said[5]
         assert "validation BLEU 100.00" in said[5] and "version:" in said[5]
 
@@ -719,7 +724,7 @@ class TestTuning:
             tune(run, [2], [0.5])
             assert load_run_config(RunDirectory(run)).decoding.length_penalty == 0.5
             said.append(capsys.readouterr().out)
-        assert "As configured, beam size 3 and length penalty 1," in said[0]
+        assert "As configured, beam size 3 and length penalty 1 (gnmt)," in said[0]
         assert said[1] == said[0]
 
     def test_that_is_damaged_is_a_sentence(self, run: Path) -> None:
@@ -729,6 +734,8 @@ class TestTuning:
             (run / "tuned.json").write_text(damaged)
             with pytest.raises(RunError, match=r"tuned.json: this file is damaged; delete it, or"):
                 evaluate(run)
+        tune(run, [2], [1.0])
+        assert (run / "tuned.json").read_text() == good
 
 
 def full_device() -> TextIO:

@@ -8,7 +8,7 @@ import pytest
 from translator.config.schema import EvaluationConfig, LengthPenaltyKind
 from translator.decoding.engine import Translation
 from translator.evaluation.score import BleuCounts
-from translator.evaluation.tuning import Setting, best, gain, settings, winner
+from translator.evaluation.tuning import Baseline, Setting, best, settings
 
 SHORT = Translation("short", math.log(0.30), length=1)
 LONG = Translation("a long one", math.log(0.25), length=7)
@@ -62,12 +62,12 @@ def setting(wrong: int | range, beam_size: int = 5, length_penalty: float = 1.0)
 def test_a_gain_has_the_error_of_the_difference() -> None:
     """Of what gets the same sentences wrong nothing is left to chance, however bad they are. One
     sentence of a hundred is drawn 0, 1, 2 … times, with a standard deviation of 1."""
-    assert gain(setting(50), setting(50), BLEU) == (0, 0)
-    one = gain(setting(0), setting(1), BLEU)
+    assert Baseline(setting(50), BLEU).gain(setting(50)) == (0, 0)
+    one = Baseline(setting(1), BLEU).gain(setting(0))
     assert one.value > 0
     assert one.error == pytest.approx(one.value, rel=0.2)
-    assert gain(setting(1), setting(0), BLEU).value == -one.value
-    others = gain(setting(range(10)), setting(range(50, 60)), BLEU)
+    assert Baseline(setting(0), BLEU).gain(setting(1)).value == -one.value
+    others = Baseline(setting(range(50, 60)), BLEU).gain(setting(range(10)))
     assert others.value == 0
     assert others.error > 2 * one.error
 
@@ -78,19 +78,20 @@ def test_what_stands_out_by_chance_does_not_win() -> None:
     chance = setting(range(9, 28), beam_size=8)
     better = setting(10, beam_size=8, length_penalty=1.2)
     assert chance.bleu > now.bleu
-    assert winner([now, chance], now, BLEU) is now
-    assert winner([chance, now, better], now, BLEU) is better
+    assert Baseline(now, BLEU).winner([now, chance]) is now
+    assert Baseline(now, BLEU).winner([chance, now, better]) is better
 
 
-def test_of_equal_ones_the_first_wins() -> None:
+def test_of_equal_ones_now_wins_then_the_smallest_beam_then_the_first() -> None:
     now = setting(5)
-    tried = [setting(3, beam_size=4, length_penalty=alpha) for alpha in (0.6, 0.8, 1.0)]
-    assert winner(tried, now, BLEU) is tried[0]
-    assert winner([now, setting(5, beam_size=8)], now, BLEU) is now
+    tried = [setting(3, beam, alpha) for beam in (8, 4) for alpha in (0.6, 0.8, 1.0)]
+    assert Baseline(now, BLEU).winner(tried) is tried[3]
+    same = [setting(5, 1, 0.0), setting(5), setting(5, 8)]
+    assert Baseline(now, BLEU).winner(same) is same[1]
 
 
 def test_a_worse_one_wins_where_there_is_no_other() -> None:
     """As when only small beams are asked for: the one that loses least."""
     now = setting(5)
     tried = [setting(9, beam_size=1), setting(6, beam_size=2)]
-    assert winner(tried, now, BLEU) is tried[1]
+    assert Baseline(now, BLEU).winner(tried) is tried[1]

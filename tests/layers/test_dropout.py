@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from translator.layers.dropout import dropout, layer_dropout, place, word_dropout
+from translator.layers.dropout import dropout, place
 
 SEED = tf.constant([3, 7], tf.int64)
 ONES = tf.ones([400, 251])
@@ -84,31 +84,3 @@ def test_bfloat16_stays_bfloat16_with_the_same_zeros() -> None:
     low = dropout(tf.cast(ONES, tf.bfloat16), 0.5, SEED)
     assert low.dtype == tf.bfloat16
     np.testing.assert_array_equal(tf.cast(low, tf.float32), dropout(ONES, 0.5, SEED))
-
-
-class TestWordDropout:
-    x = tf.reshape(tf.range(1.0, 60_001.0), [100, 200, 3])  # [B, T, D]
-
-    def test_zeroes_whole_vectors_and_scales_up_the_rest(self) -> None:
-        dropped = word_dropout(self.x, 0.25, SEED).numpy()
-        zero = (dropped == 0).all(axis=-1)
-        np.testing.assert_allclose(dropped[~zero], self.x[~zero] * 4 / 3, rtol=1e-6)
-        assert np.mean(zero) == pytest.approx(0.25, abs=0.01)
-        assert 0 < np.mean(zero[0]) < 1 and 0 < np.mean(zero[:, 0]) < 1
-
-    def test_of_no_rate_or_no_seed_is_none(self) -> None:
-        np.testing.assert_array_equal(word_dropout(self.x, 0.0, SEED), self.x)
-        np.testing.assert_array_equal(word_dropout(self.x, 0.9, None), self.x)
-
-
-class TestLayerDropout:
-    x, y = tf.zeros([2, 3]), tf.ones([2, 3])
-
-    def test_gives_all_of_x_as_often_as_the_rate_says_and_else_all_of_y(self) -> None:
-        given = np.stack([layer_dropout(self.y, self.x, 0.25, place(SEED, i)) for i in range(500)])
-        assert (given == given[:, :1, :1]).all()
-        assert given.mean() == pytest.approx(0.75, abs=0.04)
-
-    def test_of_no_rate_or_no_seed_gives_y(self) -> None:
-        np.testing.assert_array_equal(layer_dropout(self.y, self.x, 0.0, SEED), self.y)
-        np.testing.assert_array_equal(layer_dropout(self.y, self.x, 0.9, None), self.y)

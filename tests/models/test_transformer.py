@@ -13,7 +13,7 @@ from conftest import MakeModel
 from translator.config.schema import ModelConfig
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID
 from translator.layers import attention, feed_forward, residual
-from translator.layers.dropout import dropout, layer_dropout
+from translator.layers.dropout import dropout
 from translator.models import transformer
 from translator.models.build import initialize
 from translator.models.transformer import Transformer
@@ -25,8 +25,6 @@ DROPOUT_KEYS = (
     "attention_dropout_rate",
     "activation_dropout_rate",
     "embedding_dropout_rate",
-    "word_dropout_rate",
-    "layer_dropout_rate",
 )
 SOURCE = tf.constant([[4, 5, 6, 7, END_ID], [8, 9, END_ID, PAD_ID, PAD_ID]])
 TARGET = tf.constant([[BEGIN_ID, 4, 5, 6], [BEGIN_ID, 9, 7, 8]])
@@ -128,38 +126,6 @@ class TestDropout:
         assert not np.allclose(model(SOURCE, TARGET, seed=SEED + 1), dropped, atol=1e-2)
         assert not np.allclose(model(SOURCE, TARGET), dropped, atol=1e-2)
 
-    def test_of_words_leaves_their_positions(self, make_model: MakeModel) -> None:
-        model = make_model(word_dropout_rate=0.5)
-        embedding, positions = model.source_embedding, model.source_positions
-        rest = model._embed(SOURCE, embedding, positions, SEED) - positions(tf.range(5))
-        is_zero = np.isclose(rest, 0, atol=1e-5).all(axis=-1, keepdims=True)
-        assert 0 < is_zero.mean() < 1
-        np.testing.assert_allclose(rest, np.where(is_zero, 0, 2 * embedding(SOURCE)), atol=1e-5)
-
-    @pytest.mark.parametrize("normalization", ["pre", "post"])
-    def test_of_all_layers_leaves_the_embeddings(
-        self, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch, normalization: str
-    ) -> None:
-        monkeypatch.setattr(
-            transformer,
-            "layer_dropout",
-            lambda y, x, rate, seed: layer_dropout(y, x, 255 / 256, seed),
-        )
-        model = make_model(normalization=normalization)
-        x = model.target_embedding(TARGET) + model.target_positions(tf.range(4))
-        expected = x if model.decoder_norm is None else model.decoder_norm(x)
-        with tf.GradientTape() as tape:
-            states = model(SOURCE, TARGET, seed=SEED)
-            loss = tf.reduce_sum(states**2)
-        np.testing.assert_allclose(states, expected, atol=1e-6)
-        reached = ("target_embedding", "decoder_norm")
-        weights = [variable.value for variable in model.trainable_variables]
-        gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
-        for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
-            gradient = tf.convert_to_tensor(gradient).numpy()
-            assert np.isfinite(gradient).all()
-            assert gradient.any() == (variable.path.split("/")[1] in reached)
-
     def test_has_a_seed_of_its_own_at_every_place(
         self, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -171,12 +137,8 @@ class TestDropout:
 
         for module in (attention, feed_forward, residual, transformer):
             monkeypatch.setattr(module, "dropout", spy)
-        monkeypatch.setattr(transformer, "word_dropout", spy)
-        monkeypatch.setattr(
-            transformer, "layer_dropout", lambda y, x, rate, seed: spy(y, rate, seed)
-        )
         make_model()(SOURCE, TARGET, seed=SEED)
-        assert len(seeds) == 2 + 2 * (1 + 4) + 2 + 2 * (1 + 6)  # words, embedding, layers; twice
+        assert len(seeds) == (1 + 2 * 4) + (1 + 2 * 6)  # of the embedding and of two layers, twice
         assert len(set(seeds)) == len(seeds)
 
 

@@ -79,8 +79,7 @@ for distribution in ("single", "mirrored"):
     with strategy.scope():
         model = Transformer(
             ModelConfig(num_layers=1, model_dim=8, num_heads=2, feed_forward_dim=16,
-                        dropout_rate=0.3, attention_dropout_rate=0.2,
-                        word_dropout_rate=0.1, layer_dropout_rate=0.2), 11, 11, 12, "float32")
+                        dropout_rate=0.3, attention_dropout_rate=0.2), 11, 11, 12, "float32")
         initialize(model, 1)
         learner = Learner(model, TrainingConfig.model_validate(
             {"max_steps": 50, "accumulation_steps": 3, "r_drop": 5.0,

@@ -30,8 +30,6 @@ DROPOUT = {
     "dropout_rate": 0.3,
     "attention_dropout_rate": 0.3,
     "embedding_dropout_rate": 0.3,
-    "word_dropout_rate": 0.1,
-    "layer_dropout_rate": 0.1,
 }
 NONE = {"kind": "none"}
 EMA = {"kind": "ema", "decay": 0.1}

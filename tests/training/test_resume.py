@@ -36,8 +36,6 @@ model:
   feed_forward_dim: 32
   dropout_rate: 0.2
   attention_dropout_rate: 0.1
-  word_dropout_rate: 0.1
-  layer_dropout_rate: 0.2
 training:
   max_steps: 120
   tokens_per_step: 400

@@ -29,10 +29,7 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. decoding.beam_size=8."),
 ]
-EngineName = Annotated[
-    Literal["ctranslate2", "savedmodel"] | None,
-    typer.Option(help="Use an export for CTranslate2, of a run too, or a SavedModel you trust."),
-]
+EngineName = Literal["ctranslate2", "savedmodel"]
 
 
 def _print_version(wanted: bool) -> None:
@@ -90,7 +87,12 @@ def translate(
             min=1, help="Give N translations a line, as: line number, tab, score, tab, text."
         ),
     ] = None,
-    engine: EngineName = None,
+    engine: Annotated[
+        EngineName | None,
+        typer.Option(
+            help="Translate with the run's export for CTranslate2, or with a SavedModel you trust."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an --output that is half done.")
     ] = False,
@@ -194,7 +196,10 @@ def export(
 @app.command()
 def verify(
     path: Annotated[Path, typer.Argument(help="The export, a folder or a file.", metavar="EXPORT")],
-    engine: EngineName = None,
+    engine: Annotated[
+        EngineName | None,
+        typer.Option(help="What the export is for; a SavedModel, a program, must be named."),
+    ] = None,
 ) -> None:
     """Prove again that an export is what it was when it was made."""
     from translator.cli.chatter import hush

@@ -175,10 +175,10 @@ def _show(
     import tensorflow as tf
 
     from translator.cli.display import Display
-    from translator.training.overfitting import overfitting
     from translator.training.profiling import profiled
     from translator.training.records import Records
     from translator.training.setback import MOST_SETBACKS, Diverged
+    from translator.training.standstill import standstill
 
     config = prepared.config.training
     text = prepared.tokenizer if config.keep_text else None
@@ -201,7 +201,7 @@ def _show(
                         f"{position.step:,}, and on with half the learning rate (setback "
                         f"{position.setbacks} of at most {MOST_SETBACKS}). {path} has the details."
                     )
-                if progress.validation is not None and (found := overfitting(run, position)):
+                if progress.validation is not None and (found := standstill(run, position)):
                     display.tell(f"Warning: {found}")
         except Diverged as error:
             path = keep_incident(run, error.failure, MOST_SETBACKS + 1, text)

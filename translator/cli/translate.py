@@ -19,7 +19,7 @@ from translator.decoding import engine as engines
 from translator.decoding.run_config import load_run_config
 from translator.errors import ConfigError, DataError, UserError
 from translator.files import sha256
-from translator.runs import RunDirectory, is_export
+from translator.runs import EXPORT_CONFIG, RunDirectory, is_export
 
 if TYPE_CHECKING:
     from translator.decoding.engine import Engine, Translation
@@ -97,8 +97,8 @@ class _Opened(NamedTuple):
 
 
 def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
-    has_export = is_export(path) and not RunDirectory(path).exists
-    if engine is None and not has_export:
+    named_export = is_export(path) and not RunDirectory(path).exists
+    if engine is None and not named_export:
         from translator.decoding.translator import Translator
 
         translator, run = Translator.load(path, overrides), RunDirectory.existing(path)
@@ -114,9 +114,9 @@ def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
             },
         )
     from translator.export.opening import check_engine, export_of, open_export
-    from translator.export.record import CONFIG, check_files, load_record
+    from translator.export.record import check_files, load_record
 
-    if has_export:
+    if named_export:
         folder = path
     elif engine == "savedmodel":
         raise ConfigError(f"--engine savedmodel: name the folder of the export, not {path}.")
@@ -130,7 +130,7 @@ def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
         check_files(folder, load_record(folder))
         return {"model": sha256(folder / "export.json"), "decoding": list(overrides)}
 
-    data = load_config(folder / CONFIG).data
+    data = load_config(folder / EXPORT_CONFIG).data
     return _Opened(open_export(folder, overrides), data, decided_by)
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from translator.models.weights import Arrays
 
 
+KIND = "decoding.length_penalty_kind="
+
+
 class Mean(NamedTuple):
     """Of validated weights."""
 
@@ -44,51 +47,50 @@ def tune(
     from translator.evaluation.tuning import (
         BEAM_SIZES,
         LENGTH_PENALTIES,
-        gain,
+        Baseline,
         settings,
-        winner,
     )
     from translator.models.weights import load_arrays, set_model_weights
 
     run = RunDirectory.existing(Path(run_path))
     config = load_run_config(run, overrides, as_tuned=False)
     run.need_text(overrides)
-    before = config.decoding
+    kind = config.decoding.length_penalty_kind
+    of_its_kind = [text for text in overrides if not text.startswith(KIND)]
+    before = load_run_config(run, of_its_kind, as_tuned=False).decoding
+    own_penalty = {before.length_penalty} if before.length_penalty_kind == kind else set()
     beam_sizes = beam_sizes or sorted({*BEAM_SIZES, before.beam_size})
-    penalties = penalties or sorted({*LENGTH_PENALTIES, before.length_penalty})
-    translator = Translator.load(run.path, overrides)
+    penalties = penalties or sorted({*LENGTH_PENALTIES, *own_penalty})
+    translator = Translator.load(run.path, overrides, as_tuned=False)
     pairs = list(read_pairs(config.data, "validation"))
-    sources = [pair.source for pair in pairs]
-    bleu = BleuCounts(
-        [pair.target for pair in pairs], config.evaluation, config.data.target_language
-    )
-
-    def tried(
-        weights: Arrays, beam_sizes: Sequence[int], penalties: Sequence[float]
-    ) -> list[Setting]:
-        set_model_weights(translator.model, weights, str(run.path))
-        beams = translator.beams(sources, beam_sizes)
-        return settings(beams, penalties, bleu, before.length_penalty_kind)
+    sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
+    bleu = BleuCounts(references, config.evaluation, config.data.target_language)
 
     weights, facts = load_arrays(run.best)
-    (now,) = tried(weights, [before.beam_size], [before.length_penalty])
+    set_model_weights(translator.model, weights, str(run.path))
+    beams = translator.beams(sources, sorted({*beam_sizes, before.beam_size}))
+    of_before = {before.beam_size: beams[before.beam_size]}
+    (now,) = settings(of_before, [before.length_penalty], bleu, before.length_penalty_kind)
+    baseline = Baseline(now, bleu)
     print("length penalty   ", *(f"{alpha:6g}" for alpha in penalties))
-    found = tried(weights, beam_sizes, penalties)
+    found = settings({size: beams[size] for size in beam_sizes}, penalties, bleu, kind)
     for beam_size in beam_sizes:
         _print(f"beam size {beam_size}", (one for one in found if one.beam_size == beam_size))
-    best, chosen = winner(found, now, bleu), None
+    best, chosen = baseline.winner(found), None
     for mean in _means(run):
-        found = tried(mean.weights, [best.beam_size], penalties)
+        set_model_weights(translator.model, mean.weights, str(run.path))
+        beams = translator.beams(sources, [best.beam_size])
+        found = settings(beams, penalties, bleu, kind)
         _print(f"mean of {len(mean.steps)}", found)
-        better = winner([best, *found], now, bleu)
+        better = baseline.winner([best, *found])
         if better is not best:
             best, chosen = better, mean
     print(
-        f"As configured, beam size {now.beam_size} and length penalty {now.length_penalty:g}, it "
-        f"is {now.bleu:.2f}. What gains most on that, less the standard error of the gain, is "
-        f"kept: {gain(best, now, bleu)}."
+        f"As configured, beam size {now.beam_size} and length penalty {now.length_penalty:g} "
+        f"({before.length_penalty_kind}), it is {now.bleu:.2f}. What gains most on that, or loses "
+        f"least, less its standard error, is kept: {baseline.gain(best)}."
     )
-    return _keep(run, best, before.length_penalty_kind, chosen, bleu.signature, facts)
+    return _keep(run, best, kind, chosen, bleu.signature, facts)
 
 
 def _means(run: RunDirectory) -> Iterator[Mean]:

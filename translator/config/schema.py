@@ -302,12 +302,6 @@ class ModelConfig(Section):
     """Inside the feed-forward blocks."""
     embedding_dropout_rate: DropoutRate = 0.1
     """On the sum of embedding and position."""
-    word_dropout_rate: DropoutRate = 0.0
-    """On the embeddings of source and target, whole ones at a time: the model learns to do with
-    less context. For small corpora, where 0.1 is usual (Sennrich & Zhang 2019)."""
-    layer_dropout_rate: DropoutRate = 0.0
-    """On whole layers: how often one is left out, decided for a shard of a batch (LayerDrop, Fan et
-    al. 2020). For small corpora and models of 4 layers or more, where 0.1 to 0.2 is usual."""
 
 
 class OptimizerConfig(Section):

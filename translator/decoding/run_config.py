@@ -20,8 +20,9 @@ TUNED = ("beam_size", "length_penalty", "length_penalty_kind")
 def load_run_config(
     run: RunDirectory, overrides: Sequence[str] = (), as_tuned: bool = True
 ) -> Config:
-    """The configuration that a run keeps, with what was tuned for its weights, with overrides over
-    both, and with its precision for `auto`. Raises RunError, ConfigError."""
+    """The configuration that a run keeps, with what was tuned for its weights, unless that is not
+    wanted, with overrides over both, and with its precision for `auto`. Raises RunError,
+    ConfigError."""
     for text in overrides:
         key = text.partition("=")[0]
         trained = ("tokenizer", "model", "training")

@@ -44,13 +44,16 @@ class Translator(Engine):
         self._config = config
 
     @classmethod
-    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Translator:
-        """The best model of a run; overrides such as "decoding.beam_size=1".
+    def load(
+        cls, path: str | Path, overrides: Sequence[str] = (), as_tuned: bool = True
+    ) -> Translator:
+        """The best model of a run, with the decoding that was tuned for it, unless that is not
+        wanted; overrides such as "decoding.beam_size=1".
 
         Raises RunError if there is no such run or it is damaged, ConfigError for a wrong override.
         """
         run = RunDirectory.existing(Path(path))
-        config = load_run_config(run, overrides)
+        config = load_run_config(run, overrides, as_tuned)
         tokenizer = Tokenizer.load(run.tokenizer(config.tokenizer.joint))
         if not run.shipped.exists():
             raise RunError(

@@ -56,9 +56,10 @@ class BleuCounts:
         self._known: dict[tuple[int, str], list[int]] = {}
 
     def count(self, translations: Sequence[str]) -> np.ndarray:
-        """[sentences, 10] what is counted in each: its length, that of the reference, and how many
-        1- to 4-grams are right and how many there are."""
-        return np.array([self._count(*numbered) for numbered in enumerate(translations)])
+        """[sentences, 10] what is counted in each, in order: its length, that of the reference, how
+        many 1- to 4-grams are right, and how many there are."""
+        counts = [self._count(*numbered) for numbered in enumerate(translations)]
+        return np.array(counts, np.int32)
 
     def _count(self, i: int, translation: str) -> list[int]:
         known = self._known.get((i, translation))

@@ -7,6 +7,7 @@ search for each beam size serves for all penalties.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -24,14 +25,15 @@ NUM_SAMPLES = 200
 """Of sentences, to see how much of a gain is chance."""
 
 
-class Setting(NamedTuple):
+@dataclass(frozen=True)
+class Setting:
     """How the translations that a beam and a penalty choose score."""
 
     beam_size: int
     length_penalty: float
     bleu: float
-    counts: np.ndarray
-    """Of `BleuCounts`."""
+    counts: np.ndarray = field(repr=False, compare=False)
+    """Of `BleuCounts`, by sentence."""
 
 
 def settings(
@@ -75,23 +77,29 @@ class Gain(NamedTuple):
         return f"{self.value:+.2f} ± {self.error:.2f}"
 
 
-def gain(one: Setting, now: Setting, bleu: BleuCounts) -> Gain:
-    """What a setting gains on that of now."""
-    num_sentences = len(now.counts)
-    samples = np.random.default_rng(0).multinomial(
-        num_sentences, np.full(num_sentences, 1 / num_sentences), NUM_SAMPLES
-    )
+class Baseline:
+    """A setting that others are compared with."""
 
-    def sampled(setting: Setting) -> np.ndarray:
-        return np.array([bleu.bleu(counts) for counts in samples @ setting.counts])
+    def __init__(self, now: Setting, bleu: BleuCounts) -> None:
+        self._now, self._bleu = now, bleu
+        num_sentences = len(now.counts)
+        chances = np.full(num_sentences, 1 / num_sentences)
+        self._samples = np.random.default_rng(0).multinomial(num_sentences, chances, NUM_SAMPLES)
+        self._sampled_now = self._sampled(now)
 
-    return Gain(one.bleu - now.bleu, float(np.std(sampled(one) - sampled(now))))
+    def _sampled(self, setting: Setting) -> np.ndarray:
+        return np.array([self._bleu.bleu(counts) for counts in self._samples @ setting.counts])
 
+    def gain(self, one: Setting) -> Gain:
+        """What another gains on it."""
+        error = np.std(self._sampled(one) - self._sampled_now)
+        return Gain(one.bleu - self._now.bleu, float(error))
 
-def winner(tried: Sequence[Setting], now: Setting, bleu: BleuCounts) -> Setting:
-    """The one that gains most on that of now, the standard error of the gain taken off it; of equal
-    ones the first.
+    def winner(self, tried: Sequence[Setting]) -> Setting:
+        """The one that surely gains most; of equal ones that of now, then the smallest beam, then
+        the first. So now stays, if it is tried, unless something is surely better."""
 
-    So what stands out by a few sentences does not win, and now stays if nothing is surely better.
-    """
-    return max(tried, key=lambda one: gain(one, now, bleu).sure)
+        def worth(one: Setting) -> tuple[float, bool, int]:
+            return self.gain(one).sure, one == self._now, -one.beam_size
+
+        return max(tried, key=worth)

@@ -18,7 +18,7 @@ from translator.decoding.run_config import load_run_config
 from translator.decoding.translator import Translator
 from translator.errors import DataError, RunError
 from translator.evaluation.score import BleuCounts, Score, bleu
-from translator.evaluation.tuning import LENGTH_PENALTIES, settings, winner
+from translator.evaluation.tuning import LENGTH_PENALTIES, Baseline, settings
 from translator.export import bundle
 from translator.export.golden import (
     LONGEST,
@@ -29,7 +29,6 @@ from translator.export.golden import (
     save_golden,
 )
 from translator.export.record import (
-    CONFIG,
     EXAMPLE,
     FORMULAS,
     GOLDEN,
@@ -43,7 +42,7 @@ from translator.export.record import (
 )
 from translator.files import sha256
 from translator.models.weights import model_weights
-from translator.runs import RunDirectory
+from translator.runs import EXPORT_CONFIG, RunDirectory
 
 
 class Made(NamedTuple):
@@ -91,14 +90,14 @@ def make_export(
         counts = BleuCounts(references, config.evaluation, config.data.target_language)
         (now,) = settings(beams, [own.length_penalty], counts, own.length_penalty_kind)
         tried = settings(beams, LENGTH_PENALTIES, counts, "power")
-        return winner(tried, now, counts).length_penalty
+        return Baseline(now, counts).winner(tried).length_penalty
 
     golden = golden_sentences(translator, _golden_sources(config, tokenizer, pairs))
     save_golden(folder / GOLDEN, golden)
     if format == "bundle":
         made = _bundle(folder, run, translator, shared, notes)
     else:
-        save_config(shared, folder / CONFIG)
+        save_config(shared, folder / EXPORT_CONFIG)
         tokenizer.save(RunDirectory(folder).tokenizer(tokenizer.joint))
         if format == "savedmodel":
             made = _savedmodel(folder, translator, shared)

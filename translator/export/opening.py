@@ -12,17 +12,20 @@ from translator.config.loading import override
 from translator.data.tokenizer import Tokenizer
 from translator.errors import ConfigError, RunError
 from translator.export import need_ctranslate2
-from translator.export.record import CONFIG, GOLDEN, Comparison, Record, check_files, load_record
+from translator.export.record import GOLDEN, Comparison, Record, check_files, load_record
 from translator.files import sha256
-from translator.runs import RunDirectory
+from translator.runs import EXPORT_CONFIG, RunDirectory
 
 if TYPE_CHECKING:
     from translator.export.ctranslate2 import CTranslate2
     from translator.export.golden import Asked
     from translator.export.savedmodel import SavedModel
 
-SETTABLE = ("decoding.beam_size", "decoding.tokens_per_batch")
-"""Keys that the engine knows and that are not part of the export."""
+SEARCHED_BY = ("decoding.beam_size", "decoding.length_penalty")
+"""Keys that CTranslate2 can be told anew, and a SavedModel cannot."""
+
+SETTABLE = (*SEARCHED_BY, "decoding.tokens_per_batch")
+"""Keys that an export takes."""
 
 
 def open_export(folder: Path, overrides: Sequence[str] = ()) -> CTranslate2 | SavedModel:
@@ -32,24 +35,32 @@ def open_export(folder: Path, overrides: Sequence[str] = ()) -> CTranslate2 | Sa
         key = text.partition("=")[0]
         if key not in SETTABLE:
             raise ConfigError(
-                f"--set {key}: an export takes {' and '.join(SETTABLE)}; all else was settled when "
-                "it was made. Set it in the run, and export again."
+                f"--set {key}: an export takes {', '.join(SETTABLE)}; all else was settled when it "
+                "was made. Set it in the run, and export again."
             )
     record = load_record(folder)
-    config = override(load_config(folder / CONFIG), overrides)
+    config = override(load_config(folder / EXPORT_CONFIG), overrides)
+    told = {
+        key.partition(".")[2]: getattr(config.decoding, key.partition(".")[2])
+        for key in SEARCHED_BY
+        if any(text.startswith(f"{key}=") for text in overrides)
+    }
     tokenizer = Tokenizer.load(RunDirectory(folder).tokenizer(config.tokenizer.joint))
     if record.format == "savedmodel":
         from translator.export.savedmodel import SavedModel
 
-        if any(text.startswith("decoding.beam_size=") for text in overrides):
-            raise ConfigError("--set decoding.beam_size: a SavedModel has its own; export again.")
+        for key in told:
+            raise ConfigError(f"--set decoding.{key}: a SavedModel has its own; export again.")
         return SavedModel(folder, tokenizer, config)
     need_ctranslate2()
     from translator.export.ctranslate2 import CTranslate2
 
-    options = record.options.model_dump()
-    if any(text.startswith("decoding.beam_size=") for text in overrides):
-        options = options | {"beam_size": config.decoding.beam_size}
+    if "length_penalty" in told and config.decoding.length_penalty_kind != "power":
+        raise ConfigError(
+            "--set decoding.length_penalty: CTranslate2 divides by length^alpha, and this model "
+            "was exported with another kind; export it with decoding.length_penalty_kind=power."
+        )
+    options = record.options.model_dump() | told
     size = config.decoding.tokens_per_batch
     try:
         return CTranslate2(folder, tokenizer, options, record.max_length, size)
@@ -107,8 +118,8 @@ def verify(path: Path, engine: str | None = None) -> Comparison:
 
     folder = unpacked(path) if path.is_file() else path
     record = load_record(folder)
-    check_files(folder, record)
     check_engine(path, record, engine)
+    check_files(folder, record)
     if record.format == "bundle":
         asked: Asked = OfRun(Translator.load(folder, ["decoding.precision=float32"]))
     else:

@@ -13,9 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from translator.config.schema import LengthPenaltyKind
 from translator.errors import RunError
 from translator.files import sha256
-from translator.runs import EXPORT_CONFIG
 
-RECORD, GOLDEN, CONFIG, EXAMPLE = "export.json", "golden.json", EXPORT_CONFIG, "example.py"
+RECORD, GOLDEN, EXAMPLE = "export.json", "golden.json", "example.py"
 
 Format = Literal["ctranslate2", "savedmodel", "bundle"]
 Quantization = Literal["float32", "float16", "int16", "int8"]
@@ -43,8 +42,8 @@ class Comparison:
     same: int
     """Greedy translations that are the same."""
     near_ties: list[int]
-    """Those, by their number, that part for a piece as likely as the model's, by twice the
-    tolerance."""
+    """Those, by their place in the file from 0, that part for a piece as likely as the model's, by
+    twice the tolerance."""
     different: list[int]
     """All others."""
 
@@ -148,7 +147,9 @@ def load_record(folder: Path) -> Record:
             return record
     except (OSError, ValueError):
         pass
-    raise RunError(f"{path} is damaged, or was changed; export the run again.")
+    raise RunError(
+        f"{path} is damaged, was changed, or is of another version; export the run again."
+    )
 
 
 def digests(folder: Path) -> dict[str, str]:

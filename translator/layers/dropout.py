@@ -36,26 +36,3 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     kept = tf.reshape(random_bytes >= threshold, tf.shape(x))
     scale = tf.cast(256 / (256 - threshold), x.dtype)
     return x * tf.where(kept, scale, tf.zeros_like(scale))
-
-
-def word_dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
-    """`dropout` of whole vectors [..., D], such as embeddings of words (Gal & Ghahramani 2016).
-
-    Each place in a sentence is decided on its own, and what is kept is scaled up, as in the
-    low-resource systems of Sennrich & Zhang (2019).
-    """
-    if seed is None or not rate:
-        return x
-    scales = dropout(tf.ones(tf.shape(x)[:-1], x.dtype), rate, seed)
-    return x * scales[..., tf.newaxis]
-
-
-def layer_dropout(y: tf.Tensor, x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
-    """y, what a layer made of x; or with a probability of `rate` x itself, as if there was no such
-    layer (LayerDrop, Fan et al. 2020). As there, nothing is scaled.
-
-    The layer is computed all the same, so that every step takes the same time and memory.
-    """
-    if seed is None or not rate:
-        return y
-    return tf.where(dropout(tf.ones([]), rate, seed) > 0, y, x)

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from translator.config.schema import ModelConfig
 from translator.layers.attention import KeyValue, MultiHeadAttention, product_of_few
-from translator.layers.dropout import dropout, layer_dropout, place, word_dropout
+from translator.layers.dropout import dropout, place
 from translator.layers.embedding import Embedding, PositionEmbedding
 from translator.layers.feed_forward import FeedForward
 from translator.layers.masks import causal_mask, padding_mask
@@ -219,9 +219,8 @@ class Transformer(EncoderDecoder):
         positions: PositionEmbedding,
         seed: tf.Tensor | None,
     ) -> tf.Tensor:
-        """[B, T] → [B, T, D]. A word that is dropped leaves its position."""
-        words = word_dropout(embedding(ids), self.config.word_dropout_rate, place(seed, 0))
-        x = words + positions(tf.range(tf.shape(ids)[1]))
+        """[B, T] → [B, T, D]"""
+        x = embedding(ids) + positions(tf.range(tf.shape(ids)[1]))
         return dropout(x, self.config.embedding_dropout_rate, seed)
 
     def _through(
@@ -231,12 +230,10 @@ class Transformer(EncoderDecoder):
         *surroundings: object,
         seed: tf.Tensor | None,
     ) -> tf.Tensor:
-        """[B, T, D] → [B, T, D]. The seed itself decides whether the layer is left out."""
+        """[B, T, D] → [B, T, D]"""
         if self.recompute_activations:
-            y = recomputed(layer, x, *surroundings, seed)
-        else:
-            y = layer(x, *surroundings, seed)
-        return layer_dropout(y, x, self.config.layer_dropout_rate, seed)
+            return recomputed(layer, x, *surroundings, seed)
+        return layer(x, *surroundings, seed)
 
     def start(
         self, memory: Memory, num_hypotheses: int | tf.Tensor

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ import safetensors
 import safetensors.numpy
 
 from translator.errors import RunError
+from translator.files import write_whole
 
 if TYPE_CHECKING:
     import keras
@@ -63,21 +62,9 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], **facts: Any) -> N
     Raises RunError when the disk is full or may not be written.
     """
     header = {"format": FORMAT, "facts": json.dumps(facts), "sha256": _digest(arrays, facts)}
-    unfinished = path.with_name(path.name + ".unfinished")
     try:
-        with unfinished.open("wb") as file:
-            file.write(safetensors.numpy.save(dict(arrays), header))
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_whole(path, safetensors.numpy.save(dict(arrays), header))
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
         raise RunError(
             f"{path}: cannot be written: {error.strerror}. What was saved before is untouched; "
             "mend this and type the same command again."

@@ -7,17 +7,21 @@ import pytest
 
 from translator.runs import RunDirectory
 from translator.training.checkpoint import Position
-from translator.training.overfitting import Overfitting, overfitting
+from translator.training.standstill import Overfitting, Unrelated, standstill
 
 BEST, LAST = 200, 500
 
 
-def run_of(folder: Path, train: dict[int, float], validation: dict[int, float]) -> RunDirectory:
+def run_of(
+    folder: Path, train: dict[int, float], validation: dict[int, float], bleu: float = 10.0
+) -> RunDirectory:
     run = RunDirectory(folder)
-    rows = [("train", step, loss) for step, loss in train.items()]
-    rows += [("validation", step, loss) for step, loss in validation.items()]
-    lines = [json.dumps({"kind": kind, "step": step, "loss": loss}) for kind, step, loss in rows]
-    run.metrics.write_text("".join(f"{line}\n" for line in lines))
+    rows = [{"kind": "train", "step": step, "loss": loss} for step, loss in train.items()]
+    rows += [
+        {"kind": "validation", "step": step, "loss": loss, "bleu": bleu}
+        for step, loss in validation.items()
+    ]
+    run.metrics.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return run
 
 
@@ -32,7 +36,9 @@ def asked(
     stale: int = 3,
 ) -> Overfitting | None:
     position = Position(step=LAST, best_step=BEST, stale_validations=stale)
-    return overfitting(run_of(folder, train, validation), position)
+    found = standstill(run_of(folder, train, validation), position)
+    assert not isinstance(found, Unrelated)
+    return found
 
 
 def test_is_a_validation_that_stands_still_while_the_training_loss_falls(tmp_path: Path) -> None:
@@ -67,3 +73,32 @@ def test_is_none_when_there_are_no_losses_to_compare(tmp_path: Path, steps: rang
 
 def test_is_none_when_the_best_is_not_recorded(tmp_path: Path) -> None:
     assert asked(tmp_path, validation={LAST: 9.0}) is None
+
+
+@pytest.mark.parametrize(
+    ("bleu", "step", "validations", "is_told"),
+    [
+        (0.9, 3000, [1000, 2000, 3000], True),
+        (1.0, 3000, [1000, 2000, 3000], False),  # something was learnt
+        (0.0, 1999, [500, 1000, 1999], False),  # it is early
+        (0.0, 3000, [1000, 3000], False),  # told of with every third validation
+    ],
+)
+def test_is_a_bleu_of_next_to_nothing_that_stays(
+    tmp_path: Path, bleu: float, step: int, validations: list[int], is_told: bool
+) -> None:
+    losses = {at: 8.0 - at / 1000 for at in validations}
+    run = run_of(tmp_path, losses, losses, bleu)
+    found = standstill(run, Position(step=step, best_step=step))
+    assert (found is not None) == is_told
+    if found is not None:
+        assert str(found).startswith(
+            "after 3,000 steps BLEU is still below 1, while the training loss fell from 7.000 to "
+            "5.000: "
+        )
+
+
+def test_is_none_when_nothing_is_learnt_at_all(tmp_path: Path) -> None:
+    losses = dict.fromkeys([1000, 2000, 3000], 7.0)
+    run = run_of(tmp_path, losses, losses, 0.0)
+    assert standstill(run, Position(step=3000, best_step=1000)) is None
