@@ -30,9 +30,10 @@ def write_whole(path: Path, content: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-    except OSError:
+    except OSError as error:
         with suppress(OSError):
             unfinished.unlink()
+        error.filename = str(path)
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:

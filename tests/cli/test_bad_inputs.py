@@ -427,21 +427,28 @@ def test_with_a_run(
     assert type_(*words.split()) == (2, f"Error: {sentence}")
 
 
+def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let no file be written whose name ends so."""
+    fsync = os.fsync
+
+    def full(file: int) -> None:
+        if os.readlink(f"/proc/self/fd/{file}").endswith(f"{name}.unfinished"):
+            raise OSError(28, os.strerror(28))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", full)
+
+
 @pytest.mark.slow
 def test_a_disk_that_is_full_when_a_run_goes_on_does_not_destroy_it(
     type_: Type, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (run / "config.yaml").read_text()
-
-    def full(path: Path, *_: object, **__: object) -> NoReturn:
-        path.open("w").close()
-        raise OSError(28, os.strerror(28), str(path))
-
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", full)
+        fill_disk(patch, "config.yaml")
         code, said = type_("train", "c.yaml")
     assert code == 2
-    assert said.startswith("Error: ") and "No space left on device" in said
+    assert said == f"Error: {run / 'config.yaml'}: No space left on device.\n"
     assert (run / "config.yaml").read_text() == before
 
 
@@ -449,14 +456,7 @@ def test_a_disk_that_is_full_when_a_run_goes_on_does_not_destroy_it(
 def test_a_disk_that_is_full_when_a_checkpoint_is_due_leaves_the_one_before(
     type_: Type, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fsync = os.fsync
-
-    def full(file: int) -> None:
-        if os.readlink(f"/proc/self/fd/{file}").endswith(".safetensors.unfinished"):
-            raise OSError(28, os.strerror(28))
-        fsync(file)
-
-    monkeypatch.setattr(os, "fsync", full)
+    fill_disk(monkeypatch, ".safetensors")
     code, said = type_("train", "c.yaml", "--set", "training.max_steps=21")
     assert code == 2
     assert "cannot be written: No space left on device." in said
