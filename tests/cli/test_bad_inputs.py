@@ -448,7 +448,7 @@ def test_a_disk_that_is_full_when_a_run_goes_on_does_not_destroy_it(
         fill_disk(patch, "config.yaml")
         code, said = type_("train", "c.yaml")
     assert code == 2
-    assert said == f"Error: {run / 'config.yaml'}: No space left on device.\n"
+    assert said == f"Error: {run / 'config.yaml'}: No space left on device."
     assert (run / "config.yaml").read_text() == before
 
 
