@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from translator.export.golden import Asked
     from translator.export.savedmodel import SavedModel
 
-SEARCHED_BY = ("decoding.beam_size", "decoding.length_penalty")
-"""Keys that CTranslate2 can be told anew, and a SavedModel cannot."""
+SEARCHED_BY = ("beam_size", "length_penalty")
+"""Keys of decoding that CTranslate2 can be told anew, and a SavedModel cannot."""
 
-SETTABLE = (*SEARCHED_BY, "decoding.tokens_per_batch")
+SETTABLE = tuple(f"decoding.{key}" for key in (*SEARCHED_BY, "tokens_per_batch"))
 """Keys that an export takes."""
 
 
@@ -41,15 +41,16 @@ def open_export(folder: Path, overrides: Sequence[str] = ()) -> CTranslate2 | Sa
     record = load_record(folder)
     config = override(load_config(folder / EXPORT_CONFIG), overrides)
     told = {
-        key.partition(".")[2]: getattr(config.decoding, key.partition(".")[2])
+        key: getattr(config.decoding, key)
         for key in SEARCHED_BY
-        if any(text.startswith(f"{key}=") for text in overrides)
+        if any(text.startswith(f"decoding.{key}=") for text in overrides)
     }
     tokenizer = Tokenizer.load(RunDirectory(folder).tokenizer(config.tokenizer.joint))
     if record.format == "savedmodel":
         from translator.export.savedmodel import SavedModel
 
-        for key in told:
+        if told:
+            key = next(iter(told))
             raise ConfigError(f"--set decoding.{key}: a SavedModel has its own; export again.")
         return SavedModel(folder, tokenizer, config)
     need_ctranslate2()
