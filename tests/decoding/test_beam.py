@@ -17,7 +17,7 @@ import pytest
 import tensorflow as tf
 
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID
-from translator.decoding.beam import Alive, beam_search, grow, keep_finished
+from translator.decoding.beam import beam_search, keep_finished
 from translator.decoding.search import Hypotheses, length_penalty
 
 A, B, C = 4, 5, 6
@@ -170,36 +170,6 @@ class TestLengthPenalty:
     def test_may_be_a_power_of_the_length(self, length: int, alpha: float, expected: float) -> None:
         found = length_penalty(tf.constant(length), alpha, "power")
         assert float(found) == pytest.approx(expected)
-
-
-class TestGrow:
-    log_probs = tf.constant([[0.0, -1.0, -5.0], [-0.5, -2.0, -4.0]])
-    pieces = tf.constant([[A, B, C], [A, C, B]])
-    alive = Alive(tf.zeros([1, 2, 0], tf.int32), tf.constant([[-2.0, -1.0]]))
-
-    def grow(self, num_free: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        free = tf.constant([num_free])
-        return grow(self.alive, tf.range(2), self.log_probs, self.pieces, free)
-
-    def test_keeps_the_likeliest_of_all_continuations(self) -> None:
-        # The totals are [-2, -3, -7] and [-1.5, -3, -5].
-        parents, pieces, totals = self.grow(2)
-        np.testing.assert_array_equal(parents, [[1, 0]])
-        np.testing.assert_array_equal(pieces, [[A, A]])
-        np.testing.assert_array_equal(totals, [[-1.5, -2.0]])
-
-    def test_fills_no_more_places_than_are_free(self) -> None:
-        _, _, totals = self.grow(1)
-        np.testing.assert_array_equal(totals, [[-1.5, NEVER]])
-
-    def test_may_have_more_beams_than_candidates(self) -> None:
-        alive = Alive(tf.zeros([1, 3, 0], tf.int32), tf.constant([[NEVER, 0.0, NEVER]]))
-        log_probs, pieces = tf.math.log([[0.75, 0.25]]), tf.constant([[B, A]])
-        place, free = tf.constant([1]), tf.constant([3])
-        parents, pieces, totals = grow(alive, place, log_probs, pieces, free)
-        np.testing.assert_array_equal(parents[:, :2], [[1, 1]])
-        np.testing.assert_array_equal(pieces[:, :2], [[B, A]])
-        np.testing.assert_allclose(tf.exp(totals), [[0.75, 0.25, 0.0]])
 
 
 class TestKeepFinished:

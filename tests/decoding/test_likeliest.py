@@ -1,19 +1,72 @@
-"""The likeliest next pieces: by hand, and against the plain formulas."""
+"""The likeliest continuations: by hand, and against the plain formulas."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID
-from translator.decoding.likeliest import block_size, next_pieces, top_k
+from translator.decoding.likeliest import (
+    UNSAID,
+    block_size,
+    in_blocks,
+    likeliest_continuations,
+    normalizers,
+)
 
+A, B, C = 4, 5, 6
 NEVER = -np.inf
 RANDOM = np.random.default_rng(1)
 
 
+def found(
+    log_probs: list[list[float]], logits: np.ndarray, rows: np.ndarray, must_end: list[bool]
+) -> list[list[tuple[int, int, float]]]:
+    """For each sentence (hypothesis, piece, log-probability), as far as there are any."""
+    results = likeliest_continuations(
+        tf.constant(log_probs, tf.float32),
+        tf.constant(rows, tf.int32),
+        tf.constant(logits, tf.float32),
+        tf.constant(must_end),
+    )
+    return [
+        [each for each in zip(*sentence, strict=True) if each[2] > NEVER]
+        for sentence in zip(*(x.numpy().tolist() for x in results), strict=True)
+    ]
+
+
+def plain(
+    log_probs: list[list[float]], logits: np.ndarray, rows: np.ndarray, must_end: list[bool]
+) -> list[list[tuple[int, int, float]]]:
+    """The same by sorting all that there is."""
+    all_log_probs = tf.nn.log_softmax(tf.constant(logits, tf.float64)).numpy()
+    results = []
+    for of_hypotheses, of_rows, only_end in zip(log_probs, rows, must_end, strict=True):
+        every = [
+            (k, piece, log_prob + all_log_probs[row, piece])
+            for k, (log_prob, row) in enumerate(zip(of_hypotheses, of_rows, strict=True))
+            for piece in range(logits.shape[1])
+            if log_prob > NEVER and (piece == END_ID if only_end else piece not in UNSAID)
+        ]
+        every.sort(key=lambda each: -each[2])
+        results.append(every[: len(of_hypotheses)])
+    return results
+
+
+def assert_same(
+    one: list[list[tuple[int, int, float]]], other: list[list[tuple[int, int, float]]]
+) -> None:
+    for these, those in zip(one, other, strict=True):
+        assert [each[:2] for each in these] == [each[:2] for each in those]
+        np.testing.assert_allclose(
+            [each[2] for each in these], [each[2] for each in those], rtol=1e-5, atol=1e-5
+        )
+
+
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [(8000, 32), (4096, 16), (6800, 25), (256, 16), (255, None), (7919, None), (2 * 7919, None)],
+    [(8000, 64), (4096, 32), (6800, 50), (256, 16), (255, None), (7919, None), (2 * 7919, None)],
 )
 def test_blocks_make_the_least_work(size: int, expected: int | None) -> None:
     assert block_size(size) == expected
@@ -23,54 +76,94 @@ def test_an_unknown_size_has_no_blocks() -> None:
     assert block_size(None) is None
 
 
+class TestByHand:
+    # Of each row, A, B and C share what there is.
+    logits = tf.math.log(
+        [[0.0, 0.0, 0.0, 0.0, 0.7, 0.2, 0.1], [0.0, 0.0, 0.0, 0.0, 0.1, 0.4, 0.5]]
+    ).numpy()
+    rows = np.array([[0, 1]])
+
+    def test_keeps_the_likeliest_of_all_hypotheses(self) -> None:
+        # 0.5 · (0.7, 0.2, 0.1) and 0.5 · (0.1, 0.4, 0.5)
+        [sentence] = found([np.log([0.5, 0.5]).tolist()], self.logits, self.rows, [False])
+        assert_same([sentence], [[(0, A, np.log(0.35)), (1, C, np.log(0.25))]])
+
+    def test_what_came_before_counts(self) -> None:
+        # 0.1 · (0.7, 0.2, 0.1) and 0.9 · (0.1, 0.4, 0.5)
+        [sentence] = found([np.log([0.1, 0.9]).tolist()], self.logits, self.rows, [False])
+        assert_same([sentence], [[(1, C, np.log(0.45)), (1, B, np.log(0.36))]])
+
+    def test_knows_where_the_logits_of_each_hypothesis_are(self) -> None:
+        log_probs = [[NEVER, 0.0, NEVER], [NEVER, NEVER, 0.0]]
+        rows = np.array([[0, 1, 0], [0, 0, 0]])
+        first, second = found(log_probs, self.logits, rows, [False, False])
+        assert [(k, piece) for k, piece, _ in first] == [(1, C), (1, B), (1, A)]
+        assert [(k, piece) for k, piece, _ in second] == [(2, A), (2, B), (2, C)]
+
+    def test_where_there_are_fewer_than_places_nothing_is(self) -> None:
+        logits = tf.math.log([[0.0, 0.0, 0.0, 0.0, 0.75, 0.25]]).numpy()
+        [sentence] = found([[NEVER, 0.0, NEVER]], logits, np.zeros([1, 3]), [False])
+        assert_same([sentence], [[(1, A, np.log(0.75)), (1, B, np.log(0.25))]])
+
+
 @pytest.mark.parametrize("size", [256, 800, 991])
-@pytest.mark.parametrize("k", [1, 7, 200])
+@pytest.mark.parametrize("beam_size", [1, 5, 70])
 @pytest.mark.parametrize("ties", [False, True])
-def test_top_k_is_that_of_tensorflow(size: int, k: int, ties: bool) -> None:
-    x = RANDOM.integers(0, 4, [9, size]) if ties else RANDOM.standard_normal([9, size])
-    x = tf.constant(x, tf.float32)
-    for found, expected in zip(top_k(x, tf.constant(k)), tf.math.top_k(x, k), strict=True):
-        np.testing.assert_array_equal(found, expected)
-
-
-def test_log_probabilities_by_hand() -> None:
-    logits = tf.math.log([[0.0, 0.0, 0.0, 1.0, 5.0, 2.0]])
-    log_probs, pieces = next_pieces(logits, tf.constant(2), tf.constant([False]))
-    np.testing.assert_array_equal(pieces[:, :3], [[4, 5, END_ID]])
-    np.testing.assert_allclose(tf.exp(log_probs[:, :3]), [[5 / 8, 2 / 8, 1 / 8]], rtol=1e-6)
+def test_are_those_that_sorting_everything_finds(size: int, beam_size: int, ties: bool) -> None:
+    batch = 4
+    logits = RANDOM.standard_normal([batch * beam_size, size]) * 3
+    log_probs = RANDOM.standard_normal([batch, beam_size])
+    if ties:
+        # Numbers whose sums are exact; log Σ exp is the same for every row.
+        logits = RANDOM.permuted(np.tile(np.arange(size) % 4.0, [batch * beam_size, 1]), axis=1)
+        log_probs = RANDOM.integers(0, 3, [batch, beam_size]).astype(float)
+    log_probs = np.where(RANDOM.random([batch, beam_size]) < 0.2, NEVER, log_probs).tolist()
+    rows = RANDOM.permutation(batch * beam_size).reshape(batch, beam_size)
+    arguments = log_probs, logits.astype(np.float32), rows, [False, True, False, False]
+    results = found(*arguments)
+    if not ties:
+        assert_same(results, plain(*arguments))
+        return
+    for these, those in zip(results, plain(*arguments), strict=True):
+        np.testing.assert_allclose([each[2] for each in these], [each[2] for each in those], 1e-5)
+        for before, after in pairwise(these):
+            assert before[2] > after[2] or before[:2] < after[:2]
 
 
 def test_what_is_never_said_takes_its_share_but_no_place() -> None:
     logits = np.zeros([1, 512], np.float32)
     logits[0, [PAD_ID, UNKNOWN_ID, BEGIN_ID, 7, 300]] = [9, 8, 7, 6, 5]
-    log_probs, pieces = next_pieces(tf.constant(logits), tf.constant(2), tf.constant([False]))
-    expected = tf.nn.log_softmax(logits).numpy()[0, [7, 300]]
-    allowed = np.isfinite(log_probs[0])
-    np.testing.assert_array_equal(pieces[0][allowed], [7, 300])
-    np.testing.assert_allclose(log_probs[0][allowed], expected, rtol=1e-6)
+    [sentence] = found([[0.0, NEVER]], logits, np.array([[0, 0]]), [False])
+    expected = tf.nn.log_softmax(logits).numpy()[0]
+    assert_same([sentence], [[(0, 7, expected[7]), (0, 300, expected[300])]])
 
 
-def test_a_row_that_must_end_ends() -> None:
-    logits = tf.constant(RANDOM.standard_normal([2, 512]), tf.float32)
-    log_probs, pieces = next_pieces(logits, tf.constant(3), tf.constant([True, False]))
-    np.testing.assert_array_equal(np.isfinite(log_probs[0]), [True] + 5 * [False])
-    assert int(pieces[0, 0]) == END_ID
-    expected = tf.nn.log_softmax(logits)[0, END_ID]
-    assert float(log_probs[0, 0]) == pytest.approx(float(expected), rel=1e-6)
-    assert np.isfinite(log_probs[1]).sum() >= 3
+def test_a_sentence_that_must_end_ends() -> None:
+    logits = RANDOM.standard_normal([2, 512]).astype(np.float32)
+    logits[:, END_ID] = -9
+    before, rows = [[-1.0, -2.0]], np.array([[1, 0]])
+    [sentence] = found(before, logits, rows, [True])
+    expected = tf.nn.log_softmax(logits).numpy()[::-1, END_ID] + before[0]
+    assert_same([sorted(sentence)], [[(0, END_ID, expected[0]), (1, END_ID, expected[1])]])
 
 
 def test_pieces_that_are_next_to_impossible_keep_their_distance() -> None:
     """Their probabilities are too small for a float."""
     logits = np.full([1, 512], -1000, np.float32)
     logits[0, [5, 6, 7]] = [0, -200, -300]
-    log_probs, pieces = next_pieces(tf.constant(logits), tf.constant(3), tf.constant([False]))
-    np.testing.assert_array_equal(pieces[0, :3], [5, 6, 7])
-    np.testing.assert_allclose(log_probs[0, :3], [0, -200, -300], atol=1e-6)
+    [sentence] = found([[0.0, NEVER, NEVER]], logits, np.zeros([1, 3]), [False])
+    assert_same([sentence], [[(0, 5, 0.0), (0, 6, -200.0), (0, 7, -300.0)]])
 
 
 def test_no_number_stays_no_number() -> None:
     logits = np.zeros([1, 512], np.float32)
     logits[0, 9] = np.nan
-    log_probs, _ = next_pieces(tf.constant(logits), tf.constant(2), tf.constant([False]))
-    assert not np.isfinite(log_probs).any()
+    assert found([[0.0, NEVER]], logits, np.zeros([1, 2]), [False]) == [[]]
+
+
+@pytest.mark.parametrize("size", [800, 991])
+def test_the_normalizer_is_the_logarithm_of_the_sum(size: int) -> None:
+    logits = tf.constant(RANDOM.standard_normal([7, size]) * 5, tf.float32)
+    blocks = in_blocks(logits)
+    sums = normalizers(tf.nn.softmax(logits), blocks, tf.reduce_max(blocks, axis=2))
+    np.testing.assert_allclose(sums, tf.reduce_logsumexp(logits, axis=1), rtol=1e-5)

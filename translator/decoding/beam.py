@@ -10,8 +10,7 @@ Each sentence has a length of its own at which only the end is allowed. Nothing 
 depends on the others in its batch. The model is asked only of hypotheses that are alive; as soon as
 half of the sentences are over, the batch goes on without these.
 
-B sentences, K beams, R rows (one for each of the B·K hypotheses that is alive), t pieces so far,
-C candidates.
+B sentences, K beams, R rows (one for each of the B·K hypotheses that is alive), t pieces so far.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID
-from translator.decoding.likeliest import NEVER, next_pieces
+from translator.decoding.likeliest import NEVER, likeliest_continuations
 from translator.decoding.search import Hypotheses
 from translator.models.encoder_decoder import Fixed, Growing, StepFunction
 
@@ -89,9 +88,11 @@ def beam_search(
         last = tf.reshape(tf.concat([begin, alive.ids], axis=2)[:, :, -1], [-1])
         last = tf.gather(last, places)
         logits, growing = step(last, tf.fill(tf.shape(last), t), places, fixed, growing)
-        must_end = tf.gather(t + 1 >= max_lengths, places // beam_size)
-        log_probs, pieces = next_pieces(logits, beam_size, must_end)
-        parents, pieces, log_probs = grow(alive, places, log_probs, pieces, _num_free(finished))
+        rows = _rows(places, tf.shape(alive.log_probs))
+        parents, pieces, log_probs = likeliest_continuations(
+            alive.log_probs, rows, logits, t + 1 >= max_lengths
+        )
+        log_probs = tf.where(_is_free(finished), log_probs, NEVER)
         ids = tf.gather(alive.ids, parents, batch_dims=1)
         ids = tf.concat([ids, pieces[:, :, tf.newaxis]], axis=2)
         ended = tf.equal(pieces, END_ID)
@@ -100,7 +101,8 @@ def beam_search(
         log_probs = tf.where(ended, NEVER, log_probs)
         left = is_open(log_probs, finished, max_lengths)[:, tf.newaxis]
         alive = Alive(ids, tf.where(left, log_probs, NEVER))
-        rows = _rows_of(places, alive, parents)
+        rows = tf.gather(rows, parents, batch_dims=1)
+        rows = tf.gather(tf.reshape(rows, [-1]), _places(alive))
         growing = tf.nest.map_structure(lambda x: tf.gather(x, rows), growing)
         return searched._replace(alive=alive, finished=finished, growing=growing)
 
@@ -142,31 +144,6 @@ def leave(searched: Searched, results: Hypotheses, left: tf.Tensor) -> tuple[Sea
     return go_on._replace(growing=searched.growing), results
 
 
-def grow(
-    alive: Alive,
-    places: tf.Tensor,
-    log_probs: tf.Tensor,
-    pieces: tf.Tensor,
-    num_free: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The likeliest continuations of a sentence's hypotheses, as many as its beam is free for.
-
-    log_probs and pieces [R, C]: candidates to come next, for the hypotheses at places [R].
-    num_free [B]. Returns parent, piece and log-probability of each, [B, K], best first; -inf
-    beyond what is free.
-    """
-    batch, beam_size = tf.unstack(tf.shape(alive.log_probs))
-    count = tf.shape(pieces)[1]
-    totals = tf.gather(tf.reshape(alive.log_probs, [-1, 1]), places) + log_probs
-    nothing = tf.fill([batch * beam_size, count], NEVER)
-    totals = tf.tensor_scatter_nd_update(nothing, places[:, tf.newaxis], totals)
-    pieces = tf.scatter_nd(places[:, tf.newaxis], pieces, tf.shape(nothing))
-    best, chosen = tf.math.top_k(tf.reshape(totals, [batch, beam_size * count]), beam_size)
-    pieces = tf.gather(tf.reshape(pieces, [batch, beam_size * count]), chosen, batch_dims=1)
-    is_free = tf.range(beam_size) < num_free[:, tf.newaxis]
-    return chosen // count, pieces, tf.where(is_free, best, NEVER)
-
-
 def keep_finished(finished: Hypotheses, new: Hypotheses) -> Hypotheses:
     """The K best of those that had ended and those that end now, whose ids are one piece longer."""
     beam_size = tf.shape(finished.scores)[1]
@@ -176,21 +153,21 @@ def keep_finished(finished: Hypotheses, new: Hypotheses) -> Hypotheses:
     return Hypotheses(ids, scores)
 
 
-def _num_free(finished: Hypotheses) -> tf.Tensor:
-    return tf.reduce_sum(tf.cast(tf.equal(finished.scores, NEVER), tf.int32), axis=1)
-
-
-def _rows_of(places: tf.Tensor, alive: Alive, parents: tf.Tensor) -> tf.Tensor:
-    """The rows, of those at places [R], of the parents [B, K] of the hypotheses that are alive."""
-    batch, beam_size = tf.unstack(tf.shape(parents))
-    row_at = tf.scatter_nd(places[:, tf.newaxis], tf.range(tf.size(places)), [batch * beam_size])
-    parents = tf.range(batch)[:, tf.newaxis] * beam_size + parents
-    return tf.gather(row_at, tf.gather(tf.reshape(parents, [-1]), _places(alive)))
+def _is_free(finished: Hypotheses) -> tf.Tensor:
+    """[B, K] Whether a place is left when the hypotheses that have ended keep theirs."""
+    num_free = tf.reduce_sum(tf.cast(tf.equal(finished.scores, NEVER), tf.int32), axis=1)
+    return tf.range(tf.shape(finished.scores)[1]) < num_free[:, tf.newaxis]
 
 
 def _places(alive: Alive) -> tf.Tensor:
     """[R] Of B·K, those of hypotheses that are alive."""
     return tf.cast(tf.where(tf.reshape(alive.log_probs, [-1]) > NEVER)[:, 0], tf.int32)
+
+
+def _rows(places: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    """The rows at all places, as [B, K]; any where no hypothesis is alive."""
+    rows = tf.scatter_nd(places[:, tf.newaxis], tf.range(tf.size(places)), [tf.reduce_prod(shape)])
+    return tf.reshape(rows, shape)
 
 
 def _changing_shape(x: tf.Tensor) -> tf.TensorShape:

@@ -1,9 +1,12 @@
-"""The likeliest next pieces, with no more work on the whole vocabulary than exactness asks for.
+"""The likeliest continuations of a sentence's hypotheses, with no more work on the whole vocabulary
+than exactness asks for.
 
 The logits are by far the largest numbers of a step. They are read for one softmax and for the
-maximum of every block; all else is done with a few candidates.
+maximum of every block of pieces. The K best continuations lie in the K blocks, of all hypotheses of
+the sentence, with the largest maxima; all else is done with these. The first blocks, which hold the
+pieces that are never said and the end, are looked at besides, whatever their maxima.
 
-R rows, V vocabulary, C candidates.
+B sentences, K hypotheses each, R rows (of hypotheses that are alive), V vocabulary.
 """
 
 from __future__ import annotations
@@ -16,49 +19,58 @@ from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID
 
 NEVER = float("-inf")
 UNSAID = (PAD_ID, UNKNOWN_ID, BEGIN_ID)
-"""Pieces that no translation has."""
+"""Pieces that no translation has. They come first in every vocabulary, and after them the end."""
 
-SMALLEST_BLOCK, FEW = 16, 8
+SMALLEST_BLOCK, SEARCHED = 16, 2
+"""Pieces in a block at least; blocks that are searched, for each hypothesis."""
 
 
-def next_pieces(
-    logits: tf.Tensor, count: tf.Tensor, must_end: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The likeliest pieces that may come next, among them the best `count` of every row.
+def likeliest_continuations(
+    log_probs: tf.Tensor, rows: tf.Tensor, logits: tf.Tensor, must_end: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The K likeliest ways to add a piece to one of the K hypotheses of a sentence.
 
-    logits [R, V], count a number, must_end [R] boolean: only the end may come. Returns
-    log-probabilities and pieces, [R, C]; the log-probability of what may not come is -inf.
+    log_probs [B, K] of the hypotheses, -inf where there is none; rows [B, K], those of their logits
+    [R, V]; must_end [B] boolean: only the end may come. Returns hypotheses (0 to K - 1), pieces and
+    log-probabilities, [B, K], the best first and of equal ones the first; -inf where there is none.
     """
-    num_candidates = tf.minimum(count + len(UNSAID), tf.shape(logits)[1])
-    top, pieces = top_k(logits, num_candidates)
-    # Of log p = logit − log Σ exp(logits), the last is found from the likeliest piece and its p.
-    best_p = tf.gather(tf.nn.softmax(logits), pieces[:, :1], batch_dims=1)
-    normalizer = top[:, :1] - tf.math.log(best_p)
-    log_probs = top - normalizer
-    for piece in UNSAID:
-        log_probs = tf.where(pieces == piece, NEVER, log_probs)
-    is_first = tf.range(num_candidates) == 0
-    end = tf.where(is_first, logits[:, END_ID, tf.newaxis] - normalizer, NEVER)
-    must_end = must_end[:, tf.newaxis]
-    return tf.where(must_end, end, log_probs), tf.where(must_end, END_ID, pieces)
-
-
-def top_k(x: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """tf.math.top_k of the rows of [R, V], of equal ones the first as there: values and places.
-
-    The k largest lie in the k blocks with the largest maxima; only these are searched.
-    """
-    block = block_size(x.shape[1])
-    if block is None:
-        values, places = tf.math.top_k(x, k)
-        return values, places
-    num_blocks = x.shape[1] // block
-    blocks = tf.reshape(x, [-1, num_blocks, block])
+    beam_size = tf.shape(log_probs)[1]
+    blocks = in_blocks(tf.cast(logits, tf.float32))
     maxima = tf.reduce_max(blocks, axis=2)
-    chosen = tf.sort(tf.math.top_k(maxima, tf.minimum(k, num_blocks)).indices)
-    members = tf.reshape(tf.gather(blocks, chosen, batch_dims=1), [-1, tf.shape(chosen)[1] * block])
-    values, places = tf.math.top_k(members, k)
-    return values, tf.gather(chosen, places // block, batch_dims=1) * block + places % block
+    before = log_probs - tf.gather(normalizers(tf.nn.softmax(logits), blocks, maxima), rows)
+
+    hypotheses, numbers = _blocks_to_search(before[:, :, tf.newaxis] + tf.gather(maxima, rows))
+    found = tf.gather_nd(blocks, tf.stack([tf.gather(rows, hypotheses, batch_dims=1), numbers], 2))
+    totals = tf.gather(before, hypotheses, batch_dims=1)[:, :, tf.newaxis] + found
+    size = tf.shape(blocks)[2]
+    pieces = numbers[:, :, tf.newaxis] * size + tf.range(size)
+    may_come = tf.where(must_end[:, tf.newaxis, tf.newaxis], pieces == END_ID, pieces >= END_ID)
+    totals = tf.where(may_come, totals, NEVER)
+
+    best, places = tf.math.top_k(_joined(totals), beam_size)
+    hypotheses = tf.gather(hypotheses, places // size, batch_dims=1)
+    return hypotheses, tf.gather(_joined(pieces), places, batch_dims=1), best
+
+
+def normalizers(softmax: tf.Tensor, blocks: tf.Tensor, maxima: tf.Tensor) -> tf.Tensor:
+    """log Σ exp(logits) of every row, [R], found from its largest logit and the share of that.
+
+    softmax [R, V] of the logits; these in blocks [R, V / block, block]; the maxima of the blocks.
+    """
+    number = tf.argmax(maxima, axis=1, output_type=tf.int32)
+    block = tf.gather(blocks, number, batch_dims=1)
+    place = number * tf.shape(blocks)[2] + tf.argmax(block, axis=1, output_type=tf.int32)
+    share = tf.cast(tf.gather(softmax, place, batch_dims=1), tf.float32)
+    return tf.reduce_max(maxima, axis=1) - tf.math.log(share)
+
+
+def in_blocks(logits: tf.Tensor) -> tf.Tensor:
+    """[R, V] → [R, V / block, block]"""
+    size = logits.shape[1]
+    block = block_size(size)
+    if block is None:
+        return logits[:, tf.newaxis]
+    return tf.reshape(logits, [-1, size // block, block])
 
 
 @cache
@@ -72,4 +84,22 @@ def block_size(size: int | None) -> int | None:
     divisors = [
         block for block in range(SMALLEST_BLOCK, size // SMALLEST_BLOCK + 1) if size % block == 0
     ]
-    return min(divisors, key=lambda block: size / block + FEW * block, default=None)
+    return min(divisors, key=lambda block: size / block + SEARCHED * block, default=None)
+
+
+def _blocks_to_search(maxima: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Of those with these maxima [B, K, N], the first of each hypothesis and the K best others:
+    hypotheses and numbers, each [B, 2K] or less, in order."""
+    batch, beam_size, num_blocks = tf.unstack(tf.shape(maxima))
+    first = tf.tile(tf.range(beam_size)[tf.newaxis] * num_blocks, [batch, 1])
+    others = _joined(maxima[:, :, 1:])
+    best = tf.math.top_k(others, tf.minimum(beam_size, tf.shape(others)[1])).indices
+    best += best // tf.maximum(num_blocks - 1, 1) + 1
+    chosen = tf.sort(tf.concat([first, best], axis=1))
+    return chosen // num_blocks, chosen % num_blocks
+
+
+def _joined(x: tf.Tensor) -> tf.Tensor:
+    """[B, M, N] → [B, M · N]"""
+    batch, m, n = tf.unstack(tf.shape(x))
+    return tf.reshape(x, [batch, m * n])

@@ -19,8 +19,8 @@ Growing = Any
 StepFunction = Callable[
     [tf.Tensor, tf.Tensor, tf.Tensor, Fixed, Growing], tuple[tf.Tensor, Growing]
 ]
-"""(last ids [R], their positions [R], places [R], fixed, growing) → (logits [R, V] float32,
-growing). A place, of B·K, says whose hypothesis a row is: sentence · K + k."""
+"""(last ids [R], their positions [R], places [R], fixed, growing) → (logits [R, V] in the model's
+precision, growing). A place, of B·K, says whose hypothesis a row is: sentence · K + k."""
 
 
 class Memory(NamedTuple):
@@ -60,12 +60,9 @@ class EncoderDecoder(keras.Model):
         row for each sentence."""
         raise NotImplementedError
 
-    def logits(self, states: tf.Tensor, matrix: tf.Tensor | None = None) -> tf.Tensor:
-        """[..., D] decoder states → [..., V] float32.
-
-        A search gives `output_matrix`, so as to make it only once.
-        """
-        matrix = self.output_matrix(states.dtype) if matrix is None else matrix
+    def logits(self, states: tf.Tensor) -> tf.Tensor:
+        """[..., D] decoder states → [..., V] float32."""
+        matrix = self.output_matrix(states.dtype)
         flat = tf.matmul(tf.reshape(states, [-1, matrix.shape[0]]), matrix)
         shape = tf.concat([tf.shape(states)[:-1], [matrix.shape[1]]], axis=0)
         return tf.cast(tf.reshape(flat, shape), tf.float32)

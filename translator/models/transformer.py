@@ -268,7 +268,7 @@ class Transformer(EncoderDecoder):
             caches.append(cache)
         if self.decoder_norm is not None:
             x = self.decoder_norm(x)
-        return self.logits(x[:, 0], output_matrix), caches
+        return tf.matmul(x[:, 0], output_matrix), caches
 
 
 def _attention(config: ModelConfig, dtype: keras.DTypePolicy, name: str) -> MultiHeadAttention:
