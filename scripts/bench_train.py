@@ -123,19 +123,27 @@ Step = Callable[[tuple[np.ndarray, np.ndarray, np.ndarray], int], float]
 
 
 def translator_engine(config_path: Path, precision: str, vocabulary_size: int) -> Step:
+    import tensorflow as tf
+
     from translator.config import load_config
     from translator.data.batches import Batch
     from translator.models.build import build_model
+    from translator.processors import share_processors
+    from translator.training.distribution import MOST_AT_ONCE, shards_at_once
     from translator.training.learner import Learner
     from translator.training.optimizer import learning_rate
 
     config = load_config(config_path)
+    share_processors(MOST_AT_ONCE)
     model = build_model(config, vocabulary_size, vocabulary_size, precision, learns=True)
-    learner = Learner(model, config.training)
+    learner = Learner(model, config.training, shards_at_once(tf.distribute.get_strategy()))
 
     def step(arrays: tuple[np.ndarray, np.ndarray, np.ndarray], number: int) -> float:
         rate = learning_rate(config.training.optimizer, number, 0.0)
-        return learner.update([Batch(*arrays)], number, rate).loss
+        shards = [np.array_split(array, learner.num_shards) for array in arrays]
+        return learner.update(
+            [Batch(*shard) for shard in zip(*shards, strict=True)], number, rate
+        ).loss
 
     return step
 

@@ -68,9 +68,11 @@ Hypotheses = Callable[[list[str], int], list[Any]]
 
 
 def translator_engine(run: str, precision: str, size: str) -> tuple[Hypotheses, Callable[[], int]]:
-    from translator.decoding.translator import Translator, share_processors
+    from translator.decoding.translator import Translator
+    from translator.environment import num_threads
+    from translator.processors import share_processors
 
-    share_processors()
+    share_processors(num_threads())
     made, steps = {}, [0]
 
     def make(beam_size: int) -> Translator:

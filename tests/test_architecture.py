@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "translator"
 FLOORS = {
     **dict.fromkeys(("errors", "environment", "files", "cache", "bundle", "runs", "config"), 0),
     "data": 1,
-    "layers": 2,
+    **dict.fromkeys(("layers", "processors"), 2),
     "models": 3,
     **dict.fromkeys(("training", "decoding"), 4),
     **dict.fromkeys(("evaluation", "export"), 5),

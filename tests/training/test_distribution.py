@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from translator.training.distribution import Replicas, deal
+from translator.training import distribution
+from translator.training.distribution import Replicas, deal, shards_at_once
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,6 +49,15 @@ class TestDealing:
                     if item >= 0
                 ]
                 assert given == list(range(num_items))
+
+
+def test_a_process_on_its_own_gives_each_processor_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = tf.distribute.get_strategy()
+    mirrored = tf.distribute.MirroredStrategy(["/cpu:0"])
+    for num_processors, expected in ((1, 1), (2, 2), (8, 8), (64, 8)):
+        monkeypatch.setattr(distribution, "num_threads", lambda n=num_processors: n)
+        assert shards_at_once(alone) == expected
+        assert shards_at_once(mirrored) == 1
 
 
 def test_without_a_strategy_there_is_one_replica() -> None:

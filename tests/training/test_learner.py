@@ -268,6 +268,34 @@ class TestAccumulation:
             np.testing.assert_allclose(state[name], array, atol=1e-6, err_msg=name)
 
 
+class TestShardsAtOnce:
+    @pytest.mark.parametrize("num_shards", [1, 2, 3, 4])
+    def test_are_learnt_from_as_one_after_the_other(
+        self, make_model: MakeModel, num_shards: int
+    ) -> None:
+        """With the same dropout, however many there are for two places."""
+        shards = [batch_of(i, i + 1) for i in range(num_shards)]
+        config = TrainingConfig.model_validate(
+            {"max_steps": 10, "accumulation_steps": 4, "optimizer": {"epsilon": 1e-3}}
+        )
+        one, two = (
+            Learner(make_model(num_layers=1, **DROPOUT), config, at_once) for at_once in (1, 2)
+        )
+        for step in (1, 2):
+            expected = one.update(shards, step, 0.01)
+            assert two.update(shards, step, 0.01) == pytest.approx(expected, rel=1e-5)
+        norms = one.gradient_norms(shards, 3)
+        assert two.gradient_norms(shards, 3) == pytest.approx(norms, rel=1e-4, abs=1e-6)
+        state = two.state()
+        for name, array in one.state().items():
+            np.testing.assert_allclose(state[name], array, atol=1e-6, err_msg=name)
+
+    def test_are_what_a_batch_is_cut_into(self, make_model: MakeModel) -> None:
+        for steps, expected in ((1, 3), (2, 3), (8, 8)):
+            config = TrainingConfig.model_validate({"accumulation_steps": steps, "max_steps": 1})
+            assert Learner(make_model(num_layers=1), config, 3).num_shards == expected
+
+
 class TestAveraging:
     def test_moves_by_its_decay_which_is_smaller_in_the_beginning(
         self, make_learner: MakeLearner

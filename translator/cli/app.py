@@ -224,10 +224,11 @@ def main() -> None:
 
 
 def _share_processors() -> None:
-    """This process does nothing but translate."""
-    from translator.decoding.translator import share_processors
+    """This process does nothing but translate, a batch on every processor."""
+    from translator.environment import num_threads
+    from translator.processors import share_processors
 
-    share_processors()
+    share_processors(num_threads())
 
 
 def _leave_at_ctrl_c(last_word: Callable[[], str] = lambda: "Stopped.") -> None:

@@ -16,7 +16,7 @@ from translator.models.build import build_model
 from translator.models.encoder_decoder import EncoderDecoder
 from translator.models.weights import Arrays, model_weights
 from translator.runs import RunDirectory
-from translator.training.distribution import local_strategy
+from translator.training.distribution import local_strategy, shards_at_once
 from translator.training.learner import Learner
 from translator.training.limits import total_steps
 from translator.training.preflight import Rehearsal, rehearse
@@ -37,8 +37,9 @@ class Sitting:
         self.last_step = total_steps(config.training, self.plan.batches_per_epoch)
         strategy = strategy or local_strategy(config.training.distribution)
         self.num_replicas = strategy.num_replicas_in_sync
+        at_once = shards_at_once(strategy)
         with strategy.scope():
-            self.learner = Learner(self._new_model(), config.training)
+            self.learner = Learner(self._new_model(), config.training, at_once)
         self._sampling = None
         if config.tokenizer.sampling_alpha is not None:
             self._sampling = Sampling(

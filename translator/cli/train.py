@@ -84,7 +84,7 @@ def _in_memory(config: Config, alone: bool, attempt: Callable[[Config], None]) -
                 raise
             num_shards, found = 2 * error.num_shards, "A device ran out of memory"
         say(
-            f"{found}: every batch is cut into {num_shards} shards, computed one after the other. "
+            f"{found}: every batch is cut into {num_shards} shards, not computed all at once. "
             "What is learnt is the same but for rounding and dropout."
         )
         config = replaced(config, {"training.accumulation_steps": num_shards})
@@ -113,6 +113,11 @@ def _train(
     strategy: tf.distribute.Strategy | None,
     interruption: Interruption,
 ) -> None:
+    from translator.processors import share_processors
+    from translator.training.distribution import MOST_AT_ONCE
+
+    if crew.size == 1:
+        share_processors(MOST_AT_ONCE)
     may_cut = config.training.accumulation_steps == "auto"
     prepared = resume(config, run) if run.exists else begin(config, run, start_from)
 

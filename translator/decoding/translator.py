@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -168,18 +167,6 @@ class Translator(Engine):
         count, number = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
         signature = [memory, tf.TensorSpec([None], tf.int32), count, count, number]
         return tf.function(search, input_signature=signature, autograph=False)
-
-
-def share_processors() -> None:
-    """Give each processor searches of its own, in a process that does nothing but translate.
-
-    Without it they share the work of every operation. Once TensorFlow has begun, it is too late.
-    """
-    if tf.config.list_physical_devices("GPU"):
-        return
-    with suppress(RuntimeError):
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(num_threads())
 
 
 def _without_end(ids: np.ndarray) -> list[int]:

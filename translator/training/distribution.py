@@ -17,9 +17,12 @@ from typing import Any, Literal, TypeVar
 
 import tensorflow as tf
 
+from translator.environment import num_threads
 from translator.training.cluster import Cluster
 from translator.training.crew import Crew
 
+MOST_AT_ONCE = 8
+"""Shards; each takes memory for gradients of all weights."""
 JOIN_SECONDS = 60
 """How long TensorFlow may take to join those who have met."""
 
@@ -35,6 +38,16 @@ def local_strategy(
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     return tf.distribute.get_strategy()
+
+
+def shards_at_once(strategy: tf.distribute.Strategy) -> int:
+    """Shards that a replica computes at the same time: on a machine without GPU, whose process
+    trains alone, one for each processor, as most products of narrow models are too small for two.
+    """
+    alone = strategy is tf.distribute.get_strategy()
+    if not alone or tf.config.list_physical_devices("GPU"):
+        return 1
+    return min(MOST_AT_ONCE, num_threads())
 
 
 def join(cluster: Cluster) -> tf.distribute.Strategy:
@@ -124,12 +137,12 @@ class Replicas:
 
 
 def deal(
-    items: Sequence[Item], num_replicas: int, local: range, nothing: Item
+    items: Sequence[Item], num_places: int, local: range, nothing: Item
 ) -> list[tuple[Item, ...]]:
-    """Deal out items in order; what the local replicas get one after the other, an item each.
+    """Deal out items in order to places; what the local ones get in every round, an item each.
 
     One that gets fewer than another gets `nothing` in the end. There is always a round.
     """
-    cuts = [len(items) * i // num_replicas for i in range(num_replicas + 1)]
-    shares = [items[cuts[replica] : cuts[replica + 1]] for replica in local]
+    cuts = [len(items) * i // num_places for i in range(num_places + 1)]
+    shares = [items[cuts[place] : cuts[place + 1]] for place in local]
     return list(zip_longest(*shares, fillvalue=nothing)) or [(nothing,) * len(local)]

@@ -6,7 +6,7 @@ B batch, S source length, T target length.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -27,7 +27,11 @@ _BATCH = Batch(_IDS, _IDS, _IDS)
 _SEED = tf.TensorSpec([2], tf.int64)
 _NO_IDS = np.zeros([0, 0], np.int32)
 _NOTHING = Batch(_NO_IDS, _NO_IDS, _NO_IDS), np.zeros(2, np.int64)
-"""What a replica gets when a batch has not enough shards for all."""
+"""What is dealt where a batch has not enough shards."""
+
+Shards: TypeAlias = tuple[Batch, ...]
+"""That a replica computes at once."""
+Seeds: TypeAlias = tuple[tf.Tensor, ...]
 
 
 class Update(NamedTuple):
@@ -42,11 +46,12 @@ class Learner:
     """A model with its optimizer, moving average and gradient accumulators.
 
     Made in the scope of a tf.distribute strategy, as its model must be, it learns with all replicas
-    of that: each adds up the gradients of its share of the shards, all add these up together, and
-    each makes the same update. Every function is traced once, for batches of any size.
+    of that: each adds up the gradients of its share of the shards, `at_once` of them at the same
+    time, all add these up together, and each makes the same update. Every function is traced once,
+    for batches of any size.
     """
 
-    def __init__(self, model: EncoderDecoder, config: TrainingConfig) -> None:
+    def __init__(self, model: EncoderDecoder, config: TrainingConfig, at_once: int = 1) -> None:
         self.model = model
         self.model.recompute_activations = config.recompute_activations
         self._config = config
@@ -57,16 +62,21 @@ class Learner:
         if config.averaging.kind == "ema":
             self._averages = [tf.Variable(w) for w in self._weights]
         self._replicas = Replicas()
+        self._at_once = at_once
+        num_places = self._replicas.count * at_once
         assert config.accumulation_steps != "auto"
-        self.num_shards = max(config.accumulation_steps, self._replicas.count)
+        self.num_shards = max(config.accumulation_steps, num_places)
         """Into which a batch is to be cut."""
         self._accumulators: list[tf.Variable] = []
-        if self.num_shards > self._replicas.count:
+        if self.num_shards > num_places:
             sums = [tf.zeros([]), *self._weights]
             self._accumulators = [tf.Variable(tf.zeros_like(each)) for each in sums]
         number, num_local = tf.TensorSpec([], tf.float32), len(self._replicas.local)
-        shards = [[_BATCH] * num_local, [_SEED] * num_local]
+        shards = [[(_BATCH,) * at_once] * num_local, [(_SEED,) * at_once] * num_local]
         # No Python here branches on tensors, so that tracing can leave out what would find such.
+        self._learn_from = tf.function(
+            self._sums_of, input_signature=[_BATCH, _SEED], autograph=False
+        )
         self._accumulate = tf.function(
             self._accumulate_all, input_signature=shards, autograph=False
         )
@@ -106,18 +116,27 @@ class Learner:
 
     def _all_but_last(
         self, shards: Sequence[Batch], step: int
-    ) -> tuple[list[Batch], list[tf.Tensor]]:
-        """Add up the gradients of a batch; gives the last shard of each local replica, whose
-        gradients are still to come, and its seed."""
-        places = range(step * 2**20, step * 2**20 + len(shards))
-        seeds = [tf.constant([self._config.seed, i], tf.int64) for i in places]
-        replicas = self._replicas
-        *rounds, last = deal(
-            list(zip(shards, seeds, strict=True)), replicas.count, replicas.local, _NOTHING
+    ) -> tuple[list[tuple[Batch, ...]], list[tuple[tf.Tensor, ...]]]:
+        """Add up the gradients of a batch; gives the last shards of each local replica, whose
+        gradients are still to come, and their seeds."""
+        numbers = range(step * 2**20, step * 2**20 + len(shards))
+        seeds = [tf.constant([self._config.seed, i], tf.int64) for i in numbers]
+        local, at_once = self._replicas.local, self._at_once
+        *rounds, last = (
+            [
+                tuple(zip(*dealt[start : start + at_once], strict=True))
+                for start in range(0, len(dealt), at_once)
+            ]
+            for dealt in deal(
+                list(zip(shards, seeds, strict=True)),
+                self._replicas.count * at_once,
+                range(local.start * at_once, local.stop * at_once),
+                _NOTHING,
+            )
         )
-        for dealt in rounds:
-            self._accumulate(*map(list, zip(*dealt, strict=True)))
-        return [shard for shard, _ in last], [seed for _, seed in last]
+        for each in rounds:
+            self._accumulate(*map(list, zip(*each, strict=True)))
+        return [shards for shards, _ in last], [seeds for _, seeds in last]
 
     def forget(self) -> None:
         """Undo updates at a learning rate of zero on a new learner: they left the weights alone."""
@@ -181,27 +200,29 @@ class Learner:
         )
         return cross_entropy, gradients
 
-    def _accumulate_all(self, shards: list[Batch], seeds: list[tf.Tensor]) -> None:
-        """A shard on each local replica."""
+    def _accumulate_all(self, shards: list[Shards], seeds: list[Seeds]) -> None:
+        """What each local replica computes at once."""
 
-        def on_replica(shard: Batch, seed: tf.Tensor) -> None:
-            for accumulator, part in zip(self._accumulators, self._sums(shard, seed), strict=True):
+        def on_replica(shards: Shards, seeds: Seeds) -> None:
+            for accumulator, part in zip(
+                self._accumulators, self._sums(shards, seeds), strict=True
+            ):
                 accumulator.assign_add(part)
 
         self._replicas.run(on_replica, shards, seeds)
 
     def _update_all(
         self,
-        shards: list[Batch],
-        seeds: list[tf.Tensor],
+        shards: list[Shards],
+        seeds: list[Seeds],
         step: tf.Tensor,
         rate: tf.Tensor,
         num_tokens: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The last shard on each local replica, and the update. Gives loss sum and norm."""
+        """The last shards of each local replica, and the update. Gives loss sum and norm."""
 
-        def on_replica(shard: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            loss, *gradients = self._totals(shard, seed)
+        def on_replica(shards: Shards, seeds: Seeds) -> tuple[tf.Tensor, tf.Tensor]:
+            loss, *gradients = self._totals(shards, seeds)
             norm = self._optimizer.apply([g / num_tokens for g in gradients], step, rate)
             self._empty_accumulators()
             time = tf.cast(step, tf.float32)
@@ -213,21 +234,21 @@ class Learner:
         return self._replicas.run(on_replica, shards, seeds)[0]
 
     def _norms_all(
-        self, shards: list[Batch], seeds: list[tf.Tensor], num_tokens: tf.Tensor
+        self, shards: list[Shards], seeds: list[Seeds], num_tokens: tf.Tensor
     ) -> list[tf.Tensor]:
-        """The last shard on each local replica; gives the norms of the gradients."""
+        """The last shards of each local replica; gives the norms of the gradients."""
 
-        def on_replica(shard: Batch, seed: tf.Tensor) -> list[tf.Tensor]:
-            _, *gradients = self._totals(shard, seed)
+        def on_replica(shards: Shards, seeds: Seeds) -> list[tf.Tensor]:
+            _, *gradients = self._totals(shards, seeds)
             norms = [tf.norm(gradient / num_tokens) for gradient in gradients]
             self._empty_accumulators()
             return norms
 
         return self._replicas.run(on_replica, shards, seeds)[0]
 
-    def _totals(self, shard: Batch, seed: tf.Tensor) -> list[tf.Tensor]:
-        """Loss sum and gradients of this shard, of those accumulated, and of all replicas."""
-        sums = self._sums(shard, seed)
+    def _totals(self, shards: Shards, seeds: Seeds) -> list[tf.Tensor]:
+        """Loss sum and gradients of these shards, of those accumulated, and of all replicas."""
+        sums = self._sums(shards, seeds)
         if self._accumulators:
             sums = [
                 accumulator.assign_add(part).read_value()
@@ -239,14 +260,19 @@ class Learner:
         for accumulator in self._accumulators:
             accumulator.assign(tf.zeros_like(accumulator))
 
-    def _sums(self, shard: Batch, seed: tf.Tensor) -> list[tf.Tensor]:
+    def _sums(self, shards: Shards, seeds: Seeds) -> list[tf.Tensor]:
+        """The loss sum of some shards and its gradients; they do not wait for each other."""
+        each = [self._learn_from(*one) for one in zip(shards, seeds, strict=True)]
+        return [tf.add_n(parts) for parts in zip(*each, strict=True)]
+
+    def _sums_of(self, shard: Batch, seed: tf.Tensor) -> list[tf.Tensor]:
         """The loss sum of a shard and its gradients; zeros for a shard without pairs."""
 
         def of_pairs() -> list[tf.Tensor]:
             loss, gradients = self._gradients(shard, seed)
             return [loss, *(tf.convert_to_tensor(gradient) for gradient in gradients)]
 
-        if self._replicas.count == 1:
+        if self._replicas.count * self._at_once == 1:
             return of_pairs()
 
         def of_none() -> list[tf.Tensor]:
