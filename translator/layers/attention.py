@@ -131,19 +131,22 @@ class MultiHeadAttention(keras.layers.Layer):
     ) -> tf.Tensor:
         """[B, T, D] queries look once at keys and values: → [B, T, D]."""
         (query,) = self._heads(self.query_projection(query), 1)
-        return self._look(query, key_value, mask, seed, product)
+        return self.look(query, key_value, mask, seed, product)
 
     def attend_to_itself(
         self, x: tf.Tensor, mask: tf.Tensor | None = None, seed: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """call(x, x, mask, seed), by one product for queries, keys and values together."""
+        """call(x, x, mask, seed)"""
+        return self.look(*self.queries_keys_values(x), mask, seed)
+
+    def queries_keys_values(self, x: tf.Tensor) -> tuple[tf.Tensor, KeyValue]:
+        """[B, T, D] → queries [B, N, T, H], keys and values, by one product for all."""
         kernels = self.query_projection.kernel, self.key_value_projection.kernel
         kernel = tf.cast(tf.concat([k.value for k in kernels], axis=1), x.dtype)
         rows = tf.matmul(tf.reshape(x, [-1, self.model_dim]), kernel)
-        query, key, value = self._heads(
-            tf.reshape(rows, [*known_shape(x)[:2], 3 * self.model_dim]), 3
-        )
-        return self._look(query, KeyValue(key, value), mask, seed, tf.matmul)
+        rows = tf.reshape(rows, [*known_shape(x)[:2], 3 * self.model_dim])
+        query, key, value = self._heads(rows, 3)
+        return query, KeyValue(key, value)
 
     def call(
         self,
@@ -154,14 +157,15 @@ class MultiHeadAttention(keras.layers.Layer):
     ) -> tf.Tensor:
         return self.attend(query, self.keys_values(memory), mask, seed)
 
-    def _look(
+    def look(
         self,
         query: tf.Tensor,
         key_value: KeyValue,
-        mask: tf.Tensor | None,
-        seed: tf.Tensor | None,
-        product: Product,
+        mask: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+        product: Product = tf.matmul,
     ) -> tf.Tensor:
+        """`attend` with queries that are projected already, [B, N, T, H]: → [B, T, D]."""
         heads, _ = dot_product_attention(query, *key_value, mask, self.dropout_rate, seed, product)
         return self.output_projection(self._join_heads(heads))
 

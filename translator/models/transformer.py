@@ -107,11 +107,11 @@ class DecoderLayer(keras.layers.Layer):
 
         def attend_to_cache(q: tf.Tensor) -> tf.Tensor:
             nonlocal cache
-            new = self.attention.keys_values(q)
+            query, new = self.attention.queries_keys_values(q)
             cache = KeyValue(
                 tf.concat([cache.key, new.key], axis=2), tf.concat([cache.value, new.value], axis=2)
             )
-            return self.attention.attend(q, cache, product=product_of_few)
+            return self.attention.look(query, cache, product=product_of_few)
 
         def attend_to_memory(q: tf.Tensor) -> tf.Tensor:
             batch, model_dim = tf.shape(memory_mask)[0], q.shape[2]
