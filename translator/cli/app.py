@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -116,6 +116,7 @@ def translate(
     if needs_tensorflow and (source is not None or sys.stdin is None or not sys.stdin.isatty()):
         _share_processors()
     translate(run, source, output, n_best, settings or [], engine, resume)
+    _leave()
 
 
 @app.command()
@@ -162,6 +163,7 @@ def evaluate(
     _leave_at_ctrl_c()
     _share_processors()
     evaluate(run, split, source, target, hypotheses, settings or [])
+    _leave()
 
 
 @app.command()
@@ -242,6 +244,14 @@ def _leave_at_ctrl_c(last_word: Callable[[], str] = lambda: "Stopped.") -> None:
         os._exit(128 + number)
 
     signal.signal(signal.SIGINT, leave)
+
+
+def _leave() -> NoReturn:
+    """All is done and written; TensorFlow would need a second to take itself apart."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(0)
 
 
 def _fail(message: str) -> None:
