@@ -40,7 +40,7 @@ def keep_incident(run: RunDirectory, failure: Failure, number: int, text: Tokeni
 def what_happened(failure: Failure) -> str:
     if failure.leap is None:
         return (
-            f"The loss at step {failure.step:,} is {failure.loss} "
+            f"The loss at step {failure.step:,} is {failure.loss:.4g} "
             f"(gradient norm {failure.gradient_norm})"
         )
     lowest, mean = failure.leap

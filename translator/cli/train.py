@@ -163,7 +163,7 @@ def _train(
         f"Finished after {position.step:,} steps and {position.seconds / 60:.1f} minutes. "
         f"The best weights are of step {position.best_step:,}; use them with\n"
         f"  translator translate {run.path}\n"
-        f"  translator tune {run.path}    # finds how it translates best\n"
+        f"  translator tune {run.path}    # tries other ways to search, on the validation split\n"
         f"  translator eval {run.path}\n"
         f"  translator export {run.path}  # for other programs, or as one file"
     )
