@@ -123,20 +123,19 @@ Step = Callable[[tuple[np.ndarray, np.ndarray, np.ndarray], int], float]
 
 
 def translator_engine(config_path: Path, precision: str, vocabulary_size: int) -> Step:
-    import tensorflow as tf
-
     from translator.config import load_config
     from translator.data.batches import Batch
     from translator.models.build import build_model
     from translator.processors import share_processors
-    from translator.training.distribution import MOST_AT_ONCE, shards_at_once
+    from translator.training.distribution import shards_at_once
     from translator.training.learner import Learner
     from translator.training.optimizer import learning_rate
 
     config = load_config(config_path)
-    share_processors(MOST_AT_ONCE)
+    at_once = shards_at_once(config.training, alone=True)
+    share_processors(at_once)
     model = build_model(config, vocabulary_size, vocabulary_size, precision, learns=True)
-    learner = Learner(model, config.training, shards_at_once(tf.distribute.get_strategy()))
+    learner = Learner(model, config.training, at_once)
 
     def step(arrays: tuple[np.ndarray, np.ndarray, np.ndarray], number: int) -> float:
         rate = learning_rate(config.training.optimizer, number, 0.0)

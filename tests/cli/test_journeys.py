@@ -198,7 +198,7 @@ class TestMemory:
         for num_shards in (2, 4):
             assert (
                 f"A device ran out of memory: every batch is cut into {num_shards} shards, "
-                "not computed all at once."
+                "computed one after the other."
             ) in said
         assert said.count("Continuing runs/c after step 5.") == 2
         assert "Finished after 10 steps" in said

@@ -66,14 +66,22 @@ def assert_same(
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [(8000, 64), (4096, 32), (6800, 50), (256, 16), (255, None), (7919, None), (2 * 7919, None)],
+    [(8000, 64), (4096, 32), (6800, 50), (256, 16), (7919, 63), (2 * 7919, 89)],
 )
-def test_blocks_make_the_least_work(size: int, expected: int | None) -> None:
+def test_blocks_make_the_least_work(size: int, expected: int) -> None:
     assert block_size(size) == expected
 
 
-def test_an_unknown_size_has_no_blocks() -> None:
-    assert block_size(None) is None
+@pytest.mark.parametrize(
+    ("size", "expected"), [(8000, [125, 64]), (255, [1, 255]), (991, [46, 22])]
+)
+def test_are_cut_into_blocks(size: int, expected: list[int]) -> None:
+    logits = tf.constant(RANDOM.standard_normal([3, size]), tf.float32)
+    blocks = in_blocks(logits)
+    assert blocks.shape[1:] == expected
+    whole = tf.reshape(blocks, [3, -1])
+    np.testing.assert_array_equal(whole[:, :size], logits)
+    assert (whole[:, size:].numpy() == NEVER).all()
 
 
 class TestByHand:
@@ -159,6 +167,26 @@ def test_no_number_stays_no_number() -> None:
     logits = np.zeros([1, 512], np.float32)
     logits[0, 9] = np.nan
     assert found([[0.0, NEVER]], logits, np.zeros([1, 2]), [False]) == [[]]
+
+
+@pytest.mark.parametrize("size", [512, 991])
+def test_no_number_in_a_sentence_is_none_of_another(size: int) -> None:
+    """Empty places may point to its row."""
+    logits = RANDOM.standard_normal([2, size]).astype(np.float32)
+    arguments = [[0.0, NEVER], [0.0, NEVER]], np.array([[0, 0], [1, 0]]), [False, False]
+    log_probs, rows, must_end = arguments
+    expected = found(log_probs, logits, rows, must_end)[1]
+    logits[0, 9] = np.nan
+    assert found(log_probs, logits, rows, must_end) == [[], expected]
+
+
+def test_of_bfloat16_logits_are_right_to_a_few_thousandths() -> None:
+    logits = tf.cast(RANDOM.standard_normal([6, 8000]) * 3, tf.bfloat16)
+    before, rows, ends = tf.zeros([2, 3]), tf.reshape(tf.range(6), [2, 3]), tf.zeros([2], tf.bool)
+    *same, found = likeliest_continuations(before, rows, logits, ends)
+    *here, expected = likeliest_continuations(before, rows, tf.cast(logits, tf.float32), ends)
+    np.testing.assert_allclose(found, expected, atol=4e-3)
+    assert all(np.array_equal(one, other) for one, other in zip(same, here, strict=True))
 
 
 @pytest.mark.parametrize("size", [800, 991])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from translator.config.schema import TrainingConfig
 from translator.training import distribution
 from translator.training.distribution import Replicas, deal, shards_at_once
 
@@ -52,12 +53,18 @@ class TestDealing:
 
 
 def test_a_process_on_its_own_gives_each_processor_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = tf.distribute.get_strategy()
-    mirrored = tf.distribute.MirroredStrategy(["/cpu:0"])
+    def config(**keys: object) -> TrainingConfig:
+        return TrainingConfig.model_validate({"max_steps": 1, "accumulation_steps": 1} | keys)
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
     for num_processors, expected in ((1, 1), (2, 2), (8, 8), (64, 8)):
         monkeypatch.setattr(distribution, "num_threads", lambda n=num_processors: n)
-        assert shards_at_once(alone) == expected
-        assert shards_at_once(mirrored) == 1
+        assert shards_at_once(config(), alone=True) == expected
+    assert shards_at_once(config(), alone=False) == 1
+    assert shards_at_once(config(accumulation_steps=2), alone=True) == 1
+    assert shards_at_once(config(distribution="mirrored"), alone=True) == 1
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    assert shards_at_once(config(), alone=True) == 1
 
 
 def test_without_a_strategy_there_is_one_replica() -> None:

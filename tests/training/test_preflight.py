@@ -87,3 +87,12 @@ def test_a_single_pair_cannot_be_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = np.ones([1, 10], np.int32)
     learner: Any = Memory(monkeypatch, 0)
     assert rehearse(learner, lambda num_shards: [Batch(ids, ids, ids)]).peak_bytes == 200
+
+
+def test_few_pairs_of_many_shards_are_cut_as_far_as_they_can_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 16 pairs eight processors have two each."""
+    learner: Any = Memory(monkeypatch, 10**9, num_shards=8)
+    rehearse(learner, cut)
+    assert learner.sizes == [[10] * 8, [20] * 8, [20] * 8]

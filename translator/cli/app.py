@@ -140,6 +140,7 @@ def tune(
     _leave_at_ctrl_c()
     _share_processors()
     tune(run, beam_sizes or (), penalties or (), settings or [])
+    _leave()
 
 
 @app.command(name="eval")
@@ -248,9 +249,12 @@ def _leave_at_ctrl_c(last_word: Callable[[], str] = lambda: "Stopped.") -> None:
 
 def _leave() -> NoReturn:
     """All is done and written; TensorFlow would need a second to take itself apart."""
+    from translator.cli.chatter import finish
+
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
+    finish()
     os._exit(0)
 
 

@@ -33,7 +33,7 @@ CHATTER = re.compile(
 def hush() -> None:
     """Filter file descriptor 2 until the process ends. Does nothing the second time."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if isinstance(getattr(sys.stderr, "hushed", None), bool):
+    if _child() is not None:
         return
     sys.stderr.flush()
     original = os.dup(2)
@@ -48,8 +48,8 @@ def hush() -> None:
     os.dup2(write_end, 2)
     os.close(write_end)
     sys.stderr = os.fdopen(original, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
-    sys.stderr.hushed = True  # type: ignore[attr-defined]
-    atexit.register(_finish, child)
+    sys.stderr.hushed_by = child  # type: ignore[attr-defined]
+    atexit.register(finish)
 
 
 def _pass_on(source: int, destination: int) -> None:
@@ -66,9 +66,17 @@ def _pass_on(source: int, destination: int) -> None:
                     return
 
 
-def _finish(child: int) -> None:
-    """Let the child say all it has before we go."""
+def finish() -> None:
+    """Let the child that filters say all it has before we go."""
+    child = _child()
+    if child is None:
+        return
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 2)
     with contextlib.suppress(ChildProcessError):
         os.waitpid(child, 0)
+
+
+def _child() -> int | None:
+    found = getattr(sys.stderr, "hushed_by", None)
+    return found if isinstance(found, int) else None

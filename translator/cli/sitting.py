@@ -35,9 +35,9 @@ class Sitting:
             training.lengths, config.training.tokens_per_step, config.training.seed, parts
         )
         self.last_step = total_steps(config.training, self.plan.batches_per_epoch)
+        at_once = shards_at_once(config.training, alone=strategy is None)
         strategy = strategy or local_strategy(config.training.distribution)
         self.num_replicas = strategy.num_replicas_in_sync
-        at_once = shards_at_once(strategy)
         with strategy.scope():
             self.learner = Learner(self._new_model(), config.training, at_once)
         self._sampling = None

@@ -84,7 +84,7 @@ def _in_memory(config: Config, alone: bool, attempt: Callable[[Config], None]) -
                 raise
             num_shards, found = 2 * error.num_shards, "A device ran out of memory"
         say(
-            f"{found}: every batch is cut into {num_shards} shards, not computed all at once. "
+            f"{found}: every batch is cut into {num_shards} shards, computed one after the other. "
             "What is learnt is the same but for rounding and dropout."
         )
         config = replaced(config, {"training.accumulation_steps": num_shards})
@@ -113,20 +113,18 @@ def _train(
     strategy: tf.distribute.Strategy | None,
     interruption: Interruption,
 ) -> None:
-    from translator.processors import share_processors
-    from translator.training.distribution import MOST_AT_ONCE
-
-    if crew.size == 1:
-        share_processors(MOST_AT_ONCE)
     may_cut = config.training.accumulation_steps == "auto"
     prepared = resume(config, run) if run.exists else begin(config, run, start_from)
 
     from translator.cli.sitting import Sitting
     from translator.evaluation.validation import Validator
+    from translator.processors import share_processors
     from translator.training.checkpoint import Position, load_checkpoint
+    from translator.training.distribution import shards_at_once
     from translator.training.loop import train
 
     config = prepared.config
+    share_processors(shards_at_once(config.training, alone=strategy is None))
     position, state = load_checkpoint(run) or (Position(), None)
     crew.tell(settled=position.step)
     crew.gather()  # All have found what they need.

@@ -365,9 +365,9 @@ class TrainingConfig(Section):
     """Size of a batch: sentences times their longest side, in pieces (of the best segmentation)."""
     accumulation_steps: Literal["auto"] | Count = "auto"
     """Shards into which a batch is cut, to save memory: a device computes its share of them one
-    after the other. More devices than shards cut it into as many as they are; without a GPU the
-    processors count as devices, eight at most. auto: one, or as many as the largest batch of a new
-    run needs to fit into memory."""
+    after the other. More devices than shards cut it into as many as they are; where one is asked
+    for, a process that trains alone without a GPU computes one on each processor, eight at most.
+    auto: one, or as many as the largest batch of a new run needs to fit into memory."""
     recompute_activations: bool = False
     """Compute each layer's activations again for its gradient in place of keeping them: about a
     quarter more time, and much less memory for deep models and long sentences."""

@@ -33,19 +33,22 @@ def likeliest_continuations(
     log_probs [B, K] of the hypotheses, -inf where there is none; rows [B, K], those of their logits
     [R, V]; must_end [B] boolean: only the end may come. Returns hypotheses (0 to K - 1), pieces and
     log-probabilities, [B, K], the best first and of equal ones the first; -inf where there is none.
+    Of bfloat16 logits the log-probabilities are right to 0.004, less than the logits themselves.
     """
     beam_size = tf.shape(log_probs)[1]
     blocks = in_blocks(tf.cast(logits, tf.float32))
     maxima = tf.reduce_max(blocks, axis=2)
     before = log_probs - tf.gather(normalizers(tf.nn.softmax(logits), blocks, maxima), rows)
+    before = tf.where(log_probs > NEVER, before, NEVER)[:, :, tf.newaxis]
 
-    hypotheses, numbers = _blocks_to_search(before[:, :, tf.newaxis] + tf.gather(maxima, rows))
+    best = tf.where(before > NEVER, before + tf.gather(maxima, rows), NEVER)
+    hypotheses, numbers = _blocks_to_search(best)
     found = tf.gather_nd(blocks, tf.stack([tf.gather(rows, hypotheses, batch_dims=1), numbers], 2))
-    totals = tf.gather(before, hypotheses, batch_dims=1)[:, :, tf.newaxis] + found
+    before = tf.gather(before, hypotheses, batch_dims=1)
     size = tf.shape(blocks)[2]
     pieces = numbers[:, :, tf.newaxis] * size + tf.range(size)
     may_come = tf.where(must_end[:, tf.newaxis, tf.newaxis], pieces == END_ID, pieces >= END_ID)
-    totals = tf.where(may_come, totals, NEVER)
+    totals = tf.where(may_come & (before > NEVER), before + found, NEVER)
 
     best, places = tf.math.top_k(_joined(totals), beam_size)
     hypotheses = tf.gather(hypotheses, places // size, batch_dims=1)
@@ -55,36 +58,35 @@ def likeliest_continuations(
 def normalizers(softmax: tf.Tensor, blocks: tf.Tensor, maxima: tf.Tensor) -> tf.Tensor:
     """log Σ exp(logits) of every row, [R], found from its largest logit and the share of that.
 
-    softmax [R, V] of the logits; these in blocks [R, V / block, block]; the maxima of the blocks.
+    softmax [R, V] of the logits; these in blocks; the maxima of the blocks.
     """
     number = tf.argmax(maxima, axis=1, output_type=tf.int32)
     block = tf.gather(blocks, number, batch_dims=1)
     place = number * tf.shape(blocks)[2] + tf.argmax(block, axis=1, output_type=tf.int32)
+    place = tf.minimum(place, tf.shape(softmax)[1] - 1)  # of no number, what fills the last block
     share = tf.cast(tf.gather(softmax, place, batch_dims=1), tf.float32)
     return tf.reduce_max(maxima, axis=1) - tf.math.log(share)
 
 
 def in_blocks(logits: tf.Tensor) -> tf.Tensor:
-    """[R, V] → [R, V / block, block]"""
+    """[R, V] → [R, V / block, block], the last block filled with -inf; a single one where V is
+    small or not known."""
     size = logits.shape[1]
-    block = block_size(size)
-    if block is None:
+    if size is None or size < SMALLEST_BLOCK**2:
         return logits[:, tf.newaxis]
-    return tf.reshape(logits, [-1, size // block, block])
+    block = block_size(size)
+    if missing := -size % block:
+        logits = tf.pad(logits, [[0, 0], [0, missing]], constant_values=NEVER)
+    return tf.reshape(logits, [-1, (size + missing) // block, block])
 
 
 @cache
-def block_size(size: int | None) -> int | None:
-    """The divisor that makes least work, if there is one that makes blocks worth their while.
-
-    There are size / block maxima to choose from, and a few blocks to search.
-    """
-    if size is None:
-        return None
-    divisors = [
-        block for block in range(SMALLEST_BLOCK, size // SMALLEST_BLOCK + 1) if size % block == 0
-    ]
-    return min(divisors, key=lambda block: size / block + SEARCHED * block, default=None)
+def block_size(size: int) -> int:
+    """That makes least work, of the divisors if there are any: there are size / block maxima to
+    choose from, and a few blocks to search."""
+    blocks = range(SMALLEST_BLOCK, size // SMALLEST_BLOCK + 1)
+    divisors = [block for block in blocks if size % block == 0]
+    return min(divisors or blocks, key=lambda block: size / block + SEARCHED * block)
 
 
 def _blocks_to_search(maxima: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -122,7 +122,7 @@ class Translator(Engine):
             return results
 
         batches = self._batches(read, max(num_returned), self._num_workers)
-        return chain.from_iterable(self._workers.map(search, batches))
+        return chain.from_iterable(self.workers.map(search, batches))
 
     @cached_property
     def _num_workers(self) -> int:
@@ -130,7 +130,7 @@ class Translator(Engine):
         return 1 if tf.config.list_physical_devices("GPU") else num_threads()
 
     @cached_property
-    def _workers(self) -> ThreadPoolExecutor:
+    def workers(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self._num_workers)
 
     @cached_property

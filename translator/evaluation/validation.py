@@ -54,7 +54,8 @@ class Validator:
         tags = self._tokenizer.source.tags
         sources = [split_tag(pair.source, tags)[1] for pair in self.pairs]
         shares = symptoms(sources, translations, references)
-        total = sum(float(self._loss(batch)) for batch in self._batches)
+        losses = self._translator.workers.map(self._loss, self._batches)
+        total = sum(float(loss) for loss in losses)
         loss = total / sum(batch.num_target_tokens for batch in self._batches)
         seconds = time.monotonic() - started
         return Validation(

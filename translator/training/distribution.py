@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 
 import tensorflow as tf
 
+from translator.config.schema import TrainingConfig
 from translator.environment import num_threads
 from translator.training.cluster import Cluster
 from translator.training.crew import Crew
@@ -40,12 +41,14 @@ def local_strategy(
     return tf.distribute.get_strategy()
 
 
-def shards_at_once(strategy: tf.distribute.Strategy) -> int:
+def shards_at_once(config: TrainingConfig, alone: bool) -> int:
     """Shards that a replica computes at the same time: on a machine without GPU, whose process
     trains alone, one for each processor, as most products of narrow models are too small for two.
+
+    One, too, where `accumulation_steps` is to save memory.
     """
-    alone = strategy is tf.distribute.get_strategy()
-    if not alone or tf.config.list_physical_devices("GPU"):
+    one_by_one = config.accumulation_steps != 1 or config.distribution == "mirrored"
+    if not alone or one_by_one or tf.config.list_physical_devices("GPU"):
         return 1
     return min(MOST_AT_ONCE, num_threads())
 

@@ -47,8 +47,8 @@ class Learner:
 
     Made in the scope of a tf.distribute strategy, as its model must be, it learns with all replicas
     of that: each adds up the gradients of its share of the shards, `at_once` of them at the same
-    time, all add these up together, and each makes the same update. Every function is traced once,
-    for batches of any size.
+    time, all add these up together, and each makes the same update. A step is traced once, for
+    batches of any size.
     """
 
     def __init__(self, model: EncoderDecoder, config: TrainingConfig, at_once: int = 1) -> None:
@@ -114,9 +114,7 @@ class Learner:
         names = model_weights(self.model)
         return {name: float(norm) for name, norm in zip(names, norms, strict=True)}
 
-    def _all_but_last(
-        self, shards: Sequence[Batch], step: int
-    ) -> tuple[list[tuple[Batch, ...]], list[tuple[tf.Tensor, ...]]]:
+    def _all_but_last(self, shards: Sequence[Batch], step: int) -> tuple[list[Shards], list[Seeds]]:
         """Add up the gradients of a batch; gives the last shards of each local replica, whose
         gradients are still to come, and their seeds."""
         numbers = range(step * 2**20, step * 2**20 + len(shards))
@@ -136,7 +134,7 @@ class Learner:
         )
         for each in rounds:
             self._accumulate(*map(list, zip(*each, strict=True)))
-        return [shards for shards, _ in last], [seeds for _, seeds in last]
+        return [each for each, _ in last], [each for _, each in last]
 
     def forget(self) -> None:
         """Undo updates at a learning rate of zero on a new learner: they left the weights alone."""

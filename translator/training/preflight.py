@@ -37,15 +37,18 @@ def rehearse(
 ) -> Rehearsal:
     """A step on a batch, and the learner as new again; `cut` gives the batch in so many shards.
 
-    Before it, steps on an eighth and a quarter of every shard do what is done only once, and tell
-    how memory grows. Raises DoesNotFit, if `may_cut`, when the whole would take more main memory
-    than there is; OutOfMemory when a device has said so. The learner is then good for nothing.
+    Before it, steps on an eighth and a quarter of every shard, or more where the pairs are few, do
+    what is done only once, and tell how memory grows. Raises DoesNotFit, if `may_cut`, when the
+    whole would take more main memory than there is; OutOfMemory when a device has said so. The
+    learner is then good for nothing.
     """
     gpus = tf.config.list_logical_devices("GPU")
     num_shards = learner.num_shards
     sizes, peaks = [], []
-    for divisor in (8, 4):
-        part = cut(divisor * num_shards)[:num_shards]
+    num_pairs = len(cut(1)[0].labels)
+    divisor = next((each for each in (8, 4) if each * num_shards <= num_pairs), 2)
+    for part_of_shard in (divisor, divisor // 2):
+        part = cut(part_of_shard * num_shards)[:num_shards]
         forget_peak_memory()
         learner.update(part, 1, 0.0)
         sizes.append(max(shard.labels.size for shard in part))
