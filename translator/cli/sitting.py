@@ -15,6 +15,7 @@ from translator.data.tokenizer import Sampling
 from translator.models.build import build_model
 from translator.models.encoder_decoder import EncoderDecoder
 from translator.models.weights import Arrays, model_weights
+from translator.processors import share_processors
 from translator.runs import RunDirectory
 from translator.training.distribution import local_strategy, shards_at_once
 from translator.training.learner import Learner
@@ -36,6 +37,7 @@ class Sitting:
         )
         self.last_step = total_steps(config.training, self.plan.batches_per_epoch)
         at_once = shards_at_once(config.training, alone=strategy is None)
+        share_processors(at_once)
         strategy = strategy or local_strategy(config.training.distribution)
         self.num_replicas = strategy.num_replicas_in_sync
         with strategy.scope():

@@ -118,13 +118,10 @@ def _train(
 
     from translator.cli.sitting import Sitting
     from translator.evaluation.validation import Validator
-    from translator.processors import share_processors
     from translator.training.checkpoint import Position, load_checkpoint
-    from translator.training.distribution import shards_at_once
     from translator.training.loop import train
 
     config = prepared.config
-    share_processors(shards_at_once(config.training, alone=strategy is None))
     position, state = load_checkpoint(run) or (Position(), None)
     crew.tell(settled=position.step)
     crew.gather()  # All have found what they need.

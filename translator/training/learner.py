@@ -62,13 +62,12 @@ class Learner:
         if config.averaging.kind == "ema":
             self._averages = [tf.Variable(w) for w in self._weights]
         self._replicas = Replicas()
-        self._at_once = at_once
-        num_places = self._replicas.count * at_once
+        self._at_once, self._num_places = at_once, self._replicas.count * at_once
         assert config.accumulation_steps != "auto"
-        self.num_shards = max(config.accumulation_steps, num_places)
+        self.num_shards = max(config.accumulation_steps, self._num_places)
         """Into which a batch is to be cut."""
         self._accumulators: list[tf.Variable] = []
-        if self.num_shards > num_places:
+        if self.num_shards > self._num_places:
             sums = [tf.zeros([]), *self._weights]
             self._accumulators = [tf.Variable(tf.zeros_like(each)) for each in sums]
         number, num_local = tf.TensorSpec([], tf.float32), len(self._replicas.local)
@@ -127,7 +126,7 @@ class Learner:
             ]
             for dealt in deal(
                 list(zip(shards, seeds, strict=True)),
-                self._replicas.count * at_once,
+                self._num_places,
                 range(local.start * at_once, local.stop * at_once),
                 _NOTHING,
             )
@@ -270,7 +269,7 @@ class Learner:
             loss, gradients = self._gradients(shard, seed)
             return [loss, *(tf.convert_to_tensor(gradient) for gradient in gradients)]
 
-        if self._replicas.count * self._at_once == 1:
+        if self._num_places == 1:
             return of_pairs()
 
         def of_none() -> list[tf.Tensor]:
