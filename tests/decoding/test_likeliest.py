@@ -9,6 +9,7 @@ import tensorflow as tf
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID
 from translator.decoding.likeliest import (
     UNSAID,
+    block_maxima,
     block_size,
     in_blocks,
     likeliest_continuations,
@@ -66,14 +67,14 @@ def assert_same(
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [(8000, 64), (4096, 32), (6800, 50), (256, 16), (7919, 63), (2 * 7919, 89)],
+    [(8000, 40), (4096, 32), (6800, 40), (256, 16), (7919, 44), (2 * 7919, 63)],
 )
 def test_blocks_make_the_least_work(size: int, expected: int) -> None:
     assert block_size(size) == expected
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [(8000, [125, 64]), (255, [1, 255]), (991, [46, 22])]
+    ("size", "expected"), [(8000, [40, 200]), (255, [1, 255]), (991, [16, 62])]
 )
 def test_are_cut_into_blocks(size: int, expected: list[int]) -> None:
     logits = tf.constant(RANDOM.standard_normal([3, size]), tf.float32)
@@ -135,7 +136,14 @@ def test_are_those_that_sorting_everything_finds(size: int, beam_size: int, ties
     for these, those in zip(results, plain(*arguments), strict=True):
         np.testing.assert_allclose([each[2] for each in these], [each[2] for each in those], 1e-5)
         for before, after in pairwise(these):
-            assert before[2] > after[2] or before[:2] < after[:2]
+            assert before[2] > after[2] or order(before, size) < order(after, size)
+
+
+def order(continuation: tuple[int, int, float], size: int) -> tuple[bool, int, int, int]:
+    """Of those that are equally likely: ends, then by hypothesis, block and piece."""
+    hypothesis, piece, _ = continuation
+    num_blocks = -(-size // block_size(size))
+    return piece != END_ID, hypothesis, piece % num_blocks, piece
 
 
 def test_what_is_never_said_takes_its_share_but_no_place() -> None:
@@ -189,9 +197,19 @@ def test_of_bfloat16_logits_are_right_to_a_few_thousandths() -> None:
     assert all(np.array_equal(one, other) for one, other in zip(same, here, strict=True))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("size", [7, 800, 991])
+def test_maxima_of_blocks_are_those_of_every_nth_piece(size: int, dtype: str) -> None:
+    logits = tf.cast(RANDOM.standard_normal([3, size]), dtype)
+    blocks = in_blocks(logits)
+    maxima, num_blocks = block_maxima(blocks).numpy(), blocks.shape[2]
+    for i in range(num_blocks):
+        expected = tf.reduce_max(logits[:, i::num_blocks], axis=1)
+        np.testing.assert_array_equal(maxima[:, i], expected.numpy().astype(np.float32))
+
+
 @pytest.mark.parametrize("size", [800, 991])
 def test_the_normalizer_is_the_logarithm_of_the_sum(size: int) -> None:
     logits = tf.constant(RANDOM.standard_normal([7, size]) * 5, tf.float32)
-    blocks = in_blocks(logits)
-    sums = normalizers(tf.nn.softmax(logits), blocks, tf.reduce_max(blocks, axis=2))
+    sums = normalizers(tf.nn.softmax(logits), block_maxima(in_blocks(logits)))
     np.testing.assert_allclose(sums, tf.reduce_logsumexp(logits, axis=1), rtol=1e-5)
