@@ -17,6 +17,7 @@ import pytest
 import tensorflow as tf
 
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID
+from translator.decoding import beam
 from translator.decoding.beam import beam_search, keep_finished
 from translator.decoding.search import Hypotheses, length_penalty
 
@@ -279,15 +280,29 @@ class TestBeamSearch:
             assert_same(found, sorted(set(found), key=lambda hypothesis: -hypothesis[1]))
             assert_same(found, [(ids, score(language, ids, 0.6)) for ids, _ in found])
 
-    def test_goes_on_without_half_of_the_sentences_as_soon_as_these_are_over(self) -> None:
+    def test_goes_on_without_half_of_the_sentences_as_soon_as_these_are_over(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(beam, "AT_ONCE", 1)
         ends, goes_on = markov(begin={END_ID: 1.0}), markov(begin={A: 1.0}, a={A: 0.9, END_ID: 0.1})
         speaker = Speaker([goes_on, ends, goes_on, ends, ends])
         found = search(speaker.languages, 1, max_lengths=[3, 9, 5, 9, 9], speaker=speaker)
         assert speaker.left == [[0, 1, 2, 3, 4], [0, 2], [0, 2], [2], [2]]
         assert [len(hypotheses[0][0]) for hypotheses in found] == [3, 1, 5, 1, 1]
 
-    def test_asks_only_of_hypotheses_that_are_alive(self) -> None:
+    def test_and_with_a_few_of_these_that_make_a_round_number(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(beam, "AT_ONCE", 2)
+        ends, goes_on = markov(begin={END_ID: 1.0}), markov(begin={A: 1.0}, a={A: 0.9, END_ID: 0.1})
+        speaker = Speaker([ends, goes_on, ends, ends, ends])
+        found = search(speaker.languages, 1, max_lengths=4, speaker=speaker)
+        assert speaker.left == [[0, 1, 2, 3, 4], [1, 0], [1, 0], [1, 0]]
+        assert [len(hypotheses[0][0]) for hypotheses in found] == [1, 4, 1, 1, 1]
+
+    def test_asks_only_of_hypotheses_that_are_alive(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Of three one ends with the first piece, another with the second."""
+        monkeypatch.setattr(beam, "AT_ONCE", 1)
         language = markov(begin={A: 0.5, B: 0.3, END_ID: 0.2}, a={A: 1.0}, b={END_ID: 1.0})
         speaker = Speaker([language, markov(begin={END_ID: 1.0})])
         search(speaker.languages, 3, max_lengths=4, speaker=speaker)
@@ -298,6 +313,24 @@ class TestBeamSearch:
             {0: [[*begin, A, A]]},
             {0: [[*begin, A, A, A]]},
         ]
+
+    @pytest.mark.parametrize(("at_once", "sizes"), [(4, {4, 8, 12, 15}), (99, {15})])
+    def test_and_of_a_few_others_to_make_a_round_number(
+        self, monkeypatch: pytest.MonkeyPatch, at_once: int, sizes: set[int]
+    ) -> None:
+        """Or of all, if there are no more; nothing is found by it, and nothing lost."""
+        languages, lengths = [babble(seed, sharpness=1.0) for seed in range(3)], [3, 5, 6]
+
+        def found(at_once: int) -> tuple[list[list[tuple[tuple[int, ...], float]]], set[int]]:
+            monkeypatch.setattr(beam, "AT_ONCE", at_once)
+            speaker = Speaker(languages)
+            hypotheses = search(languages, 5, 0.6, lengths, speaker=speaker)
+            return hypotheses, {sum(map(len, fed.values())) for fed in speaker.fed}
+
+        (exactly, _), (here, asked) = found(1), found(at_once)
+        for these, those in zip(here, exactly, strict=True):
+            assert_same(these, those)
+        assert asked <= sizes
 
     def test_never_says_pad_or_begin(self) -> None:
         likely = markov(

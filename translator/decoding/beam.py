@@ -7,10 +7,11 @@ still come before the ones to be returned: log-probabilities only fall, so alive
 above what they have now divided by the largest length penalty.
 
 Each sentence has a length of its own at which only the end is allowed. Nothing of a sentence
-depends on the others in its batch. The model is asked only of hypotheses that are alive; as soon as
-half of the sentences are over, the batch goes on without these.
+depends on the others in its batch. The model is asked only of hypotheses that are alive, and as
+soon as half of the sentences are over, the batch goes on without these; but for a few of each that
+make their number a round one.
 
-B sentences, K beams, R rows (one for each of the B·K hypotheses that is alive), t pieces so far.
+B sentences, K beams, R rows (of the B·K hypotheses those that are asked of), t pieces so far.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID
 from translator.decoding.likeliest import NEVER, likeliest_continuations
 from translator.decoding.search import Hypotheses
 from translator.models.encoder_decoder import Fixed, Growing, StepFunction
+
+AT_ONCE = 16
+"""R and B are multiples of this, or as large as they can be. For a new number of either oneDNN
+prepares its products anew, which takes longer than the products, and memory."""
 
 
 class Alive(NamedTuple):
@@ -43,10 +48,10 @@ class Searched(NamedTuple):
     max_lengths: tf.Tensor
     """[B]"""
     alive: Alive
+    rows: tf.Tensor
+    """[B, K] where, in what grows, that of each hypothesis is; any where none is alive"""
     finished: Hypotheses
     fixed: Fixed
-    growing: Growing
-    """Of the hypotheses that are alive."""
 
 
 def beam_search(
@@ -70,9 +75,9 @@ def beam_search(
     empty = tf.zeros([num_sentences, beam_size, 0], tf.int32)
     first = tf.one_hot(tf.zeros([num_sentences], tf.int32), beam_size, 0.0, NEVER)
     nothing = Hypotheses(empty, tf.fill([num_sentences, beam_size], NEVER))
-    searched = Searched(
-        tf.range(num_sentences), max_lengths, Alive(empty, first), nothing, fixed, growing
-    )
+    numbers = tf.range(num_sentences)
+    rows = tf.repeat(numbers[:, tf.newaxis], beam_size, axis=1)
+    searched = Searched(numbers, max_lengths, Alive(empty, first), rows, nothing, fixed)
 
     def is_open(log_probs: tf.Tensor, finished: Hypotheses, max_lengths: tf.Tensor) -> tf.Tensor:
         """[B] Whether a hypothesis that is alive could still come before those to be returned."""
@@ -80,10 +85,12 @@ def beam_search(
         reachable = tf.reduce_max(log_probs / best_penalty, axis=1)
         return reachable > finished.scores[:, num_returned - 1]
 
-    def advance(t: tf.Tensor, searched: Searched) -> Searched:
+    def advance(t: tf.Tensor, searched: Searched, growing: Growing) -> tuple[Searched, Growing]:
         """One piece more."""
-        _, max_lengths, alive, finished, fixed, growing = searched
+        _, max_lengths, alive, rows, finished, fixed = searched
         places = _places(alive)
+        rows = tf.gather(tf.reshape(rows, [-1]), places)
+        growing = tf.nest.map_structure(lambda x: tf.gather(x, rows), growing)
         begin = tf.fill([tf.shape(max_lengths)[0], beam_size, 1], BEGIN_ID)
         last = tf.reshape(tf.concat([begin, alive.ids], axis=2)[:, :, -1], [-1])
         last = tf.gather(last, places)
@@ -102,24 +109,22 @@ def beam_search(
         left = is_open(log_probs, finished, max_lengths)[:, tf.newaxis]
         alive = Alive(ids, tf.where(left, log_probs, NEVER))
         rows = tf.gather(rows, parents, batch_dims=1)
-        rows = tf.gather(tf.reshape(rows, [-1]), _places(alive))
-        growing = tf.nest.map_structure(lambda x: tf.gather(x, rows), growing)
-        return searched._replace(alive=alive, finished=finished, growing=growing)
+        return searched._replace(alive=alive, rows=rows, finished=finished), growing
 
     def body(
-        t: tf.Tensor, searched: Searched, results: Hypotheses
-    ) -> tuple[tf.Tensor, Searched, Hypotheses]:
-        searched = advance(t, searched)
-        left = tf.reduce_any(searched.alive.log_probs > NEVER, axis=1)
-        half_done = 2 * tf.math.count_nonzero(left, dtype=tf.int32) <= tf.size(left)
+        t: tf.Tensor, searched: Searched, growing: Growing, results: Hypotheses
+    ) -> tuple[tf.Tensor, Searched, Growing, Hypotheses]:
+        searched, growing = advance(t, searched, growing)
+        left = _filled_up(tf.reduce_any(searched.alive.log_probs > NEVER, axis=1))
+        half_done = 2 * tf.size(left) <= tf.size(searched.sentences)
         searched, results = tf.cond(
             half_done, lambda: leave(searched, results, left), lambda: (searched, results)
         )
-        return t + 1, searched, results
+        return t + 1, searched, growing, results
 
-    loop_variables = (tf.constant(0), searched, nothing)
-    _, _, results = tf.while_loop(
-        lambda t, searched, results: tf.size(searched.sentences) > 0,
+    loop_variables = (tf.constant(0), searched, growing, nothing)
+    *_, results = tf.while_loop(
+        lambda t, searched, growing, results: tf.size(searched.sentences) > 0,
         body,
         loop_variables,
         shape_invariants=tf.nest.map_structure(_changing_shape, loop_variables),
@@ -129,7 +134,7 @@ def beam_search(
 
 
 def leave(searched: Searched, results: Hypotheses, left: tf.Tensor) -> tuple[Searched, Hypotheses]:
-    """Only those sentences go on that are left [B, boolean]; what all have found so far goes into
+    """Only those sentences go on that are left, of 0 to B - 1; what all have found so far goes into
     the results of all sentences that there ever were."""
     of_all = searched.sentences[:, tf.newaxis]
     found = searched.finished
@@ -139,9 +144,7 @@ def leave(searched: Searched, results: Hypotheses, left: tf.Tensor) -> tuple[Sea
         tf.tensor_scatter_nd_update(ids, of_all, found.ids),
         tf.tensor_scatter_nd_update(results.scores, of_all, found.scores),
     )
-    keep = tf.where(left)[:, 0]
-    go_on = tf.nest.map_structure(lambda x: tf.gather(x, keep), searched._replace(growing=()))
-    return go_on._replace(growing=searched.growing), results
+    return tf.nest.map_structure(lambda x: tf.gather(x, left), searched), results
 
 
 def keep_finished(finished: Hypotheses, new: Hypotheses) -> Hypotheses:
@@ -160,12 +163,20 @@ def _is_free(finished: Hypotheses) -> tf.Tensor:
 
 
 def _places(alive: Alive) -> tf.Tensor:
-    """[R] Of B·K, those of hypotheses that are alive."""
-    return tf.cast(tf.where(tf.reshape(alive.log_probs, [-1]) > NEVER)[:, 0], tf.int32)
+    """[R] Of B·K, those of hypotheses that are alive, and after them a few of others."""
+    return _filled_up(tf.reshape(alive.log_probs, [-1]) > NEVER)
+
+
+def _filled_up(wanted: tf.Tensor) -> tf.Tensor:
+    """[N] boolean → the numbers of those wanted, and after them a few others that make theirs a
+    multiple of AT_ONCE, or all."""
+    count = tf.math.count_nonzero(wanted, dtype=tf.int32)
+    numbers = tf.concat([tf.where(wanted), tf.where(~wanted)], axis=0)[:, 0]
+    return tf.cast(numbers[: -(-count // AT_ONCE) * AT_ONCE], tf.int32)
 
 
 def _rows(places: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-    """The rows at all places, as [B, K]; any where no hypothesis is alive."""
+    """The rows at all places, as [B, K]; any where none is."""
     rows = tf.scatter_nd(places[:, tf.newaxis], tf.range(tf.size(places)), [tf.reduce_prod(shape)])
     return tf.reshape(rows, shape)
 

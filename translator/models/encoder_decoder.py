@@ -1,7 +1,7 @@
 """What training and search know of a model, whatever it is made of.
 
-B batch, K hypotheses a sentence, R rows of the search (the hypotheses that go on), S source length,
-T target length, D model width, V vocabulary.
+B batch, K hypotheses a sentence, R rows of the search (the hypotheses that it asks of), S source
+length, T target length, D model width, V vocabulary.
 """
 
 from __future__ import annotations
