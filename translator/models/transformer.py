@@ -1,7 +1,7 @@
 """The Transformer (Vaswani et al. 2017): attention and feed-forward blocks, stacked.
 
-B batch, K hypotheses a sentence, R rows (hypotheses that go on), S source length, T target length,
-N heads, H head width, D model width.
+B batch, K hypotheses a sentence, R rows (hypotheses that are asked of), S source length, T target
+length, N heads, H head width, D model width.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class DecoderLayer(keras.layers.Layer):
         """One position, [R, 1, D] → [R, 1, D]; `cache` holds earlier positions [R, N, T, H].
 
         To cross-attention the K hypotheses of a sentence are K queries to its one memory; those
-        that have ended are zeros.
+        that are not asked of are zeros.
         """
 
         def attend_to_cache(q: tf.Tensor) -> tf.Tensor:
@@ -118,8 +118,10 @@ class DecoderLayer(keras.layers.Layer):
             shape = [batch * num_hypotheses, model_dim]
             queries = tf.scatter_nd(places[:, tf.newaxis], q[:, 0], shape)
             queries = tf.reshape(queries, [batch, num_hypotheses, model_dim])
+            # Of the same shape step after step; for which oneDNN is prepared, and fast in bfloat16.
+            product = tf.matmul if q.dtype == tf.bfloat16 else product_of_few
             found = self.cross_attention.attend(
-                queries, memory_key_value, memory_mask, product=product_of_few
+                queries, memory_key_value, memory_mask, product=product
             )
             return tf.gather(tf.reshape(found, shape), places)[:, tf.newaxis]
 
