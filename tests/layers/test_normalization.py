@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from translator.layers.normalization import LayerNormalization, layer_norm
+from translator.layers import normalization
+from translator.layers.inference import inference
+from translator.layers.normalization import LayerNormalization, layer_norm, layer_norm_in_one
 
 
 def normal(*shape: int, seed: int = 0) -> tf.Tensor:
@@ -63,3 +66,30 @@ def test_a_new_layer_gives_mean_zero_and_variance_one_on_the_last_axis() -> None
     y = LayerNormalization()(5 + 2 * normal(2, 3, 64))
     np.testing.assert_allclose(tf.reduce_mean(y, axis=-1), np.zeros((2, 3)), atol=1e-5)
     np.testing.assert_allclose(tf.math.reduce_variance(y, axis=-1), np.ones((2, 3)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("in_graph", [False, True])
+@pytest.mark.parametrize("shape", [(5, 16), (3, 7, 64)])
+def test_in_one_kernel_is_the_same(shape: tuple[int, ...], in_graph: bool) -> None:
+    """Also of small variances, where ε counts; in a graph TensorFlow has a kernel of its own."""
+    x = normal(*shape) * tf.exp(4 * normal(*shape[:-1], 1, seed=4))
+    arguments = x, normal(shape[-1], seed=1), normal(shape[-1], seed=2), tf.constant(1e-6)
+
+    def in_one(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
+        return layer_norm_in_one(x, scale, offset, 1e-6)
+
+    function = tf.function(in_one, autograph=False) if in_graph else in_one
+    np.testing.assert_allclose(function(*arguments), plain_layer_norm(*arguments), atol=1e-5)
+    rounded = function(*(tf.cast(each, tf.bfloat16) for each in arguments))
+    assert rounded.dtype == tf.bfloat16
+    np.testing.assert_allclose(tf.cast(rounded, tf.float32), plain_layer_norm(*arguments), atol=0.1)
+
+
+def test_what_has_no_gradient_takes_one_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = LayerNormalization()
+    layer.build((None, 4))
+    monkeypatch.setattr(normalization, "layer_norm_in_one", lambda *_: "in one")
+    assert layer.call(tf.ones([1, 4])).shape == [1, 4]
+    with inference():
+        assert layer.call(tf.ones([1, 4])) == "in one"
+    assert layer.call(tf.ones([1, 4])).shape == [1, 4]

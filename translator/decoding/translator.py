@@ -23,6 +23,7 @@ from translator.decoding.run_config import load_run_config
 from translator.decoding.search import Hypotheses, length_penalty, longest_translation
 from translator.environment import num_threads
 from translator.errors import RunError
+from translator.layers.inference import inference
 from translator.models.build import build_model, check_size
 from translator.models.encoder_decoder import EncoderDecoder, Memory
 from translator.models.weights import load_arrays, set_model_weights
@@ -136,8 +137,13 @@ class Translator(Engine):
     @cached_property
     def _encode(self) -> tf.types.experimental.PolymorphicFunction:
         """[B, S] source ids → memory."""
+
+        def encode(source: tf.Tensor) -> Memory:
+            with inference():
+                return self.model.encode(source)
+
         ids = tf.TensorSpec([None, None], tf.int32)
-        return tf.function(self.model.encode, input_signature=[ids], autograph=False)
+        return tf.function(encode, input_signature=[ids], autograph=False)
 
     @cached_property
     def _beam_search(self) -> tf.types.experimental.PolymorphicFunction:
@@ -151,14 +157,14 @@ class Translator(Engine):
             num_returned: tf.Tensor,
             alpha: tf.Tensor,
         ) -> Hypotheses:
-            start = self.model.start(memory, beam_size)
-            return beam_search(
-                *start,
-                max_lengths,
-                beam_size=beam_size,
-                penalty=lambda length: length_penalty(length, alpha, kind),
-                num_returned=num_returned,
-            )
+            with inference():
+                return beam_search(
+                    *self.model.start(memory, beam_size),
+                    max_lengths,
+                    beam_size=beam_size,
+                    penalty=lambda length: length_penalty(length, alpha, kind),
+                    num_returned=num_returned,
+                )
 
         memory = tf.nest.map_structure(
             lambda x: tf.TensorSpec(x.shape, x.dtype),
