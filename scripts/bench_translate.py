@@ -69,9 +69,10 @@ Hypotheses = Callable[[list[str], int], list[Any]]
 
 def translator_engine(run: str, precision: str, size: str) -> tuple[Hypotheses, Callable[[], int]]:
     from translator.decoding.translator import Translator
-    from translator.environment import num_threads
+    from translator.environment import freeze_weights, num_threads
     from translator.processors import share_processors
 
+    freeze_weights(True)
     share_processors(num_threads())
     made, steps = {}, [0]
 

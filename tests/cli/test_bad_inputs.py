@@ -27,6 +27,7 @@ def type_(
 ) -> Type:
     """What a user types after `translator`, in this very process: exit code and last words."""
     monkeypatch.setattr(chatter, "hush", lambda: None)
+    monkeypatch.setattr(app, "freeze_weights", lambda frozen: None)  # other tests train
 
     def type_in(*words: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["translator", *words])

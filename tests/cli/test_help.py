@@ -34,6 +34,23 @@ def test_importing_the_package_imports_nothing_heavy(command: Command) -> None:
     assert HEAVY & set(said.stdout.split()) == set()
 
 
+FROZEN = """
+import os
+from translator.cli import app, evaluate, train, translate, tune
+app._leave = lambda: None
+for module in train, translate, tune, evaluate:
+    name = module.__name__.rpartition(".")[2]
+    setattr(module, name, lambda *_: print(name, os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"]))
+    app.app(["eval" if module is evaluate else name, "path"], standalone_mode=False)
+"""
+
+
+def test_weights_are_frozen_where_none_can_change(command: Command) -> None:
+    said = command(code=FROZEN, TF_ONEDNN_ASSUME_FROZEN_WEIGHTS="1")
+    told = ["train 0", "translate 1", "tune 0", "evaluate 1"]
+    assert said.stdout.splitlines() == told, said.stderr
+
+
 def test_without_a_command_comes_the_help(command: Command) -> None:
     said = command()
     assert "Usage:" in said.stdout + said.stderr

@@ -17,6 +17,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from translator import __version__
+from translator.environment import freeze_weights
 from translator.errors import Stopped, UserError
 
 app = typer.Typer(
@@ -66,6 +67,7 @@ def train(
     from translator.cli.train import train
 
     hush()
+    freeze_weights(False)
     train(config, run, settings or [], start_from)
 
 
@@ -112,6 +114,7 @@ def translate(
             else "Stopped."
         )
     )
+    freeze_weights(True)
     needs_tensorflow = engine == "savedmodel" or (engine is None and not is_export(run))
     if needs_tensorflow and (source is not None or sys.stdin is None or not sys.stdin.isatty()):
         _share_processors()
@@ -138,6 +141,7 @@ def tune(
 
     hush()
     _leave_at_ctrl_c()
+    freeze_weights(False)  # it tries means
     _share_processors()
     tune(run, beam_sizes or (), penalties or (), settings or [])
     _leave()
@@ -162,6 +166,7 @@ def evaluate(
 
     hush()
     _leave_at_ctrl_c()
+    freeze_weights(True)
     _share_processors()
     evaluate(run, split, source, target, hypotheses, settings or [])
     _leave()
