@@ -18,7 +18,9 @@ from translator.cli.export import export, verify
 from translator.cli.train import train
 from translator.cli.translate import translate
 from translator.cli.tune import tune
+from translator.data.batches import pad_rows
 from translator.decoding.run_config import load_run_config
+from translator.decoding.translator import Translator
 from translator.errors import ConfigError, RunError
 from translator.export import making
 from translator.export.opening import open_export
@@ -33,6 +35,7 @@ from translator.export.record import (
 from translator.models.weights import load_arrays, load_facts, save_arrays
 from translator.runs import RunDirectory
 
+from .c_interface import Session
 from .conftest import ROOT, Command
 
 pytestmark = pytest.mark.slow
@@ -285,6 +288,26 @@ def test_a_savedmodel_is_the_same_model(run: Path, workplace: Path, capsys: Said
     example = [sys.executable, str(exported / "example.py")]
     done = subprocess.run(example, input=text, capture_output=True, text=True, check=True)
     assert done.stdout == Path("ours.de").read_text()
+
+
+def test_a_savedmodel_needs_no_python(run: Path, workplace: Path) -> None:
+    """Nor anything of ours: only the folder, ids and the names of its signatures."""
+    exported = export(run, "savedmodel")
+    lines = Path("validation.en").read_text().splitlines()
+    ours = Translator.load(run, ["decoding.precision=float32"])
+    best = ours.hypotheses(lines, ours.beam_size)
+    rows = pad_rows([*ours._read(lines)[0].values()])
+    session = Session(exported / "1")
+
+    found = session.run("serving_default", source_ids=rows)
+    text = ours.tokenizer.target.decode([row[row > 0].tolist() for row in found["ids"]])
+    assert text == [hypotheses[0].text for hypotheses in best]
+    scores = [hypotheses[0].score for hypotheses in best]
+    np.testing.assert_allclose(found["scores"], scores, rtol=1e-4)
+
+    found = session.run("beams", source_ids=rows, beam_size=np.array(ours.beam_size, np.int32))
+    all_scores = [[one.score for one in hypotheses] for hypotheses in best]
+    np.testing.assert_allclose(found["scores"], all_scores, rtol=1e-4)
 
 
 def test_a_savedmodel_says_what_it_cannot(run: Path, workplace: Path) -> None:
