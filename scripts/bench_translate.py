@@ -10,8 +10,8 @@ in PyTorch, too (from the extra `bench`). Printed are medians over the rounds:
 - sentences and output pieces, ends included, a second;
 - ms/step: time over the steps of the search, of all batches together (translator only);
 - roofline: the time that the matrix products of the real pieces alone, of every hypothesis that is
-  alive at a step, would take at the rates that `tf.matmul` reaches here on many rows at once, over
-  the time it took (translator only);
+  asked of at a step, would take at the rates that `tf.matmul` reaches here on many rows at once,
+  over the time it took (translator only);
 - memory: the largest resident memory of the engine's process, with its libraries;
 - load: from the process's first line to a model that is ready;
 - prompt: one sentence alone, the median over twenty;
