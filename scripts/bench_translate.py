@@ -10,8 +10,8 @@ in PyTorch, too (from the extra `bench`). Printed are medians over the rounds:
 - sentences and output pieces, ends included, a second;
 - ms/step: time over the steps of the search, of all batches together (translator only);
 - roofline: the time that the matrix products of the real pieces alone, of every hypothesis that is
-  asked of at a step, would take at the rates that `tf.matmul` reaches here on many rows at once,
-  over the time it took (translator only);
+  alive at a step, would take at the rates that `tf.matmul` reaches here on many rows at once, over
+  the time it took (translator only);
 - memory: the largest resident memory of the engine's process, with its libraries;
 - load: from the process's first line to a model that is ready;
 - prompt: one sentence alone, the median over twenty;
@@ -101,10 +101,12 @@ def needed_products(run: Path, sentences: list[str], beam_size: int) -> Products
     """Of a search through all sentences, each multiplication counted as two operations."""
     import tensorflow as tf
 
+    from translator.decoding import beam
     from translator.decoding.run_config import load_run_config
     from translator.decoding.translator import Translator
     from translator.runs import RunDirectory
 
+    beam.AT_ONCE = 1  # nothing that fills up
     translator = Translator.load(run, [f"decoding.beam_size={beam_size}"])
     counts = tf.Variable(tf.zeros([3], tf.int64))
     step = translator.model._step

@@ -14,7 +14,7 @@ PACKAGES = ("tensorflow", "keras", "numpy", "sentencepiece")
 
 SWITCHES = (
     *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"),
-    *("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA"),
+    *("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"),
 )
 """Environment variables that change how numbers are summed."""
 
@@ -28,7 +28,8 @@ def freeze_weights(frozen: bool) -> None:
     """Tell TensorFlow whether the weights of all models of this process stay what they are.
 
     If they do, oneDNN lays them out once, as its products like it best; in bfloat16 a product with
-    bias and ReLU then takes half the time. It is asked when the first of these is computed.
+    bias and ReLU then takes half the time, and in float32 it may be summed otherwise. It is asked
+    when the first of these is computed.
     """
     os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = str(int(frozen))
 

@@ -85,7 +85,9 @@ class Session:
 
     def _output(self, tensor: str) -> Output:
         name, _, index = tensor.partition(":")
-        return Output(self._call["TF_GraphOperationByName"](self._graph, name.encode()), int(index))
+        operation = self._call["TF_GraphOperationByName"](self._graph, name.encode())
+        assert operation is not None, f"the graph has no {tensor}"
+        return Output(operation, int(index))
 
     def _tensor(self, array: np.ndarray) -> int:
         kind = tf.as_dtype(array.dtype).as_datatype_enum

@@ -1,6 +1,13 @@
 """Help comes at once, because nothing heavy is imported for it; completion completes."""
 
+import os
+from collections.abc import Callable
+
 import pytest
+
+from translator.cli.train import train
+from translator.cli.tune import tune
+from translator.errors import UserError
 
 from .conftest import Command
 
@@ -36,19 +43,29 @@ def test_importing_the_package_imports_nothing_heavy(command: Command) -> None:
 
 FROZEN = """
 import os
-from translator.cli import app, evaluate, train, translate, tune
+from translator.cli import app, evaluate, translate
 app._leave = lambda: None
-for module in train, translate, tune, evaluate:
-    name = module.__name__.rpartition(".")[2]
+for module, name in (translate, "translate"), (evaluate, "evaluate"):
+    os.environ.pop("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", None)
     setattr(module, name, lambda *_: print(name, os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"]))
-    app.app(["eval" if module is evaluate else name, "path"], standalone_mode=False)
+    app.app([{"evaluate": "eval"}.get(name, name), "path"], standalone_mode=False)
 """
 
 
 def test_weights_are_frozen_where_none_can_change(command: Command) -> None:
-    said = command(code=FROZEN, TF_ONEDNN_ASSUME_FROZEN_WEIGHTS="1")
-    told = ["train 0", "translate 1", "tune 0", "evaluate 1"]
-    assert said.stdout.splitlines() == told, said.stderr
+    said = command(code=FROZEN)
+    assert said.stdout.splitlines() == ["translate 1", "evaluate 1"], said.stderr
+
+
+@pytest.mark.parametrize("changes_weights", [train, tune])
+def test_and_not_where_they_can(
+    changes_weights: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With such a variable set a training would go wrong without a word."""
+    monkeypatch.setenv("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
+    with pytest.raises(UserError):
+        changes_weights("nowhere")
+    assert os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] == "0"
 
 
 def test_without_a_command_comes_the_help(command: Command) -> None:

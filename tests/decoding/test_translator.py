@@ -287,6 +287,15 @@ class TestTranslator:
                     float(total / length_penalty(len(ids), 0.6)), abs=1e-5
                 )
 
+    def test_its_graphs_are_for_inference(self, make_translator: Callable[..., Translator]) -> None:
+        """A layer normalization is then one operation."""
+        translator = make_translator()
+        for function in (translator._encode, translator._beam_search):
+            graph = function.get_concrete_function().graph.as_graph_def()
+            bodies = [graph, *(body for body in graph.library.function)]
+            nodes = [getattr(body, "node", None) or body.node_def for body in bodies]
+            assert "FusedBatchNormV3" in {node.op for some in nodes for node in some}
+
     def test_returns_n_best_sorted_the_first_of_them_the_translation(
         self, make_translator: Callable[..., Translator]
     ) -> None:

@@ -67,7 +67,6 @@ def train(
     from translator.cli.train import train
 
     hush()
-    freeze_weights(False)
     train(config, run, settings or [], start_from)
 
 
@@ -141,7 +140,6 @@ def tune(
 
     hush()
     _leave_at_ctrl_c()
-    freeze_weights(False)  # it tries means
     _share_processors()
     tune(run, beam_sizes or (), penalties or (), settings or [])
     _leave()

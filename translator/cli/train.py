@@ -16,6 +16,7 @@ from translator.cli.incidents import keep_incident, what_happened
 from translator.cli.prepare import begin, resume, say
 from translator.config import Config, load_config, replaced
 from translator.data.corpus import name_of
+from translator.environment import freeze_weights
 from translator.errors import DoesNotFit, OutOfMemory, RunError, Stopped
 from translator.runs import RunDirectory
 
@@ -45,6 +46,7 @@ def train(
     from translator.cli.workers import follow, gathered
     from translator.training.interruption import Interruption
 
+    freeze_weights(False)
     config_path = Path(config_path)
     config = load_config(config_path, overrides)
     run = RunDirectory(Path(run_path or Path("runs") / config_path.stem))

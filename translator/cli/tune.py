@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translator.data.corpus import read_pairs
+from translator.environment import freeze_weights
 from translator.errors import RunError
 from translator.files import write_whole
 from translator.runs import RunDirectory, step_of
@@ -52,6 +53,7 @@ def tune(
     )
     from translator.models.weights import load_arrays, set_model_weights
 
+    freeze_weights(False)  # it tries means of them
     run = RunDirectory.existing(Path(run_path))
     config = load_run_config(run, overrides, as_tuned=False)
     run.need_text(overrides)

@@ -115,10 +115,13 @@ def beam_search(
         t: tf.Tensor, searched: Searched, growing: Growing, results: Hypotheses
     ) -> tuple[tf.Tensor, Searched, Growing, Hypotheses]:
         searched, growing = advance(t, searched, growing)
-        left = _filled_up(tf.reduce_any(searched.alive.log_probs > NEVER, axis=1))
-        half_done = 2 * tf.size(left) <= tf.size(searched.sentences)
+        goes_on = tf.reduce_any(searched.alive.log_probs > NEVER, axis=1)
+        left, num_sentences = _filled_up(goes_on), tf.size(goes_on)
+        half_done = 2 * tf.math.count_nonzero(goes_on, dtype=tf.int32) <= num_sentences
         searched, results = tf.cond(
-            half_done, lambda: leave(searched, results, left), lambda: (searched, results)
+            half_done & (tf.size(left) < num_sentences),
+            lambda: leave(searched, results, left),
+            lambda: (searched, results),
         )
         return t + 1, searched, growing, results
 

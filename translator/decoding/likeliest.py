@@ -22,7 +22,9 @@ UNSAID = (PAD_ID, UNKNOWN_ID, BEGIN_ID)
 """Pieces that no translation has. They come first in every vocabulary, and after them the end."""
 
 SMALLEST_BLOCK = 16
-"""Pieces in a block at least."""
+"""Pieces in a block at least, and blocks."""
+COST_OF_PIECE = 4.0
+"""To search a piece of a block, in maxima to choose from."""
 
 
 def likeliest_continuations(
@@ -87,10 +89,10 @@ def in_blocks(logits: tf.Tensor) -> tf.Tensor:
 @cache
 def block_size(size: int) -> int:
     """That makes least work, of the divisors if there are any: for each hypothesis there are
-    size / block maxima to choose from, and a block to search, a piece of which costs the more."""
+    size / block maxima to choose from, and a block to search."""
     blocks = range(SMALLEST_BLOCK, size // SMALLEST_BLOCK + 1)
     divisors = [block for block in blocks if size % block == 0]
-    return min(divisors or blocks, key=lambda block: size / block + 4 * block)
+    return min(divisors or blocks, key=lambda block: size / block + COST_OF_PIECE * block)
 
 
 def block_maxima(blocks: tf.Tensor) -> tf.Tensor:
@@ -103,7 +105,7 @@ def block_maxima(blocks: tf.Tensor) -> tf.Tensor:
 
 
 def _of_said(blocks: tf.Tensor, maxima: tf.Tensor) -> tf.Tensor:
-    """The maxima without the end and those before it, each the first of a block."""
+    """The maxima without the end and those before it, each the first of a block of its own."""
     first = END_ID + 1
     others = tf.reduce_max(blocks[:, 1:, :first], axis=1)
     return tf.concat([_float(others), maxima[:, first:]], axis=1)

@@ -42,8 +42,8 @@ Product = Callable[..., tf.Tensor]
 
 
 def product_of_few(x: tf.Tensor, y: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
-    """`tf.matmul` for many small matrices with a handful of rows each, such as the queries of one
-    step of a search.
+    """`tf.matmul` for many small matrices with a handful of rows each, whose number changes with
+    every step of a search.
 
     On a processor TensorFlow leaves batches of products to oneDNN, whose preparation then takes
     longer than the product. This operation, the same on other devices, it leaves to Eigen.

@@ -118,7 +118,8 @@ class DecoderLayer(keras.layers.Layer):
             shape = [batch * num_hypotheses, model_dim]
             queries = tf.scatter_nd(places[:, tf.newaxis], q[:, 0], shape)
             queries = tf.reshape(queries, [batch, num_hypotheses, model_dim])
-            # Of the same shape step after step; for which oneDNN is prepared, and fast in bfloat16.
+            # Their shape stays for many steps, so what oneDNN prepares is used again; in bfloat16
+            # its product is then the faster.
             product = tf.matmul if q.dtype == tf.bfloat16 else product_of_few
             found = self.cross_attention.attend(
                 queries, memory_key_value, memory_mask, product=product
