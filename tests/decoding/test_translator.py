@@ -292,7 +292,7 @@ class TestTranslator:
         translator = make_translator()
         for function in (translator._encode, translator._beam_search):
             graph = function.get_concrete_function().graph.as_graph_def()
-            bodies = [graph, *(body for body in graph.library.function)]
+            bodies = [graph, *graph.library.function]
             nodes = [getattr(body, "node", None) or body.node_def for body in bodies]
             assert "FusedBatchNormV3" in {node.op for some in nodes for node in some}
 
