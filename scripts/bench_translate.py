@@ -112,11 +112,13 @@ def needed_products(run: Path, sentences: list[str], beam_size: int) -> Products
     step = translator.model._step
 
     def counted(*arguments: Any) -> Any:
-        _, num_hypotheses, ids, positions, places, (_, mask), _ = arguments
-        lengths = tf.gather(tf.math.count_nonzero(mask[:, 0, 0], axis=1), places // num_hypotheses)
+        _, ids, positions, places, rows, (_, mask), _ = arguments
+        lengths = tf.gather(
+            tf.math.count_nonzero(mask[:, 0, 0], axis=1), places // tf.shape(rows)[1]
+        )
         earlier = tf.reduce_sum(positions + 1)
-        row = tf.size(ids), earlier, tf.cast(tf.reduce_sum(lengths), tf.int32)
-        counts.assign_add(tf.cast(tf.stack(row), tf.int64))
+        one = tf.size(ids), earlier, tf.cast(tf.reduce_sum(lengths), tf.int32)
+        counts.assign_add(tf.cast(tf.stack(one), tf.int64))
         return step(*arguments)
 
     translator.model.__dict__["_step"] = counted

@@ -70,12 +70,15 @@ class Speaker:
         ids: tf.Tensor,
         positions: tf.Tensor,
         places: tf.Tensor,
+        rows: tf.Tensor,
         fixed: tf.Tensor,
         growing: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         growing = tf.concat([growing, ids[:, tf.newaxis]], axis=1)
         histories, sentences = growing.numpy().tolist(), fixed.numpy().tolist()
         np.testing.assert_array_equal(positions, np.full(len(ids), growing.shape[1] - 1))
+        assert rows.shape == (len(sentences), self.beam_size)
+        np.testing.assert_array_equal(tf.gather(tf.reshape(rows, [-1]), places), range(len(ids)))
         owners = [sentences[place // self.beam_size] for place in places.numpy()]
         fed: dict[int, list[list[int]]] = {}
         for owner, history in zip(owners, histories, strict=True):
@@ -360,6 +363,7 @@ class TestBeamSearch:
                 ids: tf.Tensor,
                 _: tf.Tensor,
                 places: tf.Tensor,
+                __: tf.Tensor,
                 fixed: tf.Tensor,
                 growing: tf.Tensor,
             ) -> tuple[tf.Tensor, tf.Tensor]:

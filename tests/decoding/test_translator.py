@@ -67,13 +67,18 @@ class Echo(EncoderDecoder):
             source = tf.tile(tf.constant([[*self.says, END_ID]]), [tf.shape(source)[0], 1])
         return Memory(source, tf.ones_like(source, tf.bool))
 
-    def start(self, memory: Memory, num_hypotheses: int) -> tuple[StepFunction, Fixed, Growing]:
+    def start(self, memory: Memory) -> tuple[StepFunction, Fixed, Growing]:
         def step(
-            _: tf.Tensor, positions: tf.Tensor, places: tf.Tensor, source: Fixed, growing: Growing
+            _: tf.Tensor,
+            positions: tf.Tensor,
+            places: tf.Tensor,
+            rows: tf.Tensor,
+            source: Fixed,
+            growing: Growing,
         ) -> tuple[tf.Tensor, Growing]:
             last = tf.shape(source)[1] - 1
             said = tf.gather(source, tf.minimum(positions[0], last), axis=1)
-            return self.logits_of(tf.gather(said, places // num_hypotheses)), growing
+            return self.logits_of(tf.gather(said, places // tf.shape(rows)[1])), growing
 
         return step, memory.states, []
 
@@ -104,12 +109,13 @@ def make_echo(tokenizer: Tokenizer) -> MakeEcho:
 def make_translator(make_model: MakeModel, plain_tokenizer: Tokenizer) -> Callable[..., Translator]:
     """A random model of one layer; its translations have up to 5 pieces more than their sources."""
 
-    def make(dtype: str = "float32", **changes: object) -> Translator:
+    def make(dtype: str = "float32", frozen: bool = False, **changes: object) -> Translator:
         tokenizer, size = plain_tokenizer, len(plain_tokenizer.source)
         model = make_model(size, size, 40, dtype, num_layers=1, share_embeddings="none")
         model.output_table.assign(2 * model.output_table.value)  # decided opinions, few near-ties
         lengths = {"max_length_ratio": 1.0, "max_length_extra": 5}
-        return Translator(model, tokenizer, DecodingConfig.model_validate(lengths | changes), 40)
+        config = DecodingConfig.model_validate(lengths | changes)
+        return Translator(model, tokenizer, config, 40, frozen)
 
     return make
 
@@ -267,7 +273,7 @@ class TestTranslator:
     ) -> None:
         model = make_model()
         source = tf.constant([[4, 5, 6, 7, END_ID], [8, 9, END_ID, PAD_ID, PAD_ID]])
-        step, fixed, growing = model.start(model.encode(source), 4)
+        step, fixed, growing = model.start(model.encode(source))
         found = beam_search(
             step,
             fixed,
@@ -287,14 +293,33 @@ class TestTranslator:
                     float(total / length_penalty(len(ids), 0.6)), abs=1e-5
                 )
 
-    def test_its_graphs_are_for_inference(self, make_translator: Callable[..., Translator]) -> None:
-        """A layer normalization is then one operation."""
-        translator = make_translator()
+    @pytest.mark.parametrize("frozen", [False, True])
+    def test_its_graphs_are_for_inference(
+        self, make_translator: Callable[..., Translator], frozen: bool
+    ) -> None:
+        """A layer normalization is then one operation, and weights that stay are read before."""
+        translator = make_translator(frozen=frozen)
         for function in (translator._encode, translator._beam_search):
             graph = function.get_concrete_function().graph.as_graph_def()
             bodies = [graph, *graph.library.function]
             nodes = [getattr(body, "node", None) or body.node_def for body in bodies]
-            assert "FusedBatchNormV3" in {node.op for some in nodes for node in some}
+            operations = {node.op for some in nodes for node in some}
+            assert "FusedBatchNormV3" in operations
+            assert ("ReadVariableOp" in operations) != frozen
+
+    @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+    def test_weights_that_stay_change_nothing(
+        self, make_translator: Callable[..., Translator], dtype: str
+    ) -> None:
+        one, other = (make_translator(dtype, frozen, beam_size=4) for frozen in (False, True))
+        assert one.hypotheses(SENTENCES, 4) == other.hypotheses(SENTENCES, 4)
+
+    def test_follows_weights_that_do_not(self, make_translator: Callable[..., Translator]) -> None:
+        translator = make_translator()
+        before = translator.translate(SENTENCES)
+        table = translator.model.output_table
+        table.assign(-table.value)
+        assert translator.translate(SENTENCES) != before
 
     def test_returns_n_best_sorted_the_first_of_them_the_translation(
         self, make_translator: Callable[..., Translator]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from translator.layers.dense import Dense, affine, known_shape
+from translator.layers.dense import Dense, affine, known_shape, linear
+from translator.layers.inference import inference
 
 
 class TestAffine:
@@ -36,6 +37,23 @@ class TestAffine:
             results.append([tf.cast(t, tf.float32) for t in (y, *gradients)])
         for ours, theirs in zip(*results, strict=True):
             np.testing.assert_array_equal(ours, theirs)
+
+
+class TestLinear:
+    @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+    def test_is_a_product_frozen_or_not(self, dtype: str) -> None:
+        random = np.random.default_rng(6)
+        x, kernel = (tf.cast(random.standard_normal(n), dtype) for n in ([5, 64], [64, 32]))
+
+        @tf.function(autograph=False)
+        def frozen() -> tf.Tensor:
+            with inference(frozen=True):
+                return linear(x, kernel)
+
+        for found in (frozen(), linear(x, kernel)):
+            np.testing.assert_array_equal(found, tf.matmul(x, kernel))
+        operations = {node.op for node in frozen.get_concrete_function().graph.as_graph_def().node}
+        assert "BiasAdd" in operations
 
 
 class TestDense:

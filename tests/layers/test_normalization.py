@@ -81,13 +81,13 @@ def test_in_one_kernel_is_the_same(shape: tuple[int, ...], dtype: str) -> None:
     x = normal(*shape) * tf.exp(4 * normal(*shape[:-1], 1, seed=4))
     scale, offset = normal(shape[-1], seed=1), normal(shape[-1], seed=2)
     expected = plain_layer_norm(x, scale, offset, 1e-6)
+    x, scale, offset = (tf.cast(one, dtype) for one in (x, scale, offset))
 
     # TensorFlow recognizes it where only the width is known, as it is in a search.
     @tf.function(input_signature=[tf.TensorSpec([*(None,) * (len(shape) - 1), shape[-1]], dtype)])
     def in_graph(x: tf.Tensor) -> tf.Tensor:
         return layer_norm_in_one(x, scale, offset, 1e-6)
 
-    x = tf.cast(x, dtype)
     operations = computed_by(partial(in_graph, x))
     if platform.machine() == "x86_64" and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
         assert "_MklLayerNorm" in operations

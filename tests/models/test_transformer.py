@@ -5,6 +5,8 @@ B batch, K hypotheses, R rows, S source length, T target length, D model width, 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -46,19 +48,20 @@ class TestDecoding:
             normalization=normalization, positions=positions, share_embeddings=share_embeddings
         )
         others = tf.constant([[BEGIN_ID, 10, 4, 4], [BEGIN_ID, 5, 5, 9]])
-        rows = tf.reshape(tf.stack([TARGET, others], axis=1), [4, 4])  # K = 2 for each sentence
-        at_once = logits(model, tf.repeat(SOURCE, 2, axis=0), rows)
+        targets = tf.reshape(tf.stack([TARGET, others], axis=1), [4, 4])  # K = 2 for each sentence
+        at_once = logits(model, tf.repeat(SOURCE, 2, axis=0), targets)
 
-        step, fixed, growing = model.start(model.encode(SOURCE), 2)
-        places = tf.range(4)
+        step, fixed, growing = model.start(model.encode(SOURCE))
+        places, rows = tf.range(4), tf.constant([[0, 1], [2, 3]])
         growing = tf.nest.map_structure(lambda x: tf.repeat(x, 2, axis=0), growing)
         for t in range(4):
             if t == 2:  # Of the first sentence the first hypothesis ends, of the other the second.
-                places = tf.constant([1, 2])
+                places, rows = tf.constant([1, 2]), tf.constant([[1, 0], [1, 1]])
                 growing = tf.nest.map_structure(lambda x: tf.gather(x, [1, 2]), growing)
-            ids = tf.gather(rows[:, t], places)
-            stepped, growing = step(ids, tf.fill([len(places)], t), places, fixed, growing)
-            np.testing.assert_allclose(stepped, tf.gather(at_once[:, t], places), atol=1e-5)
+            ids = tf.gather(targets[:, t], places)
+            stepped, growing = step(ids, tf.fill([len(places)], t), places, rows, fixed, growing)
+            expected = tf.gather(at_once[:, t], places) - math.log(at_once.shape[2])
+            np.testing.assert_allclose(stepped, expected, atol=1e-5)
 
     def test_is_causal(self, make_model: MakeModel) -> None:
         model = make_model()

@@ -63,7 +63,7 @@ def tune(
     own_penalty = {before.length_penalty} if before.length_penalty_kind == kind else set()
     beam_sizes = beam_sizes or sorted({*BEAM_SIZES, before.beam_size})
     penalties = penalties or sorted({*LENGTH_PENALTIES, *own_penalty})
-    translator = Translator.load(run.path, overrides, as_tuned=False)
+    translator = Translator.load(run.path, overrides, as_tuned=False, frozen=False)
     pairs = list(read_pairs(config.data, "validation"))
     sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
     bleu = BleuCounts(references, config.evaluation, config.data.target_language)

@@ -94,8 +94,8 @@ def beam_search(
         begin = tf.fill([tf.shape(max_lengths)[0], beam_size, 1], BEGIN_ID)
         last = tf.reshape(tf.concat([begin, alive.ids], axis=2)[:, :, -1], [-1])
         last = tf.gather(last, places)
-        logits, growing = step(last, tf.fill(tf.shape(last), t), places, fixed, growing)
-        rows = _rows(places, tf.shape(alive.log_probs))
+        positions, rows = tf.fill(tf.shape(last), t), _rows(places, tf.shape(alive.log_probs))
+        logits, growing = step(last, positions, places, rows, fixed, growing)
         parents, pieces, log_probs = likeliest_continuations(
             alive.log_probs, rows, logits, t + 1 >= max_lengths
         )

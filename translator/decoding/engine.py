@@ -65,10 +65,7 @@ class Engine:
         searched = self._search(read, num_returned)
 
         def finish() -> list[list[Translation]]:
-            results = [[Translation("", 0.0)] for _ in sentences]
-            for i, ids, scores in searched:
-                results[i] = self._written(ids, scores, num_unread[i])
-            return results
+            return self._written(searched, num_unread)
 
         return finish
 
@@ -86,20 +83,30 @@ class Engine:
         return read, [max(0, len(row) - self.max_length) for row in rows]
 
     def _written(
-        self, ids: Sequence[Sequence[int]], scores: Sequence[float], num_unread: int
-    ) -> list[Translation]:
-        """What a search has found for a sentence, as text. Raises RunError."""
-        found = [
-            Translation(one_line(text), score, len(row) + 1, num_unread)
-            for text, row, score in zip(self.tokenizer.target.decode(ids), ids, scores, strict=True)
-            if math.isfinite(score)
-        ]
-        if not found:
-            raise RunError(
-                "The model gives no finite scores: its weights are damaged, or too large for the "
-                "precision."
-            )
-        return found
+        self,
+        searched: Iterable[tuple[int, list[list[int]], list[float]]],
+        num_unread: Sequence[int],
+    ) -> list[list[Translation]]:
+        """What `_search` has found, as text, in order; an empty one where nothing was read.
+
+        A call of SentencePiece takes longer than its work, so there is one for all. Raises
+        RunError.
+        """
+        found = list(searched)
+        texts = iter(self.tokenizer.target.decode([row for _, ids, _ in found for row in ids]))
+        results = [[Translation("", 0.0)] for _ in num_unread]
+        for i, ids, scores in found:
+            written = [
+                Translation(one_line(next(texts)), score, len(row) + 1, num_unread[i])
+                for row, score in zip(ids, scores, strict=True)
+            ]
+            results[i] = [one for one in written if math.isfinite(one.score)]
+            if not results[i]:
+                raise RunError(
+                    "The model gives no finite scores: its weights are damaged, or too large for "
+                    "the precision."
+                )
+        return results
 
     def _batches(
         self, read: Mapping[int, Sequence[int]], beam_size: int, num_workers: int = 1

@@ -11,7 +11,6 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
 from translator.config.schema import DecodingConfig
@@ -29,26 +28,39 @@ from translator.models.encoder_decoder import EncoderDecoder, Memory
 from translator.models.weights import load_arrays, set_model_weights
 from translator.runs import RunDirectory
 
+ENDED = (PAD_ID, END_ID)
+
 
 class Translator(Engine):
     """Our own search on our own model."""
 
     def __init__(
-        self, model: EncoderDecoder, tokenizer: Tokenizer, config: DecodingConfig, max_length: int
+        self,
+        model: EncoderDecoder,
+        tokenizer: Tokenizer,
+        config: DecodingConfig,
+        max_length: int,
+        frozen: bool = False,
     ) -> None:
+        """frozen: once it has translated, it no longer asks what the model's weights are."""
         self.model = model
         self.tokenizer = tokenizer
         self.beam_size = config.beam_size
         self.max_length = max_length
         self.tokens_per_batch = config.tokens_per_batch
         self._config = config
+        self._frozen = frozen
 
     @classmethod
     def load(
-        cls, path: str | Path, overrides: Sequence[str] = (), as_tuned: bool = True
+        cls,
+        path: str | Path,
+        overrides: Sequence[str] = (),
+        as_tuned: bool = True,
+        frozen: bool = True,
     ) -> Translator:
         """The best model of a run, with the decoding that was tuned for it, unless that is not
-        wanted; overrides such as "decoding.beam_size=1".
+        wanted; overrides such as "decoding.beam_size=1". frozen: as when it is made.
 
         Raises RunError if there is no such run or it is damaged, ConfigError for a wrong override.
         """
@@ -65,7 +77,7 @@ class Translator(Engine):
             config, len(tokenizer.source), len(tokenizer.target), config.decoding.precision
         )
         set_model_weights(model, weights, str(run.shipped))
-        return cls(model, tokenizer, config.decoding, config.data.max_length)
+        return cls(model, tokenizer, config.decoding, config.data.max_length, frozen)
 
     def _search(
         self, read: Mapping[int, Sequence[int]], num_returned: int
@@ -82,12 +94,12 @@ class Translator(Engine):
         of it has ended, does not depend on the length penalty; only what is best in it does.
         """
         read, num_unread = self._read(sentences)
-        results: dict[int, list[list[Translation]]] = {
-            size: [[Translation("", 0.0)] for _ in sentences] for size in beam_sizes
+        found: dict[int, list[tuple[int, list[list[int]], list[float]]]] = {
+            size: [] for size in beam_sizes
         }
         for i, size, ids, scores in self._found(read, {size: size for size in beam_sizes}, 0.0):
-            results[size][i] = self._written(ids, scores, num_unread[i])
-        return results
+            found[size].append((i, ids, scores))
+        return {size: self._written(one, num_unread) for size, one in found.items()}
 
     def greedy(self, rows: Sequence[Sequence[int]]) -> list[tuple[list[int], bool]]:
         """Ids of sources → those of their greedy translations, all without ends, and whether these
@@ -115,11 +127,10 @@ class Translator(Engine):
                     tf.constant(count),
                     tf.constant(alpha),
                 )
-                for i, ids, scores in zip(
-                    batch, found.ids.numpy(), found.scores.numpy(), strict=True
-                ):
-                    rows = [_without_end(row) for row in ids[:count]]
-                    results.append((i, beam_size, rows, scores[:count].tolist()))
+                ids, scores = (x.numpy()[:, :count].tolist() for x in found)
+                for i, rows, of_rows in zip(batch, ids, scores, strict=True):
+                    rows = [[piece for piece in row if piece not in ENDED] for row in rows]
+                    results.append((i, beam_size, rows, of_rows))
             return results
 
         batches = self._batches(read, max(num_returned), self._num_workers)
@@ -139,7 +150,7 @@ class Translator(Engine):
         """[B, S] source ids → memory."""
 
         def encode(source: tf.Tensor) -> Memory:
-            with inference():
+            with inference(self._frozen):
                 return self.model.encode(source)
 
         ids = tf.TensorSpec([None, None], tf.int32)
@@ -157,9 +168,9 @@ class Translator(Engine):
             num_returned: tf.Tensor,
             alpha: tf.Tensor,
         ) -> Hypotheses:
-            with inference():
+            with inference(self._frozen):
                 return beam_search(
-                    *self.model.start(memory, beam_size),
+                    *self.model.start(memory),
                     max_lengths,
                     beam_size=beam_size,
                     penalty=lambda length: length_penalty(length, alpha, kind),
@@ -173,7 +184,3 @@ class Translator(Engine):
         count, number = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
         signature = [memory, tf.TensorSpec([None], tf.int32), count, count, number]
         return tf.function(search, input_signature=signature, autograph=False)
-
-
-def _without_end(ids: np.ndarray) -> list[int]:
-    return [int(i) for i in ids if i not in (PAD_ID, END_ID)]

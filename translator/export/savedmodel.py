@@ -60,7 +60,7 @@ def signatures(model: EncoderDecoder, config: Config) -> dict[str, Any]:
         num_pieces = tf.math.count_nonzero(source, axis=1, dtype=tf.int32)
         longest = tf.cast(num_pieces, tf.float64) * config.decoding.max_length_ratio
         found = beam_search(
-            *model.start(model.encode(source), beam_size),
+            *model.start(model.encode(source)),
             tf.cast(longest, tf.int32) + config.decoding.max_length_extra,
             beam_size=beam_size,
             penalty=penalty,

@@ -26,8 +26,9 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from translator.layers.dense import Dense, known_shape
+from translator.layers.dense import Dense, known_shape, linear
 from translator.layers.dropout import dropout
+from translator.layers.inference import prepared
 
 
 class KeyValue(NamedTuple):
@@ -142,8 +143,8 @@ class MultiHeadAttention(keras.layers.Layer):
     def queries_keys_values(self, x: tf.Tensor) -> tuple[tf.Tensor, KeyValue]:
         """[B, T, D] → queries [B, N, T, H], keys and values, by one product for all."""
         kernels = self.query_projection.kernel, self.key_value_projection.kernel
-        kernel = tf.cast(tf.concat([k.value for k in kernels], axis=1), x.dtype)
-        rows = tf.matmul(tf.reshape(x, [-1, self.model_dim]), kernel)
+        kernel = prepared(lambda: tf.cast(tf.concat([k.value for k in kernels], axis=1), x.dtype))
+        rows = linear(tf.reshape(x, [-1, self.model_dim]), kernel)
         rows = tf.reshape(rows, [*known_shape(x)[:2], 3 * self.model_dim])
         query, key, value = self._heads(rows, 3)
         return query, KeyValue(key, value)
@@ -176,10 +177,15 @@ class MultiHeadAttention(keras.layers.Layer):
         """[B, T, count · D], side by side, → `count` times [B, N, T, H]."""
         batch_and_length = known_shape(x)[:2]
         head_dim = self.model_dim // self.num_heads
+        if x.shape[1] == 1:
+            parts = tf.split(x, count, axis=2)
+            return [tf.reshape(part, [-1, self.num_heads, 1, head_dim]) for part in parts]
         heads = tf.reshape(x, [*batch_and_length, count, self.num_heads, head_dim])
         return tf.unstack(tf.transpose(heads, [2, 0, 3, 1, 4]), count)
 
     def _join_heads(self, x: tf.Tensor) -> tf.Tensor:
         """[B, N, T, H] → [B, T, D]"""
         batch, _, length, _ = known_shape(x)
-        return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, length, self.model_dim])
+        if x.shape[2] != 1:
+            x = tf.transpose(x, [0, 2, 1, 3])
+        return tf.reshape(x, [batch, length, self.model_dim])

@@ -10,6 +10,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from translator.layers.inference import is_frozen, prepared
+
 
 class Dense(keras.layers.Dense):
     """[..., D] → activation(x W + b), [..., F]; W x alone where there is no bias."""
@@ -17,13 +19,24 @@ class Dense(keras.layers.Dense):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         relu = self.activation is keras.activations.relu
         rows = tf.reshape(x, [-1, x.shape[-1]])
-        kernel = tf.convert_to_tensor(self.kernel)
+        kernel = prepared(lambda: tf.convert_to_tensor(self.kernel))
         if self.bias is None:
-            rows = tf.matmul(rows, kernel)
+            rows = linear(rows, kernel)
         else:
-            rows = affine(rows, kernel, tf.convert_to_tensor(self.bias), relu)
+            rows = affine(rows, kernel, prepared(lambda: tf.convert_to_tensor(self.bias)), relu)
         y = tf.reshape(rows, [*known_shape(x)[:-1], self.units])
         return y if relu else self.activation(y)
+
+
+def linear(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """x W: [M, D], [D, F] → [M, F].
+
+    Weights that stay as they are get a bias of zeros: only in products with a bias does oneDNN lay
+    out weights once, as it likes them best.
+    """
+    if not is_frozen():
+        return tf.matmul(x, kernel)
+    return affine(x, kernel, prepared(lambda: tf.zeros(kernel.shape[1], kernel.dtype)))
 
 
 def affine(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, relu: bool = False) -> tf.Tensor:

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from translator.layers.inference import is_inference
+from translator.layers.inference import is_inference, prepared
 
 EPSILON = 1e-6
 
@@ -43,7 +43,7 @@ def layer_norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: float
 def layer_norm_in_one(
     x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: float
 ) -> tf.Tensor:
-    """`layer_norm` without a gradient, its scale and offset in the precision of x, too.
+    """`layer_norm` without a gradient; scale and offset have the dtype of x.
 
     TensorFlow recognizes this formula, in which every row is a channel of a batch to normalize, and
     replaces it by a single kernel of oneDNN. (On a GPU it would be cuDNN's, which has a least ε.)
@@ -59,8 +59,7 @@ def layer_norm_in_one(
         epsilon=epsilon,
         data_format="NCHW",
     )
-    normalized = tf.reshape(normalized, tf.shape(x))
-    return normalized * tf.cast(scale, x.dtype) + tf.cast(offset, x.dtype)
+    return tf.reshape(normalized, tf.shape(x)) * scale + offset
 
 
 class LayerNormalization(keras.layers.Layer):
@@ -81,6 +80,7 @@ class LayerNormalization(keras.layers.Layer):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         in_one = is_inference() and not tf.config.list_physical_devices("GPU")
         normalize = layer_norm_in_one if in_one else layer_norm
-        return normalize(
-            x, tf.convert_to_tensor(self.scale), tf.convert_to_tensor(self.offset), self.epsilon
-        )
+        dtype = x.dtype if in_one else tf.float32
+        scale = prepared(lambda: tf.cast(self.scale, dtype))
+        offset = prepared(lambda: tf.cast(self.offset, dtype))
+        return normalize(x, scale, offset, self.epsilon)

@@ -6,21 +6,25 @@ length, T target length, D model width, V vocabulary.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
+from translator.layers.inference import prepared
+
 Fixed = Any
 """Per sentence, leading axis B: what all its hypotheses look at. Never reordered or repeated."""
 Growing = Any
 """Per hypothesis, leading axis R: what grows with every step. The search reorders it."""
 StepFunction = Callable[
-    [tf.Tensor, tf.Tensor, tf.Tensor, Fixed, Growing], tuple[tf.Tensor, Growing]
+    [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, Fixed, Growing], tuple[tf.Tensor, Growing]
 ]
-"""(last ids [R], their positions [R], places [R], fixed, growing) → (logits [R, V] in the model's
-precision, growing). A place, of B·K, says whose hypothesis a row is: sentence · K + k."""
+"""(last ids [R], their positions [R], places [R], rows [B, K], fixed, growing) → (logits [R, V] in
+the model's precision, up to a constant, growing). A place, of B·K, says whose hypothesis a row is:
+sentence · K + k; and `rows` the row of each hypothesis, any where none is asked of."""
 
 
 class Memory(NamedTuple):
@@ -53,11 +57,8 @@ class EncoderDecoder(keras.Model):
         """[B, T] target input ids → decoder states [B, T, D], all positions at once (training)."""
         raise NotImplementedError
 
-    def start(
-        self, memory: Memory, num_hypotheses: int | tf.Tensor
-    ) -> tuple[StepFunction, Fixed, Growing]:
-        """The step function of a search with K hypotheses a sentence, and what it starts from: one
-        row for each sentence."""
+    def start(self, memory: Memory) -> tuple[StepFunction, Fixed, Growing]:
+        """The step function of a search, and what it starts from: one row for each sentence."""
         raise NotImplementedError
 
     def logits(self, states: tf.Tensor) -> tf.Tensor:
@@ -69,7 +70,18 @@ class EncoderDecoder(keras.Model):
 
     def output_matrix(self, dtype: tf.DType) -> tf.Tensor:
         """The output table as [D, V], which makes products of few rows faster."""
-        return tf.transpose(tf.cast(tf.convert_to_tensor(self.output_table.value), dtype))
+        table = self.output_table
+        return prepared(lambda: tf.transpose(tf.cast(tf.convert_to_tensor(table), dtype)))
+
+    def search_output(self, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+        """`output_matrix` and a bias [V] of -log V, which changes no probability.
+
+        A piece needs a logit of log V to be as likely as all others together if these are at 0. So
+        the logits of likely pieces become small, and bfloat16 rounds them less.
+        """
+        matrix = self.output_matrix(dtype)
+        size = matrix.shape[1]
+        return matrix, prepared(lambda: tf.fill([size], tf.cast(-math.log(size), dtype)))
 
     def call(
         self, source: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None

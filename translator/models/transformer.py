@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from translator.config.schema import ModelConfig
 from translator.layers.attention import KeyValue, MultiHeadAttention, product_of_few
+from translator.layers.dense import affine
 from translator.layers.dropout import dropout, place
 from translator.layers.embedding import Embedding, PositionEmbedding
 from translator.layers.feed_forward import FeedForward
@@ -97,12 +98,11 @@ class DecoderLayer(keras.layers.Layer):
         memory_key_value: KeyValue,
         memory_mask: tf.Tensor,
         places: tf.Tensor,
-        num_hypotheses: tf.Tensor,
+        rows: tf.Tensor,
     ) -> tuple[tf.Tensor, KeyValue]:
         """One position, [R, 1, D] → [R, 1, D]; `cache` holds earlier positions [R, N, T, H].
 
-        To cross-attention the K hypotheses of a sentence are K queries to its one memory; those
-        that are not asked of are zeros.
+        To cross-attention the K hypotheses of a sentence are K queries to its one memory.
         """
 
         def attend_to_cache(q: tf.Tensor) -> tf.Tensor:
@@ -114,17 +114,14 @@ class DecoderLayer(keras.layers.Layer):
             return self.attention.look(query, cache, product=product_of_few)
 
         def attend_to_memory(q: tf.Tensor) -> tf.Tensor:
-            batch, model_dim = tf.shape(memory_mask)[0], q.shape[2]
-            shape = [batch * num_hypotheses, model_dim]
-            queries = tf.scatter_nd(places[:, tf.newaxis], q[:, 0], shape)
-            queries = tf.reshape(queries, [batch, num_hypotheses, model_dim])
+            queries = tf.gather(q[:, 0], rows)
             # Their shape stays for many steps, so what oneDNN prepares is used again; in bfloat16
             # its product is then the faster.
             product = tf.matmul if q.dtype == tf.bfloat16 else product_of_few
             found = self.cross_attention.attend(
                 queries, memory_key_value, memory_mask, product=product
             )
-            return tf.gather(tf.reshape(found, shape), places)[:, tf.newaxis]
+            return tf.gather(tf.reshape(found, [-1, q.shape[2]]), places)[:, tf.newaxis]
 
         x = self.attention_residual(x, block=attend_to_cache)
         return self._look_and_think(x, attend_to_memory, None), cache
@@ -238,25 +235,23 @@ class Transformer(EncoderDecoder):
             return recomputed(layer, x, *surroundings, seed)
         return layer(x, *surroundings, seed)
 
-    def start(
-        self, memory: Memory, num_hypotheses: int | tf.Tensor
-    ) -> tuple[StepFunction, Fixed, Growing]:
+    def start(self, memory: Memory) -> tuple[StepFunction, Fixed, Growing]:
         keys_values = [
             layer.cross_attention.keys_values(memory.states) for layer in self.decoder_layers
         ]
         rows = tf.shape(memory.states)[0]
         empty = tf.zeros([rows, self.config.num_heads, 0, self.head_dim], memory.states.dtype)
         growing = [KeyValue(empty, empty) for _ in self.decoder_layers]
-        matrix = self.output_matrix(memory.states.dtype)
-        return partial(self._step, matrix, num_hypotheses), (keys_values, memory.mask), growing
+        output = self.search_output(memory.states.dtype)
+        return partial(self._step, output), (keys_values, memory.mask), growing
 
     def _step(
         self,
-        output_matrix: tf.Tensor,
-        num_hypotheses: tf.Tensor,
+        output: tuple[tf.Tensor, tf.Tensor],
         ids: tf.Tensor,
         positions: tf.Tensor,
         places: tf.Tensor,
+        rows: tf.Tensor,
         fixed: Fixed,
         growing: Growing,
     ) -> tuple[tf.Tensor, Growing]:
@@ -267,11 +262,11 @@ class Transformer(EncoderDecoder):
         for layer, key_value, cache in zip(
             self.decoder_layers, memory_keys_values, growing, strict=True
         ):
-            x, cache = layer.step(x, cache, key_value, memory_mask, places, num_hypotheses)
+            x, cache = layer.step(x, cache, key_value, memory_mask, places, rows)
             caches.append(cache)
         if self.decoder_norm is not None:
             x = self.decoder_norm(x)
-        return tf.matmul(x[:, 0], output_matrix), caches
+        return affine(x[:, 0], *output), caches
 
 
 def _attention(config: ModelConfig, dtype: keras.DTypePolicy, name: str) -> MultiHeadAttention:
