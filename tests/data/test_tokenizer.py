@@ -47,6 +47,7 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
 
 def test_text_comes_back(tokenizer: Tokenizer) -> None:
     assert tokenizer.source.decode(tokenizer.source.encode(SOURCES)) == SOURCES
+    assert tokenizer.source.decode([]) == []
 
 
 def test_the_special_ids_are_pad_unknown_begin_end(tokenizer: Tokenizer) -> None:

@@ -119,15 +119,15 @@ class TestByHand:
 @pytest.mark.parametrize("beam_size", [1, 5, 70])
 @pytest.mark.parametrize("ties", [False, True])
 def test_are_those_that_sorting_everything_finds(size: int, beam_size: int, ties: bool) -> None:
-    batch = 4
-    logits = RANDOM.standard_normal([batch * beam_size, size]) * 3
-    log_probs = RANDOM.standard_normal([batch, beam_size])
+    random, batch = np.random.default_rng([size, beam_size, ties]), 4
+    logits = random.standard_normal([batch * beam_size, size]) * 3
+    log_probs = random.standard_normal([batch, beam_size])
     if ties:
         # Numbers whose sums are exact; log Σ exp is the same for every row.
-        logits = RANDOM.permuted(np.tile(np.arange(size) % 4.0, [batch * beam_size, 1]), axis=1)
-        log_probs = RANDOM.integers(0, 3, [batch, beam_size]).astype(float)
-    log_probs = np.where(RANDOM.random([batch, beam_size]) < 0.2, NEVER, log_probs).tolist()
-    rows = RANDOM.permutation(batch * beam_size).reshape(batch, beam_size)
+        logits = random.permuted(np.tile(np.arange(size) % 4.0, [batch * beam_size, 1]), axis=1)
+        log_probs = random.integers(0, 3, [batch, beam_size]).astype(float)
+    log_probs = np.where(random.random([batch, beam_size]) < 0.2, NEVER, log_probs).tolist()
+    rows = random.permutation(batch * beam_size).reshape(batch, beam_size)
     arguments = log_probs, logits.astype(np.float32), rows, [False, True, False, False]
     results = found(*arguments)
     if not ties:

@@ -297,7 +297,7 @@ class TestTranslator:
     def test_its_graphs_are_for_inference(
         self, make_translator: Callable[..., Translator], frozen: bool
     ) -> None:
-        """A layer normalization is then one operation, and weights that stay are read before."""
+        """A layer normalization is then one operation; kernels that stay are read before."""
         translator = make_translator(frozen=frozen)
         for function in (translator._encode, translator._beam_search):
             graph = function.get_concrete_function().graph.as_graph_def()

@@ -124,6 +124,8 @@ class Vocabulary:
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Ids → sentences."""
+        if not ids:
+            return []  # SentencePiece would make one of it
         return self._processor.decode([list(row) for row in ids], num_threads=1)
 
 

@@ -28,8 +28,6 @@ from translator.models.encoder_decoder import EncoderDecoder, Memory
 from translator.models.weights import load_arrays, set_model_weights
 from translator.runs import RunDirectory
 
-ENDED = (PAD_ID, END_ID)
-
 
 class Translator(Engine):
     """Our own search on our own model."""
@@ -42,7 +40,7 @@ class Translator(Engine):
         max_length: int,
         frozen: bool = False,
     ) -> None:
-        """frozen: once it has translated, it no longer asks what the model's weights are."""
+        """frozen: the model's weights are to stay as they are once it has translated."""
         self.model = model
         self.tokenizer = tokenizer
         self.beam_size = config.beam_size
@@ -128,9 +126,9 @@ class Translator(Engine):
                     tf.constant(alpha),
                 )
                 ids, scores = (x.numpy()[:, :count].tolist() for x in found)
-                for i, rows, of_rows in zip(batch, ids, scores, strict=True):
-                    rows = [[piece for piece in row if piece not in ENDED] for row in rows]
-                    results.append((i, beam_size, rows, of_rows))
+                for i, rows, scores_of_one in zip(batch, ids, scores, strict=True):
+                    rows = [[id_ for id_ in row if id_ not in (PAD_ID, END_ID)] for row in rows]
+                    results.append((i, beam_size, rows, scores_of_one))
             return results
 
         batches = self._batches(read, max(num_returned), self._num_workers)

@@ -31,8 +31,8 @@ class Dense(keras.layers.Dense):
 def linear(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """x W: [M, D], [D, F] → [M, F].
 
-    Weights that stay as they are get a bias of zeros: only in products with a bias does oneDNN lay
-    out weights once, as it likes them best.
+    Weights that stay as they are get a bias of zeros: only in products with a bias does oneDNN,
+    told of it (environment.freeze_weights), lay out weights once, as it likes them best.
     """
     if not is_frozen():
         return tf.matmul(x, kernel)

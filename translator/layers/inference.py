@@ -1,4 +1,4 @@
-"""Graphs without a gradient, where some formulas have faster forms."""
+"""Graphs without a gradient, and with weights that stay, where some formulas have faster forms."""
 
 from __future__ import annotations
 

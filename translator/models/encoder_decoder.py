@@ -24,7 +24,7 @@ StepFunction = Callable[
 ]
 """(last ids [R], their positions [R], places [R], rows [B, K], fixed, growing) → (logits [R, V] in
 the model's precision, up to a constant, growing). A place, of B·K, says whose hypothesis a row is:
-sentence · K + k; and `rows` the row of each hypothesis, any where none is asked of."""
+sentence · K + k; `rows`, the inverse, the row of each hypothesis, any where it is not asked of."""
 
 
 class Memory(NamedTuple):
@@ -77,7 +77,8 @@ class EncoderDecoder(keras.Model):
         """`output_matrix` and a bias [V] of -log V, which changes no probability.
 
         A piece needs a logit of log V to be as likely as all others together if these are at 0. So
-        the logits of likely pieces become small, and bfloat16 rounds them less.
+        the logits of likely pieces become small, and bfloat16 rounds them less, where a kernel adds
+        the bias before it rounds, as oneDNN's does.
         """
         matrix = self.output_matrix(dtype)
         size = matrix.shape[1]

@@ -239,8 +239,10 @@ class Transformer(EncoderDecoder):
         keys_values = [
             layer.cross_attention.keys_values(memory.states) for layer in self.decoder_layers
         ]
-        rows = tf.shape(memory.states)[0]
-        empty = tf.zeros([rows, self.config.num_heads, 0, self.head_dim], memory.states.dtype)
+        num_sentences = tf.shape(memory.states)[0]
+        empty = tf.zeros(
+            [num_sentences, self.config.num_heads, 0, self.head_dim], memory.states.dtype
+        )
         growing = [KeyValue(empty, empty) for _ in self.decoder_layers]
         output = self.search_output(memory.states.dtype)
         return partial(self._step, output), (keys_values, memory.mask), growing
