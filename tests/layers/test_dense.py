@@ -7,12 +7,24 @@ from functools import partial
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import HAS_ONEDNN, ComputedBy
 
+from translator.environment import has_bfloat16
 from translator.layers.dense import Dense, affine, known_shape, linear
 from translator.layers.inference import inference
 
 
 class TestAffine:
+    @pytest.mark.skipif(not (HAS_ONEDNN and has_bfloat16()), reason="not in one kernel")
+    def test_the_bias_is_added_before_bfloat16_rounds(self) -> None:
+        """9 + 1/64 takes more digits than it has, 1/64 does not."""
+
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, 2], tf.bfloat16)])
+        def graph(x: tf.Tensor) -> tf.Tensor:
+            return affine(x, *(tf.constant(c, tf.bfloat16) for c in ([[9.0], [1 / 64]], [-9.0])))
+
+        assert graph(tf.ones([1, 2], tf.bfloat16)) == 1 / 64
+
     @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
     @pytest.mark.parametrize("relu", [False, True])
     def test_values_and_gradients_are_those_of_the_plain_formula(
@@ -41,19 +53,20 @@ class TestAffine:
 
 class TestLinear:
     @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-    def test_is_a_product_frozen_or_not(self, dtype: str) -> None:
+    def test_is_a_product_frozen_or_not(self, dtype: str, computed_by: ComputedBy) -> None:
         random = np.random.default_rng(6)
         x, kernel = (tf.cast(random.standard_normal(n), dtype) for n in ([5, 64], [64, 32]))
 
-        @tf.function(autograph=False)
-        def frozen() -> tf.Tensor:
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, 64], dtype)])
+        def frozen(x: tf.Tensor) -> tf.Tensor:
             with inference(frozen=True):
                 return linear(x, kernel)
 
-        for found in (frozen(), linear(x, kernel)):
+        operations = computed_by(partial(frozen, x))
+        if HAS_ONEDNN and (dtype == "float32" or has_bfloat16()):
+            assert "_MklNativeFusedMatMul" in operations
+        for found in (frozen(x), linear(x, kernel)):
             np.testing.assert_array_equal(found, tf.matmul(x, kernel))
-        operations = {node.op for node in frozen.get_concrete_function().graph.as_graph_def().node}
-        assert "BiasAdd" in operations
 
 
 class TestDense:

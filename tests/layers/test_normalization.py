@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.eager import context
+from conftest import HAS_ONEDNN, ComputedBy
 
 from translator.layers import normalization
 from translator.layers.inference import inference
@@ -76,7 +73,9 @@ def test_a_new_layer_gives_mean_zero_and_variance_one_on_the_last_axis() -> None
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("shape", [(5, 16), (3, 7, 64)])
-def test_in_one_kernel_is_the_same(shape: tuple[int, ...], dtype: str) -> None:
+def test_in_one_kernel_is_the_same(
+    shape: tuple[int, ...], dtype: str, computed_by: ComputedBy
+) -> None:
     """Also of small variances, where ε counts."""
     x = normal(*shape) * tf.exp(4 * normal(*shape[:-1], 1, seed=4))
     scale, offset = normal(shape[-1], seed=1), normal(shape[-1], seed=2)
@@ -89,21 +88,12 @@ def test_in_one_kernel_is_the_same(shape: tuple[int, ...], dtype: str) -> None:
         return layer_norm_in_one(x, scale, offset, 1e-6)
 
     operations = computed_by(partial(in_graph, x))
-    if platform.machine() == "x86_64" and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
+    if HAS_ONEDNN:
         assert "_MklLayerNorm" in operations
     for result in (layer_norm_in_one(x, scale, offset, 1e-6), in_graph(x)):
         assert result.dtype == dtype
         tolerance = 1e-5 if dtype == "float32" else 0.1
         np.testing.assert_allclose(tf.cast(result, tf.float32), expected, atol=tolerance)
-
-
-def computed_by(function: Callable[[], tf.Tensor]) -> set[str]:
-    """The operations that TensorFlow makes of a graph that is called for the first time."""
-    context.enable_run_metadata()
-    function()
-    graphs = context.export_run_metadata().function_graphs
-    context.disable_run_metadata()
-    return {node.op for graph in graphs for part in graph.partition_graphs for node in part.node}
 
 
 def test_what_has_no_gradient_takes_one_kernel(monkeypatch: pytest.MonkeyPatch) -> None:

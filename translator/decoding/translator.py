@@ -112,13 +112,14 @@ class Translator(Engine):
     ) -> Iterator[tuple[int, int, list[list[int]], list[float]]]:
         """What searches of several beam sizes find for sources, their ids given by number: the
         number, the beam size, ids without ends and scores of as many as are asked for."""
+        encode, find = self._encode, self._beam_search  # made here, not by two workers at once
 
         def search(batch: list[int]) -> list[tuple[int, int, list[list[int]], list[float]]]:
-            memory = self._encode(tf.constant(pad_rows([[*read[i], END_ID] for i in batch])))
+            memory = encode(tf.constant(pad_rows([[*read[i], END_ID] for i in batch])))
             longest = [longest_translation(self._config, len(read[i])) for i in batch]
             results = []
             for beam_size, count in num_returned.items():
-                found = self._beam_search(
+                found = find(
                     memory,
                     tf.constant(longest),
                     tf.constant(beam_size),
