@@ -183,7 +183,9 @@ def export(
     ] = "float32",
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder or file to make.", show_default="exports/ of the run"),
+        typer.Option(
+            "--output", "-o", help="Folder or file to make.", show_default="exports/ of the run"
+        ),
     ] = None,
     max_loss: Annotated[
         float, typer.Option(min=0, help="BLEU that it may lose on the validation split.")
