@@ -5,14 +5,17 @@
 Every engine gets a process of its own, and all take turns at the whole text: translator in
 float32, in bfloat16, and CTranslate2 (from the extra `ctranslate2`) in float32 and int8, each with
 one worker of all threads and with a worker for every thread; with --peer, Hugging Face's `generate`
-in PyTorch, too (from the extra `bench`). Printed are medians over the rounds:
+in PyTorch, too (from the extra `bench`). Our batches are as large as the run says; for every other
+engine and beam size a round before the others looks for the batch size that is fastest. Printed are
+medians over the rounds:
 
 - sentences and output pieces, ends included, a second;
 - ms/step: time over the steps of the search, of all batches together (translator only);
 - roofline: the time that the matrix products of the real pieces alone, of every hypothesis that is
   alive at a step, would take at the rates that `tf.matmul` reaches here on many rows at once, over
   the time it took (translator only);
-- memory: the largest resident memory of the engine's process, with its libraries;
+- memory: the largest resident memory of the engine's process, with its libraries, of all batch
+  sizes;
 - load: from the process's first line to a model that is ready;
 - prompt: one sentence alone, the median over twenty;
 - BLEU, and how many translations differ from those of translator in float32.
@@ -41,6 +44,8 @@ from translator.data.lines import read_lines
 from translator.errors import UserError
 
 STARTED = time.perf_counter()
+BATCH_SIZES = (16384, 8192, 4096, 2048, 1024, 512)
+"""As decoding.tokens_per_batch counts."""
 REFERENCE = "translator float32"
 PEER = "hugging face float32"
 
@@ -63,11 +68,12 @@ class Facts(NamedTuple):
     prompt_ms: float
 
 
-Hypotheses = Callable[[list[str], int], list[Any]]
-"""Sentences and beam size → of each its translations."""
+Hypotheses = Callable[..., list[Any]]
+"""Sentences, beam size and, for others than translator, batch size → of each sentence its
+translations."""
 
 
-def translator_engine(run: str, precision: str, size: str) -> tuple[Hypotheses, Callable[[], int]]:
+def translator_engine(run: str, precision: str) -> tuple[Hypotheses, Callable[[], int]]:
     from translator.decoding.translator import Translator
     from translator.environment import freeze_weights, num_threads
     from translator.processors import share_processors
@@ -77,7 +83,7 @@ def translator_engine(run: str, precision: str, size: str) -> tuple[Hypotheses, 
     made, steps = {}, [0]
 
     def make(beam_size: int) -> Translator:
-        settings = {"precision": precision, "beam_size": beam_size, "tokens_per_batch": size}
+        settings = {"precision": precision, "beam_size": beam_size}
         translator = Translator.load(run, [f"decoding.{k}={v}" for k, v in settings.items()])
         search = translator._beam_search
 
@@ -137,9 +143,7 @@ def needed_products(run: Path, sentences: list[str], beam_size: int) -> Products
     return Products(layers=2 * (dense + attention), weights=0.0, logits=2 * logits)
 
 
-def ctranslate2_engine(
-    folder: str, workers: str, size: str
-) -> tuple[Hypotheses, Callable[[], int]]:
+def ctranslate2_engine(folder: str, workers: str) -> tuple[Hypotheses, Callable[[], int]]:
     from translator.config import load_config
     from translator.data.tokenizer import Tokenizer
     from translator.export.ctranslate2 import CTranslate2, options
@@ -149,17 +153,18 @@ def ctranslate2_engine(
     config = load_config(path / EXPORT_CONFIG)
     tokenizer = Tokenizer.load(RunDirectory(path).tokenizer(config.tokenizer.joint))
     told = options(config, tokenizer, alpha=1.0)
-    length = config.data.max_length
-    engine = CTranslate2(path, tokenizer, told, length, int(size), int(workers))
+    most = config.decoding.tokens_per_batch
+    engine = CTranslate2(path, tokenizer, told, config.data.max_length, most, int(workers))
 
-    def hypotheses(sentences: list[str], beam_size: int) -> list[Any]:
+    def hypotheses(sentences: list[str], beam_size: int, size: int = most) -> list[Any]:
         engine.beam_size = engine._options["beam_size"] = beam_size
+        engine.tokens_per_batch = size
         return engine.hypotheses(sentences)
 
     return hypotheses, lambda: 0
 
 
-def hugging_face_engine(run: str, size: str) -> tuple[Hypotheses, Callable[[], int]]:
+def hugging_face_engine(run: str) -> tuple[Hypotheses, Callable[[], int]]:
     """The weights of a Transformer with normalization before its blocks, in M2M100's network."""
     import torch
     from hugging_face import HuggingFace
@@ -167,10 +172,12 @@ def hugging_face_engine(run: str, size: str) -> tuple[Hypotheses, Callable[[], i
     from translator.environment import num_threads
 
     torch.set_num_threads(num_threads())
-    engine = HuggingFace(run, int(size))
+    engine = HuggingFace(run)
 
-    def hypotheses(sentences: list[str], beam_size: int) -> list[Any]:
-        engine.beam_size = beam_size
+    def hypotheses(
+        sentences: list[str], beam_size: int, size: int = engine.tokens_per_batch
+    ) -> list[Any]:
+        engine.beam_size, engine.tokens_per_batch = beam_size, size
         return engine.hypotheses(sentences)
 
     return hypotheses, lambda: 0
@@ -184,7 +191,7 @@ ENGINES: dict[str, Callable[..., tuple[Hypotheses, Callable[[], int]]]] = {
 
 
 def serve(engine: str, source: str, *arguments: str) -> None:
-    """An engine's process: `facts`, or a beam size to translate the whole text with."""
+    """An engine's process: `facts`, or a beam size and perhaps a batch size to translate with."""
 
     def make() -> Callable[[str], Any]:
         from translator.environment import peak_memory
@@ -207,7 +214,7 @@ def serve(engine: str, source: str, *arguments: str) -> None:
             if line.strip() == "facts":
                 return Facts(loaded, prompt())
             before, started = num_steps(), time.perf_counter()
-            found = hypotheses(sentences, int(line))
+            found = hypotheses(sentences, *map(int, line.split()))
             seconds = time.perf_counter() - started
             best = [one[0] for one in found]
             num_pieces = sum(one.length for one in best)
@@ -229,9 +236,6 @@ def main() -> None:
     parser.add_argument("--target", type=Path, required=True, help="its references")
     parser.add_argument("--beam", type=int, nargs="+", default=[1, 5], help="beam sizes (1 5)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each engine (5)")
-    parser.add_argument(
-        "--tokens-per-batch", type=int, default=4096, help="source pieces translated at once"
-    )
     parser.add_argument("--peer", action="store_true", help="measure Hugging Face's, too")
     options = parser.parse_args()
     hush()
@@ -250,32 +254,36 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
     machine = Machine(1024, *sizes, int(config.tokenizer.vocabulary_size))
     sentences = list(read_lines(options.source))
     products = {beam: needed_products(options.run, sentences, beam) for beam in options.beam}
-    size = options.tokens_per_batch
     running = {
         f"translator {precision}": Process(
-            __file__, "translator", options.source, options.run, precision, size
+            __file__, "translator", options.source, options.run, precision
         )
         for precision in ("float32", "bfloat16")
     }
+    ours = set(running)
     for quantization in ("float32", "int8"):
         export(options.run, folder / quantization, quantization)
         for workers in sorted({1, num_threads()}):
             name = f"ctranslate2 {quantization}, {workers} × {num_threads() // workers}"
             running[name] = Process(
-                __file__, "ctranslate2", options.source, folder / quantization, workers, size
+                __file__, "ctranslate2", options.source, folder / quantization, workers
             )
     if options.peer:
-        running[PEER] = Process(__file__, "hugging-face", options.source, options.run, size)
+        running[PEER] = Process(__file__, "hugging-face", options.source, options.run)
     rounds: dict[tuple[str, int], list[Round]] = {}
     try:
         facts = {name: Facts(*process.ask("facts")) for name, process in running.items()}
-        for i in range(options.rounds + 1):
+        size = {}
+        for beam_size in options.beam:
+            for name, process in running.items():
+                process.ask(beam_size)  # warms up
+                size[name, beam_size] = () if name in ours else (fastest(process, beam_size),)
+        for i in range(1, options.rounds + 1):
             machine.measure()
             for beam_size in options.beam:
                 for name, process in running.items():
-                    found = Round(*process.ask(beam_size))
-                    if i:  # the first one warms up
-                        rounds.setdefault((name, beam_size), []).append(found)
+                    found = Round(*process.ask(beam_size, *size[name, beam_size]))
+                    rounds.setdefault((name, beam_size), []).append(found)
             print(f"round {i} of {options.rounds}", file=sys.stderr)
     finally:
         for process in running.values():
@@ -285,7 +293,7 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
     references = list(read_lines(options.target))
     language = config.data.target_language
     print(
-        "engine                     beam  sent/s  pieces/s  ms/step  roofline  MiB  load s"
+        "engine                     beam  batch  sent/s  pieces/s  ms/step  roofline  MiB  load s"
         "  prompt ms   BLEU  different"
     )
     for (name, beam_size), done in rounds.items():
@@ -293,6 +301,7 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
         expected = rounds[REFERENCE, beam_size][-1].translations
         others = sum(a != b for a, b in zip(last.translations, expected, strict=True))
         score = bleu(last.translations, references, config.evaluation, language)
+        (batch,) = size[name, beam_size] or (config.decoding.tokens_per_batch,)
         memory, load = f"{last.peak_mib:4,.0f}", f"{facts[name].load_seconds:7.1f}"
         if name == PEER:
             memory, load = "   –", "      –"
@@ -302,12 +311,23 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
             step = f"{1000 * seconds / last.num_steps:7.1f}"
             roofline = f"{needed / seconds:8.0%}"
         print(
-            f"{name:26} {beam_size:4} {len(references) / seconds:7.1f} "
+            f"{name:26} {beam_size:4}  {batch:5} {len(references) / seconds:7.1f} "
             f"{last.num_pieces / seconds:9,.0f}  {step}  {roofline} {memory} {load} "
             f"{facts[name].prompt_ms:10.1f} "
             f"{score.value:6.2f} {others:10}"
         )
     print(f"BLEU: {score.signature}")
+
+
+def fastest(process: Process, beam_size: int) -> int:
+    """Of the batch sizes that with which an engine takes the least time; none is tried beyond one
+    that takes twice as long as another."""
+    seconds: dict[int, float] = {}
+    for size in BATCH_SIZES:
+        seconds[size] = Round(*process.ask(beam_size, size)).seconds
+        if seconds[size] > 2 * min(seconds.values()):
+            break
+    return min(seconds, key=lambda size: seconds[size])
 
 
 def export(run: Path, folder: Path, quantization: str) -> None:

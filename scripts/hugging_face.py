@@ -41,12 +41,12 @@ PARTS = {"kernel": "weight", "bias": "bias", "scale": "weight", "offset": "bias"
 class HuggingFace(Engine):
     """Their search on our weights, in float32."""
 
-    def __init__(self, run: str, tokens_per_batch: int) -> None:
+    def __init__(self, run: str) -> None:
         """Raises ConfigError if the run's model is not of that kind."""
         config = load_run_config(RunDirectory.existing(Path(run)))
         ours = Translator.load(run)
         self.tokenizer, self.max_length = ours.tokenizer, ours.max_length
-        self.tokens_per_batch = tokens_per_batch
+        self.tokens_per_batch = config.decoding.tokens_per_batch
         self._config = config.decoding
         self._model = network(config, ours)
 

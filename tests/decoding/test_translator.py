@@ -168,21 +168,28 @@ class TestEcho:
         assert list(lines) == SENTENCES[4:]
 
     @pytest.mark.parametrize(
-        ("tokens_per_batch", "num_workers", "sizes"),
+        ("tokens_per_batch", "beam_size", "num_workers", "sizes"),
         [
-            (100, 1, [10]),
-            (100, 2, [5, 5]),
-            (40, 2, [3, 3, 3, 1]),  # three would be enough
-            (40, 1, [4, 4, 2]),
-            (90, 1, [5, 5]),
-            (1, 2, [1] * 10),
+            (100, 1, 1, [10]),
+            (100, 1, 2, [5, 5]),
+            (40, 1, 2, [3, 3, 3, 1]),  # three would be enough
+            (40, 1, 1, [4, 4, 2]),
+            (80, 2, 1, [4, 4, 2]),
+            (90, 1, 1, [5, 5]),
+            (1, 2, 2, [1] * 10),
         ],
     )
     def test_shares_sentences_out_among_workers(
-        self, make_echo: MakeEcho, tokens_per_batch: int, num_workers: int, sizes: list[int]
+        self,
+        make_echo: MakeEcho,
+        tokens_per_batch: int,
+        beam_size: int,
+        num_workers: int,
+        sizes: list[int],
     ) -> None:
         rows = dict(enumerate([[4] * 9] * 10))
-        batches = make_echo(tokens_per_batch=tokens_per_batch)._batches(rows, 1, num_workers)
+        echo = make_echo(tokens_per_batch=tokens_per_batch)
+        batches = echo._batches(rows, beam_size, num_workers)
         assert [len(batch) for batch in batches] == sizes
         assert [i for batch in batches for i in batch] == list(rows)
 
@@ -264,7 +271,7 @@ class TestTranslator:
         assert_same(translator.hypotheses(SENTENCES, beam_size), alone)
         assert_same(translator.hypotheses(SENTENCES[::-1], beam_size), alone[::-1])
 
-        small = make_translator(beam_size=beam_size, tokens_per_batch=30)
+        small = make_translator(beam_size=beam_size, tokens_per_batch=30 * beam_size)
         assert 1 < len(small._batches(dict(enumerate([[4] * 9] * 10)), beam_size)) < 10
         assert_same(small.hypotheses(SENTENCES, beam_size), alone)
 

@@ -419,8 +419,9 @@ class DecodingConfig(Section):
     """A translation ends at the latest after this times the source's pieces, plus…"""
     max_length_extra: Annotated[int, Field(ge=0, le=10_000)] = 10
     """…so many pieces."""
-    tokens_per_batch: Count = 4096
-    """Source pieces, padding included, translated at once; results do not depend on it."""
+    tokens_per_batch: Count = 16_384
+    """Source pieces, padding included, translated at once, each counted for every place in the beam
+    (by CTranslate2 at most 1,024); results do not depend on it."""
     precision: Precision = "float32"
     """Of the computation; auto: as measured for training."""
 

@@ -40,7 +40,8 @@ class Engine:
     max_length: int
     """Source pieces that are read."""
     tokens_per_batch: int
-    """Source pieces, padding included, that are translated at once."""
+    """Source pieces, padding included, that are translated at once, each counted for every place in
+    the beam."""
 
     def hypotheses(
         self, sentences: Sequence[str], num_returned: int = 1
@@ -117,11 +118,11 @@ class Engine:
         order = sorted(read, key=lambda i: -len(read[i]))
 
         def packed(num_pieces: int) -> list[list[int]]:
-            """Of so many pieces at most, padding included, but of one sentence at least."""
+            """Of so many pieces at most, but of one sentence at least."""
             batches: list[list[int]] = []
             for i in order:
                 longest = len(read[batches[-1][0]]) + 1 if batches else math.inf
-                most = min(num_pieces // longest, most_sentences)
+                most = min(num_pieces // (beam_size * longest), most_sentences)
                 if not batches or len(batches[-1]) >= most:
                     batches.append([])
                 batches[-1].append(i)
