@@ -327,11 +327,13 @@ def test_a_savedmodel_says_what_it_cannot(run: Path, workplace: Path) -> None:
         translate(exported, "validation.en", "o", engine="savedmodel")
     weights.write_bytes(whole)
     model = exported / "1/saved_model.pb"
-    model.write_bytes(model.read_bytes()[:99])
-    with pytest.raises(RunError, match=r"1/saved_model.pb is not the one that was exported"):
-        verify(exported, "savedmodel")
-    with pytest.raises(RunError, match="TensorFlow cannot load this export: "):
-        translate(exported, "validation.en", "o", engine="savedmodel")
+    graph = model.read_bytes()
+    for damaged in (graph[:99], b"Seshape".join(graph.rsplit(b"Reshape", 1))):
+        model.write_bytes(damaged)
+        with pytest.raises(RunError, match=r"1/saved_model.pb is not the one that was exported"):
+            verify(exported, "savedmodel")
+        with pytest.raises(RunError, match="TensorFlow cannot load this export: "):
+            translate(exported, "validation.en", "o", engine="savedmodel")
 
 
 @pytest.mark.parametrize(

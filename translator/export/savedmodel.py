@@ -105,8 +105,8 @@ class SavedModel(Engine):
         self.tokens_per_batch = config.decoding.tokens_per_batch
         try:
             self._signatures = tf.saved_model.load(str(folder / VERSION)).signatures
-        except (OSError, ValueError, IndexError, tf.errors.OpError) as error:  # IndexError: cut off
-            reason = str(error).splitlines()[0].rstrip(".")
+        except Exception as error:  # of a damaged graph TensorFlow raises anything
+            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             raise RunError(
                 f"{folder}: TensorFlow cannot load this export: {reason}; export the run again."
             ) from None
