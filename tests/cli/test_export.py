@@ -32,6 +32,7 @@ from translator.export.record import (
     load_record,
     save_record,
 )
+from translator.export.savedmodel import SavedModel
 from translator.models.weights import load_arrays, load_facts, save_arrays
 from translator.runs import RunDirectory
 
@@ -52,6 +53,8 @@ def test_it_is_the_same_model(run: Path, capsys: Said) -> None:
     exported = export(run)
     assert exported == run / "exports/ctranslate2-float32"
     said = capsys.readouterr().out
+    alpha = load_record(exported).options.length_penalty
+    assert said.startswith(f"It searches with beam 3, log-probabilities over length^{alpha:g}.\n")
     assert "computing in float32: log-probabilities differ by" in said
     assert "on 5 golden sentences" in said and " 0 are different.\n" in said
     assert verify(exported).is_exact
@@ -117,6 +120,8 @@ def test_it_translates_a_line_a_line(exported: Path, run: Path, workplace: Path)
         translate(exported, "new.en", "best.tsv", 3, overrides=["decoding.beam_size=2"])
     with pytest.raises(ConfigError, match=r"--set decoding.max_length_ratio: an export takes de"):
         translate(exported, "new.en", "best.tsv", overrides=["decoding.max_length_ratio=2"])
+    with pytest.raises(ConfigError, match=r"no key decoding.beam_sise; did you mean decoding.beam"):
+        translate(exported, "new.en", "best.tsv", overrides=["decoding.beam_sise=2"])
     with pytest.raises(ConfigError, match=r"divides by length\^alpha, and this model was exported"):
         translate(exported, "new.en", "best.tsv", overrides=["decoding.length_penalty=2"])
 
@@ -278,13 +283,15 @@ def test_a_savedmodel_is_the_same_model(run: Path, workplace: Path, capsys: Said
     translate(run, "in.en", "ours.de", overrides=["decoding.precision=float32"])
     translate(exported, "in.en", "its.de", engine="savedmodel")
     assert Path("its.de").read_text() == Path("ours.de").read_text()
-    translate(run, "in.en", "ours.tsv", 3, overrides=["decoding.precision=float32"])
-    translate(exported, "in.en", "its.tsv", 3, engine="savedmodel")
-    ours, its = (
-        [line.split("\t")[::2] for line in Path(f"{name}.tsv").read_text().splitlines()]
-        for name in ("ours", "its")
-    )
-    assert ours == its
+    for beam in ([], ["decoding.beam_size=5"]):
+        n_best = 5 if beam else 3
+        translate(run, "in.en", "ours.tsv", n_best, ["decoding.precision=float32", *beam])
+        translate(exported, "in.en", "its.tsv", n_best, beam, "savedmodel")
+        ours, its = (
+            [line.split("\t")[::2] for line in Path(f"{name}.tsv").read_text().splitlines()]
+            for name in ("ours", "its")
+        )
+        assert ours == its
     example = [sys.executable, str(exported / "example.py")]
     done = subprocess.run(example, input=text, capture_output=True, text=True, check=True)
     assert done.stdout == Path("ours.de").read_text()
@@ -316,15 +323,21 @@ def test_a_savedmodel_says_what_it_cannot(run: Path, workplace: Path) -> None:
     exported = export(run, "savedmodel")
     with pytest.raises(ConfigError, match="savedmodel: a SavedModel is a program; if you trust"):
         verify(exported)
-    with pytest.raises(ConfigError, match=r"--engine ctranslate2: .* is an export for another"):
+    with pytest.raises(ConfigError, match=r"--engine ctranslate2: .* is an export for savedmodel"):
         verify(exported, "ctranslate2")
-    with pytest.raises(ConfigError, match=r"decoding.beam_size: a SavedModel has its own"):
-        translate(exported, "validation.en", "o", None, ["decoding.beam_size=2"], "savedmodel")
+    with pytest.raises(ConfigError, match=r"decoding.length_penalty: a SavedModel has its own"):
+        translate(exported, "validation.en", "o", None, ["decoding.length_penalty=2"], "savedmodel")
+    tokenizer, config = open_export(exported).tokenizer, load_run_config(RunDirectory(run))
+
+    def reopened() -> SavedModel:
+        """As if it had been exported like that."""
+        return SavedModel(exported, tokenizer, config, config.decoding.beam_size)
+
     [weights] = (exported / "1/variables").glob("*.data-*")
     whole = weights.read_bytes()
     weights.write_bytes(whole[:99])
     with pytest.raises(RunError, match=r"cannot load this export: .*; export the run again"):
-        translate(exported, "validation.en", "o", engine="savedmodel")
+        reopened()
     weights.write_bytes(whole)
     model = exported / "1/saved_model.pb"
     graph = model.read_bytes()
@@ -332,8 +345,10 @@ def test_a_savedmodel_says_what_it_cannot(run: Path, workplace: Path) -> None:
         model.write_bytes(damaged)
         with pytest.raises(RunError, match=r"1/saved_model.pb is not the one that was exported"):
             verify(exported, "savedmodel")
-        with pytest.raises(RunError, match="TensorFlow cannot load this export: "):
+        with pytest.raises(RunError, match=r"1/saved_model.pb is not the one that was exported"):
             translate(exported, "validation.en", "o", engine="savedmodel")
+        with pytest.raises(RunError, match="TensorFlow cannot load this export: "):
+            reopened()
 
 
 @pytest.mark.parametrize(

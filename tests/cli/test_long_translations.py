@@ -1,6 +1,8 @@
 """A translation from file to file that is killed, and goes on."""
 
 import fcntl
+import gzip
+import os
 import re
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from translator.cli.export import export
 from translator.cli.job import Job
 from translator.cli.translate import translate
+from translator.data.lines import is_gzip
 from translator.decoding import engine
 from translator.errors import ConfigError, DataError, RunError, UserError
 
@@ -31,7 +34,7 @@ write, saves = job.Job.save, []
 def save(self, file, lines_done):
     write(self, file, lines_done)
     saves.append(lines_done)
-    if len(saves) == 2:
+    if len(saves) == 3:
         file.write("half a li")
         file.flush()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -92,6 +95,20 @@ def test_after_what_is_done_the_input_may_be_mended(run: Path) -> None:
     assert Path("out.de").read_text() == Path("whole.de").read_text()
 
 
+@pytest.mark.parametrize("resume", [True, False])
+def test_where_nothing_was_saved_it_begins_anew(run: Path, resume: bool) -> None:
+    whole = b"Good morning.\nA hotel.\n"
+    Path("in.en").write_bytes(whole + b"caf\xe9\n")
+    said = r"in.en, line 3: not UTF-8 .*UTF-8\. After that is mended, --resume goes on\.$"
+    with pytest.raises(UserError, match=said):
+        translate(run, "in.en", "out.de")
+    assert Path("out.de").read_text().count("\n") == 2
+    Path("in.en").write_bytes(whole)
+    translate(run, "in.en", "out.de", None, ["decoding.beam_size=2"], None, resume)
+    assert Path("out.de").read_text().count("\n") == 2
+    assert not Path("out.de.resume").exists()
+
+
 def test_ctrl_c_says_how_to_go_on(run: Path, command: Command) -> None:
     Path("in.en").write_text("\n".join(SENTENCES))
     options = "-i", "in.en", "-o", "out.de"
@@ -100,12 +117,21 @@ def test_ctrl_c_says_how_to_go_on(run: Path, command: Command) -> None:
     assert done.stderr.endswith("Stopped; with --resume it goes on.\n")
 
 
-def test_without_anything_done_it_begins(run: Path) -> None:
-    Path("in.en").write_text("\n".join(SENTENCES))
-    translate(run, "in.en", "out.de", resume=True)
-    assert Path("out.de").read_text().count("\n") == len(SENTENCES)
-    with pytest.raises(ConfigError, match=r"out.de is there without out.de.resume, so"):
-        translate(run, "in.en", "out.de", resume=True)
+@pytest.mark.parametrize("n_best", [None, 3])
+@pytest.mark.parametrize("source", ["in.en", "in.en.gz"])
+def test_what_is_done_stays(
+    run: Path, n_best: int | None, source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "\n".join(SENTENCES).encode()
+    Path(source).write_bytes(gzip.compress(text) if is_gzip(Path(source)) else text)
+    output = Path("out.de")
+    translate(run, source, output, n_best, resume=True)
+    whole = output.read_bytes()
+    os.utime(output, (1, 1))
+    capsys.readouterr()
+    translate(run, source, output, n_best, resume=True)
+    assert capsys.readouterr().err == "out.de is done; without --resume it is made anew.\n"
+    assert (output.read_bytes(), output.stat().st_mtime) == (whole, 1)
 
 
 @pytest.mark.parametrize("stream", ["stdin", "stdout"])
@@ -136,14 +162,14 @@ def test_what_would_not_fit_is_refused(killed: Path, run: Path) -> None:
             translate(run, "in.en", killed, n_best, list(overrides), resume=True)
         assert killed.read_text() == before
 
-    refused("was begun with another --n-best; go on with that one, or delete out.de.resume", 2)
-    refused("was begun with another decoding; go on", None, "decoding.beam_size=2")
-    refused("was begun with another data.max_length; go", None, "data.max_length=4")
+    refused("begun otherwise (--n-best was none, and is 2); go on as it was, or delete out.de", 2)
+    refused("(decoding.beam_size was 3, and is 2); go on", None, "decoding.beam_size=2")
+    refused("(data.max_length was 80, and is 4); go on", None, "data.max_length=4")
     text = Path("in.en").read_text()
     Path("in.en").write_text(text.replace(SENTENCES[7], "What?"))
-    refused("was begun with another input, different within the first 8 lines; go on")
+    refused("begun otherwise (the input differs within its first 8 lines); go on")
     Path("in.en").write_text("".join(f"{line}\n" for line in SENTENCES[:7]))
-    refused("was begun with another input, different within the first 8 lines; go on")
+    refused("begun otherwise (the input differs within its first 8 lines); go on")
     Path("in.en").write_text(text)
     Path("out.de.resume").write_text("{}")
     refused("out.de.resume: this file is damaged; delete it to begin anew.")
@@ -173,6 +199,8 @@ def test_it_needs_files(run: Path) -> None:
     Path("in.en").write_text("One.\n")
     with pytest.raises(ConfigError, match="and one of these is none"):
         translate(run, "in.en", "/dev/null", resume=True)
+    with pytest.raises(ConfigError, match=r"out.de.gz: what is written is plain text; take .gz"):
+        translate(run, "in.en", "out.de.gz")
 
 
 def test_an_export_goes_on_too(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

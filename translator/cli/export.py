@@ -101,7 +101,9 @@ def _check_place(place: Path, format: Format) -> None:
 
 def _judge(record: Record, max_loss: float) -> None:
     """Tell how an export does; RunError if it is not good enough."""
-    golden, validation = record.golden, record.validation
+    golden, validation, search = record.golden, record.validation, record.options
+    penalty = record.penalty.replace("alpha", f"{search.length_penalty:g}")
+    print(f"It searches with beam {search.beam_size}, log-probabilities over {penalty}.")
     print(f"Compared with the run, computing in {record.compute_type}: {golden}.")
     print(
         f"Validation BLEU {validation.bleu:.2f}, and {validation.run_bleu:.2f} by the run itself; "

@@ -16,7 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from translator.data.lines import file_errors
+from translator.config.keys import differences
+from translator.data.lines import file_errors, is_gzip
 from translator.decoding import engine
 from translator.errors import ConfigError, RunError
 from translator.files import BLOCK, write_whole
@@ -35,28 +36,28 @@ class Job:
         self.output = output
         self.lines_done = self.bytes_done = 0
         self.num_lines: int | None = None
-        """Of the input, if it is plain text."""
+        """Of the input, if that is plain text."""
         self._decided_by = decided_by
         self._written, self._read = hashlib.sha256(), hashlib.sha256()
-        self._read_until: dict[int, str] = {}
+        self._read_until = {0: self._read.hexdigest()}
         """SHA-256 of the first lines of the input, for as many as may be saved next."""
         self._path = _state_of(output)
-        if source.suffix.lower() != ".gz":
+        if not is_gzip(source):
             self.num_lines = _num_lines(source)
+
+    def is_done(self) -> bool:
+        """Whether the output is there, and nothing tells of a part of it."""
+        there = self.output.exists() and self.output.stat().st_size > 0
+        return there and not self._path.exists()
 
     def begin(self, lines: Iterator[str], resume: bool) -> Iterator[str]:
         """Find out what is done, and return those lines of the input that are not.
 
-        Raises ConfigError if there is nothing to go on with, or it is another translation, or one
-        would be lost; RunError if it is damaged; DataError.
+        Raises ConfigError if it is another translation that is half done, or one would be lost;
+        RunError if it is damaged; DataError.
         """
         lines = self._watched(lines)
         if not self._path.exists():
-            if resume and self.output.exists():
-                raise ConfigError(
-                    f"{self.output} is there without {self._path}, so it is done, or too little of "
-                    "it is to go on with; without --resume it is made anew."
-                )
             return lines
         try:
             state = json.loads(self._path.read_text(encoding="utf-8"))
@@ -67,23 +68,26 @@ class Job:
             raise RunError(
                 f"{self._path}: this file is damaged; delete it to begin anew."
             ) from None
+        if not lines_done:
+            return lines
         if not resume:
             raise ConfigError(
                 f"{self.output} is half done, {lines_done:,} lines; go on with --resume, or delete "
                 f"{self._path} to begin anew."
             )
-        for key, value in self._decided_by.items():
-            if before.get(key) != value:
-                raise ConfigError(
-                    f"{self.output} was begun with another {key}; go on with that one, or delete "
-                    f"{self._path} to begin anew."
-                )
+        for key, then, now in differences(before, self._decided_by):
+            then, now = ("none" if value is None else str(value) for value in (then, now))
+            differ = f"was {then}, and is {now}" if len(then + now) < 40 else "differs"
+            raise ConfigError(
+                f"{self.output} was begun otherwise ({key} {differ}); go on as it was, or delete "
+                f"{self._path} to begin anew."
+            )
         for _ in islice(lines, lines_done):
             pass
         if self._read.hexdigest() != read:
             raise ConfigError(
-                f"{self.output} was begun with another input, different within the first "
-                f"{lines_done:,} lines; go on with that one, or delete {self._path} to begin anew."
+                f"{self.output} was begun otherwise (the input differs within its first "
+                f"{lines_done:,} lines); go on as it was, or delete {self._path} to begin anew."
             )
         self._take_output(size)
         if (self.bytes_done, self._written.hexdigest()) != (size, written):
@@ -102,6 +106,8 @@ class Job:
             except OSError:
                 raise ConfigError(f"{self.output}: another process is writing it.") from None
             file.truncate(self.bytes_done)
+            if not self.lines_done:
+                self.save(file, 0)
             yield file
         self._path.unlink(missing_ok=True)
 

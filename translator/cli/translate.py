@@ -13,7 +13,7 @@ from translator.cli.counting import counting
 from translator.cli.job import Job, is_half_done
 from translator.config import load_config
 from translator.config.schema import DataConfig
-from translator.data.lines import decode_line, read_lines, read_stream
+from translator.data.lines import decode_line, is_gzip, read_lines, read_stream
 from translator.data.source_check import SourceCheck
 from translator.decoding import engine as engines
 from translator.decoding.run_config import load_run_config
@@ -39,7 +39,8 @@ def translate(
     The run may be an export, too; with engine "ctranslate2" it is the one in the run, and a
     SavedModel, which is a program, must be named as "savedmodel". With n_best, each line gives up
     to so many rows of line number, score and text, tab-separated. With resume, a translation from
-    file to file that was killed goes on. At a terminal it asks for sentences. Raises UserError.
+    file to file that was killed goes on, and one that is done stays as it is. At a terminal it
+    asks for sentences. Raises UserError.
     """
     source, output = (None if path is None else Path(path) for path in (source, output))
     if resume and not (source and output):
@@ -50,6 +51,8 @@ def translate(
     lines = read_lines(source) if source else read_stream(sys.stdin.buffer, "standard input")
     if source and output and source.exists() and output.exists() and output.samefile(source):
         raise ConfigError(f"{output}: the output would overwrite the input; name another file.")
+    if output and is_gzip(output):
+        raise ConfigError(f"{output}: what is written is plain text; take .gz off its name.")
     opened = _open(Path(run_path), engine, overrides)
     translator = opened.engine
     check = SourceCheck(opened.data, translator.tokenizer.source.tags)
@@ -60,6 +63,9 @@ def translate(
     job = None
     if source and output and _is_plain(source) and _is_plain(output):
         job = Job(source, output, {"--n-best": n_best, **opened.decided_by()})
+        if resume and job.is_done():
+            print(f"{output} is done; without --resume it is made anew.", file=sys.stderr)
+            return
     elif resume:
         raise ConfigError("--resume goes from file to file, and one of these is none.")
     watched = check.watch(lines)
@@ -107,14 +113,15 @@ def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
             translator,
             config.data,
             lambda: {
-                "model": [sha256(run.shipped), config.model.model_dump()],
+                run.shipped.name: sha256(run.shipped),
+                "model": config.model.model_dump(),
                 "tokenizer": translator.tokenizer.digest,
-                "data.max_length": config.data.max_length,
+                "data": {"max_length": config.data.max_length},
                 "decoding": config.decoding.model_dump(),
             },
         )
     from translator.export.opening import check_engine, export_of, open_export
-    from translator.export.record import check_files, load_record
+    from translator.export.record import RECORD, load_record
 
     if named_export:
         folder = path
@@ -124,14 +131,13 @@ def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
         run = RunDirectory.existing(path)
         folder = export_of(run)
         _warn(_searches_otherwise(run, folder, overrides))
-    check_engine(folder, load_record(folder), engine)
-
-    def decided_by() -> dict[str, Any]:
-        check_files(folder, load_record(folder))
-        return {"model": sha256(folder / "export.json"), "decoding": list(overrides)}
-
-    data = load_config(folder / EXPORT_CONFIG).data
-    return _Opened(open_export(folder, overrides), data, decided_by)
+    record = load_record(folder)
+    check_engine(folder, record, engine)
+    return _Opened(
+        open_export(folder, overrides),
+        load_config(folder / EXPORT_CONFIG).data,
+        lambda: {RECORD: record.sha256} | dict(text.split("=", 1) for text in overrides),
+    )
 
 
 def _searches_otherwise(run: RunDirectory, export: Path, overrides: Sequence[str]) -> list[str]:

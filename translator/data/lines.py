@@ -21,10 +21,15 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 def read_lines(path: Path) -> Iterator[str]:
     """The lines of a UTF-8 file, decompressed if its name ends in .gz."""
-    with file_errors(path):
-        is_gzip = path.suffix.lower() == ".gz"
-        with cast(BinaryIO, gzip.open(path)) if is_gzip else path.open("rb") as stream:
-            yield from read_stream(stream, str(path))
+    with (
+        file_errors(path),
+        cast(BinaryIO, gzip.open(path)) if is_gzip(path) else path.open("rb") as stream,
+    ):
+        yield from read_stream(stream, str(path))
+
+
+def is_gzip(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
 
 
 def read_stream(stream: Iterable[bytes], name: str) -> Iterator[str]:

@@ -145,9 +145,9 @@ def _savedmodel(folder: Path, translator: Translator, config: Config) -> Made:
 
     savedmodel.save(folder, translator.model, config)
     _write_example(folder, savedmodel.EXAMPLE, translator.tokenizer)
-    engine = savedmodel.SavedModel(folder, translator.tokenizer, config)
-    kind = config.decoding.length_penalty_kind
-    return Made(engine, engine, kind, _search(config), "float32")
+    search = _search(config)
+    engine = savedmodel.SavedModel(folder, translator.tokenizer, config, search.beam_size)
+    return Made(engine, engine, config.decoding.length_penalty_kind, search, "float32")
 
 
 def _bundle(

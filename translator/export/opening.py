@@ -22,15 +22,18 @@ if TYPE_CHECKING:
     from translator.export.savedmodel import SavedModel
 
 SEARCHED_BY = ("beam_size", "length_penalty")
-"""Keys of decoding that CTranslate2 can be told anew, and a SavedModel cannot."""
+"""Keys of decoding that CTranslate2 can be told anew, and a SavedModel only the first of them."""
 
 SETTABLE = tuple(f"decoding.{key}" for key in (*SEARCHED_BY, "tokens_per_batch"))
 """Keys that an export takes."""
 
 
 def open_export(folder: Path, overrides: Sequence[str] = ()) -> CTranslate2 | SavedModel:
-    """What translates with an export. Raises RunError if it is damaged, ConfigError for an override
-    that it cannot take."""
+    """What translates with an export. Raises RunError unless its files are those that were
+    exported, ConfigError for an override that it cannot take."""
+    record = load_record(folder)
+    check_files(folder, record)
+    config = override(load_config(folder / EXPORT_CONFIG), overrides)
     for text in overrides:
         key = text.partition("=")[0]
         if key not in SETTABLE:
@@ -38,8 +41,6 @@ def open_export(folder: Path, overrides: Sequence[str] = ()) -> CTranslate2 | Sa
                 f"--set {key}: an export takes {', '.join(SETTABLE)}; all else was settled when it "
                 "was made. Set it in the run, and export again."
             )
-    record = load_record(folder)
-    config = override(load_config(folder / EXPORT_CONFIG), overrides)
     told = {
         key: getattr(config.decoding, key)
         for key in SEARCHED_BY
@@ -49,10 +50,12 @@ def open_export(folder: Path, overrides: Sequence[str] = ()) -> CTranslate2 | Sa
     if record.format == "savedmodel":
         from translator.export.savedmodel import SavedModel
 
-        if told:
-            key = next(iter(told))
-            raise ConfigError(f"--set decoding.{key}: a SavedModel has its own; export again.")
-        return SavedModel(folder, tokenizer, config)
+        if "length_penalty" in told:
+            raise ConfigError(
+                "--set decoding.length_penalty: a SavedModel has its own; set it in the run, and "
+                "export again."
+            )
+        return SavedModel(folder, tokenizer, config, record.options.beam_size)
     need_ctranslate2()
     from translator.export.ctranslate2 import CTranslate2
 
@@ -103,7 +106,8 @@ def check_engine(path: Path, record: Record, engine: str | None) -> None:
             "savedmodel runs it."
         )
     if engine is not None and record.format != engine:
-        raise ConfigError(f"--engine {engine}: {path} is an export for another.")
+        what = "a bundle" if record.format == "bundle" else f"an export for {record.format}"
+        raise ConfigError(f"--engine {engine}: {path} is {what}.")
 
 
 def verify(path: Path, engine: str | None = None) -> Comparison:
@@ -120,8 +124,8 @@ def verify(path: Path, engine: str | None = None) -> Comparison:
     folder = unpacked(path) if path.is_file() else path
     record = load_record(folder)
     check_engine(path, record, engine)
-    check_files(folder, record)
     if record.format == "bundle":
+        check_files(folder, record)
         asked: Asked = OfRun(Translator.load(folder, ["decoding.precision=float32"]))
     else:
         asked = open_export(folder)

@@ -98,9 +98,11 @@ def signatures(model: EncoderDecoder, config: Config) -> dict[str, Any]:
 class SavedModel(Engine):
     """An export, as any program uses it."""
 
-    def __init__(self, folder: Path, tokenizer: Tokenizer, config: Config) -> None:
+    def __init__(
+        self, folder: Path, tokenizer: Tokenizer, config: Config, usual_beam_size: int
+    ) -> None:
         self.tokenizer = tokenizer
-        self.beam_size = config.decoding.beam_size
+        self.beam_size, self._usual_beam_size = config.decoding.beam_size, usual_beam_size
         self.max_length = config.data.max_length
         self.tokens_per_batch = config.decoding.tokens_per_batch
         try:
@@ -116,7 +118,7 @@ class SavedModel(Engine):
     ) -> Iterator[tuple[int, list[list[int]], list[float]]]:
         for batch in self._batches(read, self.beam_size):
             rows = tf.constant(pad_rows([read[i] for i in batch]))
-            if num_returned == 1:
+            if num_returned == 1 and self.beam_size == self._usual_beam_size:
                 found = self._signatures["serving_default"](source_ids=rows)
                 ids, scores = (found[name].numpy()[:, np.newaxis] for name in ("ids", "scores"))
             else:
