@@ -192,6 +192,12 @@ class TestMultiHeadAttention:
         assert kept.key.shape == kept.value.shape == (2, 2, 7, 4)
         np.testing.assert_array_equal(layer.attend(query, kept, mask), layer(query, memory, mask))
 
+    def test_adds_to_what_it_is_told(self) -> None:
+        layer, x, plus = multi_head(), normal(2, 5, 8), normal(2, 5, 8, seed=1)
+        np.testing.assert_allclose(layer(x, x, plus=plus), layer(x, x) + plus, atol=1e-6)
+        found = layer.attend_to_itself(x, plus=plus)
+        np.testing.assert_allclose(found, layer(x, x) + plus, atol=1e-5)
+
     def test_attends_to_itself_by_one_product_as_by_two(self) -> None:
         layer, x, mask = multi_head(rate=0.5), normal(2, 5, 8), random_mask(2, 1, 5, 5)
         results = []

@@ -38,6 +38,10 @@ class TestFeedForward:
         x = tf.constant([[[0.0, 1.0], [3.0, -5.0]]])  # inner: [0, 2] and [2, 0]
         np.testing.assert_array_equal(self.block()(x), [[[12.0, 26.0], [14.0, 20.0]]])
 
+    def test_adds_to_what_it_is_told(self) -> None:
+        x, plus = tf.constant([[[0.0, 1.0]]]), tf.constant([[[100.0, 200.0]]])
+        np.testing.assert_array_equal(self.block()(x, plus=plus), [[[112.0, 226.0]]])
+
     def test_may_have_another_activation(self) -> None:
         x = tf.constant([[[-100.0, 100.0]]])  # inner: [-101, 101]; sigmoid of these: 0 and 1
         np.testing.assert_allclose(self.block(activation="silu")(x), [[[111.0, 323.0]]])
@@ -56,24 +60,26 @@ class TestResidual:
     x = tf.constant([[[1.0, 3.0]]])
 
     def test_pre_adds_what_the_block_makes_of_the_normalized(self) -> None:
-        result = Residual("pre", 0.0)(self.x, block=lambda q: 10.0 * q)
+        result = Residual("pre", 0.0)(self.x, block=lambda q, plus: plus + 10.0 * q)
         np.testing.assert_allclose(result, [[[-9.0, 13.0]]], atol=1e-4)
 
     def test_post_normalizes_the_sum(self) -> None:
-        result = Residual("post", 0.0)(self.x, block=lambda q: q * q)  # [1 + 1, 3 + 9]
+        result = Residual("post", 0.0)(self.x, block=lambda q, plus: plus + q * q)  # [1+1, 3+9]
         np.testing.assert_allclose(result, [[[-1.0, 1.0]]], atol=1e-4)
 
     def test_post_gives_the_block_what_is_not_normalized(self) -> None:
-        def block(q: tf.Tensor) -> tf.Tensor:
+        def block(q: tf.Tensor, plus: tf.Tensor) -> tf.Tensor:
             np.testing.assert_array_equal(q, self.x)
-            return -0.5 * q  # of [1, 3], leaving [0.5, 1.5]; of [-1, 1] it would leave [1.5, 2.5]
+            return (
+                plus - 0.5 * q
+            )  # of [1, 3], leaving [0.5, 1.5]; of [-1, 1] it would leave [1.5, 2.5]
 
         result = Residual("post", 0.0)(self.x, block=block)
         np.testing.assert_allclose(result, [[[-1.0, 1.0]]], atol=1e-4)
 
     def test_drops_of_the_block_and_never_of_x(self) -> None:
         x = tf.tile(self.x, [1, 100, 1])
-        result = Residual("pre", 0.5)(x, block=lambda q: 10.0 * q, seed=SEED).numpy()[0]
+        result = Residual("pre", 0.5)(x, block=lambda q, plus: 10.0 * q, seed=SEED).numpy()[0]
         np.testing.assert_allclose(np.unique(result[:, 0].round(3)), [-19.0, 1.0])
         np.testing.assert_allclose(np.unique(result[:, 1].round(3)), [3.0, 23.0])
 
@@ -82,8 +88,8 @@ class TestResidual:
         plain, dropping = Residual(normalization, 0.0), Residual(normalization, 0.5)
         x = tf.constant(np.random.default_rng(0).standard_normal((1, 50, 2), "float32"))
 
-        def block(q: tf.Tensor) -> tf.Tensor:
-            return 10.0 * q * q
+        def block(q: tf.Tensor, plus: tf.Tensor | None) -> tf.Tensor:
+            return 10.0 * q * q + (0.0 if plus is None else plus)
 
         np.testing.assert_array_equal(dropping(x, block=block), plain(x, block=block))
         assert not np.allclose(dropping(x, block=block, seed=SEED), plain(x, block=block))

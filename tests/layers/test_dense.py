@@ -86,6 +86,30 @@ class TestDense:
             layer.bias.assign([1.0, 0.0])
             np.testing.assert_array_equal(layer(tf.constant([[[1.0]]])), [[expected]])
 
+    @pytest.mark.parametrize("use_bias", [True, False])
+    def test_adds_what_it_is_told_in_the_same_kernel(
+        self, use_bias: bool, computed_by: ComputedBy
+    ) -> None:
+        layer = Dense(2, activation="relu" if use_bias else None, use_bias=use_bias)
+        layer.build((None, 1))
+        layer.kernel.assign([[-4.0, 4.0]])
+        x, plus = tf.constant([[[1.0]]]), tf.constant([[[10.0, 20.0]]])
+        expected = [[[10.0, 24.0]]] if use_bias else [[[6.0, 24.0]]]
+        np.testing.assert_array_equal(layer(x, plus), expected)
+
+        shapes = [tf.TensorSpec([None, None, size]) for size in (1, 2)]
+
+        @tf.function(autograph=False, input_signature=shapes)
+        def frozen(x: tf.Tensor, plus: tf.Tensor) -> tf.Tensor:
+            with inference(frozen=True):
+                return layer(x, plus)
+
+        operations = computed_by(partial(frozen, x, plus))
+        np.testing.assert_array_equal(frozen(x, plus), expected)
+        if HAS_ONEDNN and not use_bias:  # a ReLU in between keeps them apart
+            assert "_MklNativeFusedMatMul" in operations
+            assert "AddN" not in operations
+
 
 class TestKnownShape:
     @pytest.mark.parametrize("known", [[2, 3, 4], [None, 3, 4], [2, None, None], [None] * 3])

@@ -12,7 +12,8 @@ only in where queries, keys and values come from:
 Three readings that are easily got wrong. The softmax is multiplied by V, the projected values, and
 not by the matrix W^V that projects them. The weights are the softmax of the scores alone; elements
 come in only when the values are summed. And the formula ends with that sum: adding the query back
-is the residual connection of the block around it (layers/residual.py), not part of attention.
+is the residual connection of the block around it (layers/residual.py), not part of attention; the
+projection after it is told to do so (`plus`) where that takes no time.
 
 B batch, N heads, T queries, S keys, H head width, D = N·H model width.
 """
@@ -120,7 +121,7 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def keys_values(self, memory: tf.Tensor) -> KeyValue:
         """[B, S, D] → keys and values, each [B, N, S, H]."""
-        return KeyValue(*self._heads(self.key_value_projection(memory), 2))
+        return KeyValue(*self.heads(self.key_value_projection(memory), 2))
 
     def attend(
         self,
@@ -128,17 +129,22 @@ class MultiHeadAttention(keras.layers.Layer):
         key_value: KeyValue,
         mask: tf.Tensor | None = None,
         seed: tf.Tensor | None = None,
-        product: Product = tf.matmul,
+        plus: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """[B, T, D] queries look once at keys and values: → [B, T, D]."""
-        (query,) = self._heads(self.query_projection(query), 1)
-        return self.look(query, key_value, mask, seed, product)
+        """[B, T, D] queries look once at keys and values: → [B, T, D], to which `plus` is added."""
+        (query,) = self.heads(self.query_projection(query), 1)
+        return self.output_projection(self.find(query, key_value, mask, seed), plus)
 
     def attend_to_itself(
-        self, x: tf.Tensor, mask: tf.Tensor | None = None, seed: tf.Tensor | None = None
+        self,
+        x: tf.Tensor,
+        mask: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+        plus: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """call(x, x, mask, seed)"""
-        return self.look(*self.queries_keys_values(x), mask, seed)
+        """call(x, x, mask, seed), to which `plus` is added."""
+        found = self.find(*self.queries_keys_values(x), mask, seed)
+        return self.output_projection(found, plus)
 
     def queries_keys_values(self, x: tf.Tensor) -> tuple[tf.Tensor, KeyValue]:
         """[B, T, D] → queries [B, N, T, H], keys and values, by one product for all."""
@@ -146,7 +152,7 @@ class MultiHeadAttention(keras.layers.Layer):
         kernel = prepared(lambda: tf.cast(tf.concat([k.value for k in kernels], axis=1), x.dtype))
         rows = linear(tf.reshape(x, [-1, self.model_dim]), kernel)
         rows = tf.reshape(rows, [*known_shape(x)[:2], 3 * self.model_dim])
-        query, key, value = self._heads(rows, 3)
+        query, key, value = self.heads(rows, 3)
         return query, KeyValue(key, value)
 
     def call(
@@ -155,10 +161,11 @@ class MultiHeadAttention(keras.layers.Layer):
         memory: tf.Tensor,
         mask: tf.Tensor | None = None,
         seed: tf.Tensor | None = None,
+        plus: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        return self.attend(query, self.keys_values(memory), mask, seed)
+        return self.attend(query, self.keys_values(memory), mask, seed, plus)
 
-    def look(
+    def find(
         self,
         query: tf.Tensor,
         key_value: KeyValue,
@@ -166,14 +173,11 @@ class MultiHeadAttention(keras.layers.Layer):
         seed: tf.Tensor | None = None,
         product: Product = tf.matmul,
     ) -> tf.Tensor:
-        """`attend` with queries that are projected already, [B, N, T, H]: → [B, T, D]."""
+        """What projected queries [B, N, T, H] find, before it is projected itself: → [B, T, D]."""
         heads, _ = dot_product_attention(query, *key_value, mask, self.dropout_rate, seed, product)
-        return self.output_projection(self._join_heads(heads))
+        return self._join_heads(heads)
 
-    def _projection(self, width: int, name: str) -> Dense:
-        return Dense(width, use_bias=False, dtype=self.dtype_policy, name=name)
-
-    def _heads(self, x: tf.Tensor, count: int) -> list[tf.Tensor]:
+    def heads(self, x: tf.Tensor, count: int) -> list[tf.Tensor]:
         """[B, T, count · D], side by side, → `count` times [B, N, T, H]."""
         batch_and_length = known_shape(x)[:2]
         head_dim = self.model_dim // self.num_heads
@@ -182,6 +186,9 @@ class MultiHeadAttention(keras.layers.Layer):
             return [tf.reshape(part, [-1, self.num_heads, 1, head_dim]) for part in parts]
         heads = tf.reshape(x, [*batch_and_length, count, self.num_heads, head_dim])
         return tf.unstack(tf.transpose(heads, [2, 0, 3, 1, 4]), count)
+
+    def _projection(self, width: int, name: str) -> Dense:
+        return Dense(width, use_bias=False, dtype=self.dtype_policy, name=name)
 
     def _join_heads(self, x: tf.Tensor) -> tf.Tensor:
         """[B, N, T, H] → [B, T, D]"""

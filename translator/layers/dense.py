@@ -10,13 +10,17 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from translator.layers.inference import is_frozen, prepared
+from translator.layers.inference import is_inference, prepared
 
 
 class Dense(keras.layers.Dense):
-    """[..., D] → activation(x W + b), [..., F]; W x alone where there is no bias."""
+    """[..., D] → activation(x W + b), [..., F]; W x alone where there is no bias.
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
+    To that is added what `plus` holds, [..., F]. TensorFlow lets oneDNN's product do it, as it does
+    with the bias, and so the sum is rounded once.
+    """
+
+    def call(self, x: tf.Tensor, plus: tf.Tensor | None = None) -> tf.Tensor:
         relu = self.activation is keras.activations.relu
         rows = tf.reshape(x, [-1, x.shape[-1]])
         kernel = prepared(lambda: tf.convert_to_tensor(self.kernel))
@@ -24,19 +28,25 @@ class Dense(keras.layers.Dense):
             rows = linear(rows, kernel)
         else:
             rows = affine(rows, kernel, prepared(lambda: tf.convert_to_tensor(self.bias)), relu)
-        y = tf.reshape(rows, [*known_shape(x)[:-1], self.units])
-        return y if relu else self.activation(y)
+        if not relu:
+            rows = self.activation(rows)
+        if plus is not None:
+            rows = tf.add_n([rows, tf.reshape(plus, [-1, self.units])])
+        return tf.reshape(rows, [*known_shape(x)[:-1], self.units])
 
 
 def linear(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """x W: [M, D], [D, F] → [M, F].
 
-    Weights that stay as they are get a bias of zeros: only in products with a bias does oneDNN,
-    told of it (environment.freeze_weights), lay out weights once, as it likes them best.
+    Without a gradient there is a bias of zeros: only products with one add something more, and only
+    for these does oneDNN, told that weights stay as they are (environment.freeze_weights), lay them
+    out once, as it likes them best.
     """
-    if not is_frozen():
+    if not is_inference():
         return tf.matmul(x, kernel)
-    return affine(x, kernel, prepared(lambda: tf.zeros(kernel.shape[1], kernel.dtype)))
+    with tf.init_scope():  # zeros in the graph itself TensorFlow would leave out
+        zeros = tf.zeros(kernel.shape[1], kernel.dtype)
+    return affine(x, kernel, zeros)
 
 
 def affine(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, relu: bool = False) -> tf.Tensor:

@@ -13,7 +13,8 @@ from translator.layers.dropout import dropout
 
 
 class FeedForward(keras.layers.Layer):
-    """[B, T, D] → activation(x W₁ + b₁) W₂ + b₂, [B, T, D] (Vaswani et al. 2017, equation 2)."""
+    """[B, T, D] → activation(x W₁ + b₁) W₂ + b₂, [B, T, D] (Vaswani et al. 2017, equation 2), to
+    which `plus` is added."""
 
     def __init__(
         self,
@@ -32,5 +33,7 @@ class FeedForward(keras.layers.Layer):
         self.inner.build(shape)
         self.outer.build((*shape[:-1], self.inner.units))
 
-    def call(self, x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        return self.outer(dropout(self.inner(x), self.dropout_rate, seed))
+    def call(
+        self, x: tf.Tensor, seed: tf.Tensor | None = None, plus: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        return self.outer(dropout(self.inner(x), self.dropout_rate, seed), plus)

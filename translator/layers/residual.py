@@ -10,6 +10,10 @@ import tensorflow as tf
 from translator.layers.dropout import dropout
 from translator.layers.normalization import LayerNormalization
 
+Block = Callable[[tf.Tensor, tf.Tensor | None], tf.Tensor]
+"""(x, plus) → what it makes of x, to which it has added `plus`, if that is given: its last product
+does so at no cost."""
+
 
 class Residual(keras.layers.Layer):
     """Adds what a block makes of x to x itself.
@@ -31,9 +35,12 @@ class Residual(keras.layers.Layer):
     def call(
         self,
         x: tf.Tensor,
-        block: Callable[[tf.Tensor], tf.Tensor],
+        block: Block,
         seed: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        if self.pre:
-            return x + dropout(block(self.norm(x)), self.dropout_rate, seed)
-        return self.norm(x + dropout(block(x), self.dropout_rate, seed))
+        y = self.norm(x) if self.pre else x
+        if seed is None:
+            x = block(y, x)
+        else:
+            x += dropout(block(y, None), self.dropout_rate, seed)
+        return x if self.pre else self.norm(x)

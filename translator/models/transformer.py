@@ -6,7 +6,6 @@ length, N heads, H head width, D model width.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import keras
@@ -21,7 +20,7 @@ from translator.layers.feed_forward import FeedForward
 from translator.layers.masks import causal_mask, padding_mask
 from translator.layers.normalization import LayerNormalization
 from translator.layers.recomputation import recomputed
-from translator.layers.residual import Residual
+from translator.layers.residual import Block, Residual
 from translator.models.encoder_decoder import EncoderDecoder, Fixed, Growing, Memory, StepFunction
 
 
@@ -46,11 +45,11 @@ class EncoderLayer(keras.layers.Layer):
         """[B, S, D] → [B, S, D]"""
         x = self.attention_residual(
             x,
-            block=lambda q: self.attention.attend_to_itself(q, mask, place(seed, 0)),
+            block=lambda q, plus: self.attention.attend_to_itself(q, mask, place(seed, 0), plus),
             seed=place(seed, 1),
         )
         return self.feed_forward_residual(
-            x, block=lambda q: self.feed_forward(q, place(seed, 2)), seed=place(seed, 3)
+            x, block=lambda q, plus: self.feed_forward(q, place(seed, 2), plus), seed=place(seed, 3)
         )
 
 
@@ -82,12 +81,14 @@ class DecoderLayer(keras.layers.Layer):
         """[B, T, D] → [B, T, D], all positions at once."""
         x = self.attention_residual(
             x,
-            block=lambda q: self.attention.attend_to_itself(q, mask, place(seed, 0)),
+            block=lambda q, plus: self.attention.attend_to_itself(q, mask, place(seed, 0), plus),
             seed=place(seed, 1),
         )
         return self._look_and_think(
             x,
-            lambda q: self.cross_attention(q, memory.states, memory.mask, place(seed, 2)),
+            lambda q, plus: self.cross_attention(
+                q, memory.states, memory.mask, place(seed, 2), plus
+            ),
             seed,
         )
 
@@ -105,33 +106,32 @@ class DecoderLayer(keras.layers.Layer):
         To cross-attention the K hypotheses of a sentence are K queries to its one memory.
         """
 
-        def attend_to_cache(q: tf.Tensor) -> tf.Tensor:
+        def attend_to_cache(q: tf.Tensor, plus: tf.Tensor | None) -> tf.Tensor:
             nonlocal cache
             query, new = self.attention.queries_keys_values(q)
             cache = KeyValue(
                 tf.concat([cache.key, new.key], axis=2), tf.concat([cache.value, new.value], axis=2)
             )
-            return self.attention.look(query, cache, product=product_of_few)
+            found = self.attention.find(query, cache, product=product_of_few)
+            return self.attention.output_projection(found, plus)
 
-        def attend_to_memory(q: tf.Tensor) -> tf.Tensor:
-            queries = tf.gather(q[:, 0], rows)
+        def attend_to_memory(q: tf.Tensor, plus: tf.Tensor | None) -> tf.Tensor:
+            attention, width = self.cross_attention, q.shape[2]
+            (query,) = attention.heads(tf.gather(attention.query_projection(q)[:, 0], rows), 1)
             # Their shape stays for many steps, so what oneDNN prepares is used again; in bfloat16
             # its product is then the faster.
             product = tf.matmul if q.dtype == tf.bfloat16 else product_of_few
-            found = self.cross_attention.attend(
-                queries, memory_key_value, memory_mask, product=product
-            )
-            return tf.gather(tf.reshape(found, [-1, q.shape[2]]), places)[:, tf.newaxis]
+            found = attention.find(query, memory_key_value, memory_mask, product=product)
+            found = tf.gather(tf.reshape(found, [-1, width]), places)[:, tf.newaxis]
+            return attention.output_projection(found, plus)
 
         x = self.attention_residual(x, block=attend_to_cache)
         return self._look_and_think(x, attend_to_memory, None), cache
 
-    def _look_and_think(
-        self, x: tf.Tensor, look: Callable[[tf.Tensor], tf.Tensor], seed: tf.Tensor | None
-    ) -> tf.Tensor:
+    def _look_and_think(self, x: tf.Tensor, look: Block, seed: tf.Tensor | None) -> tf.Tensor:
         x = self.cross_attention_residual(x, block=look, seed=place(seed, 3))
         return self.feed_forward_residual(
-            x, block=lambda q: self.feed_forward(q, place(seed, 4)), seed=place(seed, 5)
+            x, block=lambda q, plus: self.feed_forward(q, place(seed, 4), plus), seed=place(seed, 5)
         )
 
 
