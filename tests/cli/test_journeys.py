@@ -538,6 +538,9 @@ class TestTranslating:
         monkeypatch.setattr(typed, "isatty", lambda: True)
         monkeypatch.setattr(sys, "stdin", typed)
         sys.stdout.reconfigure = lambda **_: None  # type: ignore[union-attr]
+        with pytest.raises(ConfigError, match="gives 1 to 3 translations of a sentence, not 4"):
+            translate(run, n_best=4)
+        assert capsys.readouterr().err == ""  # before anything is asked
         translate(run)
         said = capsys.readouterr()
         assert said.out.count("\n") == 2

@@ -114,8 +114,7 @@ def translate(
         )
     )
     freeze_weights(True)
-    needs_tensorflow = engine == "savedmodel" or (engine is None and not is_export(run))
-    if needs_tensorflow and (source is not None or sys.stdin is None or not sys.stdin.isatty()):
+    if engine == "savedmodel" or (engine is None and not is_export(run)):
         _share_processors()
     translate(run, source, output, n_best, settings or [], engine, resume)
     _leave()
@@ -232,7 +231,8 @@ def main() -> None:
 
 
 def _share_processors() -> None:
-    """This process does nothing but translate, a batch on every processor."""
+    """This process does nothing but translate, a batch on every processor; the operations of one
+    sentence alone are too small to be shared."""
     from translator.environment import num_threads
     from translator.processors import share_processors
 

@@ -162,7 +162,9 @@ def _is_plain(path: Path) -> bool:
 
 
 def _converse(translator: Engine, file: TextIO, n_best: int | None, check: SourceCheck) -> None:
-    """Ask, translate, until the end of input."""
+    """Ask, translate, until the end of input; what only the first translation has to wait for comes
+    before."""
+    translator.hypotheses(["."], n_best or 1)
     print("Type a sentence and press Enter; leave with Ctrl-D.", file=sys.stderr)
     warned = False
     for number, sentence in enumerate(check.watch(_prompt()), start=1):
