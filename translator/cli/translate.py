@@ -57,6 +57,7 @@ def translate(
     translator = opened.engine
     check = SourceCheck(opened.data, translator.tokenizer.source.tags)
     if interactive:
+        translator.hypotheses(["."], n_best or 1)  # so that nobody waits for what is done but once
         with _writing(output), _output(output) as file:
             _converse(translator, file, n_best, check)
         return
@@ -162,9 +163,7 @@ def _is_plain(path: Path) -> bool:
 
 
 def _converse(translator: Engine, file: TextIO, n_best: int | None, check: SourceCheck) -> None:
-    """Ask, translate, until the end of input; what only the first translation has to wait for comes
-    before."""
-    translator.hypotheses(["."], n_best or 1)
+    """Ask, translate, until the end of input."""
     print("Type a sentence and press Enter; leave with Ctrl-D.", file=sys.stderr)
     warned = False
     for number, sentence in enumerate(check.watch(_prompt()), start=1):
