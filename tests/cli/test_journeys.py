@@ -538,8 +538,10 @@ class TestTranslating:
         monkeypatch.setattr(typed, "isatty", lambda: True)
         monkeypatch.setattr(sys, "stdin", typed)
         sys.stdout.reconfigure = lambda **_: None  # type: ignore[union-attr]
+        Path("out.txt").write_text("mine\n")
         with pytest.raises(ConfigError, match="gives 1 to 3 translations of a sentence, not 4"):
-            translate(run, n_best=4)
+            translate(run, output="out.txt", n_best=4)
+        assert Path("out.txt").read_text() == "mine\n"
         assert capsys.readouterr().err == ""  # before anything is asked
         translate(run)
         said = capsys.readouterr()
