@@ -34,6 +34,11 @@ ComputedBy = Callable[[Callable[[], "tf.Tensor"]], set[str]]
 HAS_ONEDNN = platform.machine() == "x86_64" and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files first, so that several processes end at about the same time."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture
 def make_model() -> MakeModel:
     """A tiny Transformer of two layers; `changes` are keys of the model's configuration.

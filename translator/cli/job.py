@@ -45,19 +45,19 @@ class Job:
         if not is_gzip(source):
             self.num_lines = _num_lines(source)
 
-    def is_done(self) -> bool:
-        """Whether the output is there, and nothing tells of a part of it."""
-        there = self.output.exists() and self.output.stat().st_size > 0
-        return there and not self._path.exists()
-
     def begin(self, lines: Iterator[str], resume: bool) -> Iterator[str]:
         """Find out what is done, and return those lines of the input that are not.
 
-        Raises ConfigError if it is another translation that is half done, or one would be lost;
+        Raises ConfigError if nothing is half done, or another translation, or one would be lost;
         RunError if it is damaged; DataError.
         """
         lines = self._watched(lines)
         if not self._path.exists():
+            if resume and self.output.exists() and self.output.stat().st_size:
+                raise ConfigError(
+                    f"{self.output} is there, and no {self._path}: nothing was broken off, so it "
+                    "is done, or another's; without --resume it is made anew."
+                )
             return lines
         try:
             state = json.loads(self._path.read_text(encoding="utf-8"))

@@ -39,8 +39,7 @@ def translate(
     The run may be an export, too; with engine "ctranslate2" it is the one in the run, and a
     SavedModel, which is a program, must be named as "savedmodel". With n_best, each line gives up
     to so many rows of line number, score and text, tab-separated. With resume, a translation from
-    file to file that was killed goes on, and one that is done stays as it is. At a terminal it
-    asks for sentences. Raises UserError.
+    file to file that was killed goes on. At a terminal it asks for sentences. Raises UserError.
     """
     source, output = (None if path is None else Path(path) for path in (source, output))
     if resume and not (source and output):
@@ -64,9 +63,6 @@ def translate(
     job = None
     if source and output and _is_plain(source) and _is_plain(output):
         job = Job(source, output, {"--n-best": n_best, **opened.decided_by()})
-        if resume and job.is_done():
-            print(f"{output} is done; without --resume it is made anew.", file=sys.stderr)
-            return
     elif resume:
         raise ConfigError("--resume goes from file to file, and one of these is none.")
     watched = check.watch(lines)
@@ -219,6 +215,8 @@ def _writing(path: Path | None) -> Iterator[None]:
     except BrokenPipeError:
         raise UserError(f"{name} was closed by its reader before all was translated.") from None
     except OSError as error:
+        if path and not path.parent.is_dir():
+            raise UserError(f"{path}: there is no folder {path.parent}; make it first.") from None
         raise UserError(f"{error.filename or name}: {error.strerror or error}.") from None
 
 

@@ -27,8 +27,9 @@ from translator.models.encoder_decoder import EncoderDecoder
 
 EXAMPLE = '''\
 """Translates standard input, a sentence a line. Needs: pip install tensorflow sentencepiece"""
-import json, sys
+import json, os, sys
 from pathlib import Path
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import sentencepiece, tensorflow as tf
 here = Path(__file__).parent
 source, target = (sentencepiece.SentencePieceProcessor(str(here / name)) for name in {names})
