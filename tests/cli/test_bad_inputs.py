@@ -265,8 +265,9 @@ def misfit_checkpoint() -> None:
 
 
 DAMAGED = (
-    "this file is damaged (its checksum does not match its contents). Delete it: training goes on "
-    "from the checkpoint before, and makes lost best weights anew; a bundle is unpacked anew."
+    "this file is damaged (its checksum does not match its contents). Copy it again, or delete "
+    "it: training goes on from the checkpoint before, and makes lost best weights anew; a "
+    "bundle is unpacked anew."
 )
 NO_RUN = "{}: there is no such run; `translator train` makes one."
 

@@ -55,9 +55,9 @@ def refusal(path: Path) -> str:
 
 
 DAMAGED = (
-    "FILE: this file is damaged (its checksum does not match its contents). Delete it: "
-    "training goes on from the checkpoint before, and makes lost best weights anew; a bundle "
-    "is unpacked anew."
+    "FILE: this file is damaged (its checksum does not match its contents). Copy it "
+    "again, or delete it: training goes on from the checkpoint before, and makes lost best "
+    "weights anew; a bundle is unpacked anew."
 )
 
 
@@ -300,7 +300,7 @@ class TestACheckpoint:
             save_checkpoint(run, Position(step=step), ARRAYS)
         run.checkpoint(3).write_bytes(run.checkpoint(3).read_bytes()[:-1])
         with pytest.raises(
-            RunError, match="Delete it: training goes on from the checkpoint before"
+            RunError, match="delete it: training goes on from the checkpoint before"
         ):
             load_checkpoint(run)
         run.checkpoint(3).unlink()

@@ -215,7 +215,7 @@ def _writing(path: Path | None) -> Iterator[None]:
     except BrokenPipeError:
         raise UserError(f"{name} was closed by its reader before all was translated.") from None
     except OSError as error:
-        if path and not path.parent.is_dir():
+        if path and not path.parent.exists():
             raise UserError(f"{path}: there is no folder {path.parent}; make it first.") from None
         raise UserError(f"{error.filename or name}: {error.strerror or error}.") from None
 

@@ -114,9 +114,9 @@ def _facts(header: Mapping[str, str], path: Path) -> dict[str, Any]:
 
 def _damaged(path: Path) -> str:
     return (
-        f"{path}: this file is damaged (its checksum does not match its contents). Delete it: "
-        "training goes on from the checkpoint before, and makes lost best weights anew; a bundle "
-        "is unpacked anew."
+        f"{path}: this file is damaged (its checksum does not match its contents). Copy it "
+        "again, or delete it: training goes on from the checkpoint before, and makes lost best "
+        "weights anew; a bundle is unpacked anew."
     )
 
 
