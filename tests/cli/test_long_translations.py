@@ -208,10 +208,13 @@ def test_an_export_goes_on_too(run: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
     def save(self: Job, file: object, lines_done: int) -> None:
         write(self, file, lines_done)  # type: ignore[arg-type]
-        raise KeyboardInterrupt
+        if lines_done:
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Job, "save", save)
+        translate(folder, "in.en", "out.de")
+    with pytest.raises(ConfigError, match=r"out.de is half done, 4 lines; go on with --resume"):
         translate(folder, "in.en", "out.de")
     translate(run, "in.en", "out.de", engine="ctranslate2", resume=True)
     assert Path("out.de").read_text() == Path("whole.de").read_text()
