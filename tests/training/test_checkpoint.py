@@ -18,6 +18,7 @@ from translator.errors import RunError
 from translator.models.weights import (
     FORMAT,
     Arrays,
+    arrays_digest,
     check_fit,
     load_arrays,
     load_facts,
@@ -70,6 +71,31 @@ class TestAFile:
             np.testing.assert_array_equal(arrays[name], array)
         assert facts == load_facts(file) == {"step": 3, "kept": [[1, 0.5]]}
 
+    def test_equal_arrays_and_facts_give_equal_bytes(self, tmp_path: Path) -> None:
+        """The library orders metadata differently in every call."""
+        paths = [tmp_path / f"{i}.safetensors" for i in range(20)]
+        for path in paths[:10]:
+            save_arrays(path, ARRAYS, step=3, kept=[[1, 0.5]])
+        for path in paths[10:]:
+            save_arrays(path, dict(reversed(ARRAYS.items())), kept=[[1, 0.5]], step=3)
+        assert len({path.read_bytes() for path in paths}) == 1
+
+    def test_can_be_read_by_safetensors_and_is_aligned(self, file: Path) -> None:
+        raw = file.read_bytes()
+        assert int.from_bytes(raw[:8], "little") % 8 == 0
+        arrays = safetensors.numpy.load(raw)
+        assert arrays.keys() == ARRAYS.keys()
+        for name, array in ARRAYS.items():
+            np.testing.assert_array_equal(arrays[name], array)
+
+    def test_written_by_the_library_in_any_order_can_be_read(self, file: Path) -> None:
+        """As older versions wrote them."""
+        with safetensors.safe_open(file, framework="numpy") as opened:
+            metadata = opened.metadata()
+        for _ in range(10):
+            file.write_bytes(safetensors.numpy.save(ARRAYS, metadata))
+            assert load_facts(file) == load_arrays(file)[1] == {"step": 3, "kept": [[1, 0.5]]}
+
     def test_that_is_not_there_is_named(self, tmp_path: Path) -> None:
         assert refusal(tmp_path / "gone").startswith("FILE: cannot be read: ")
 
@@ -96,6 +122,30 @@ class TestAFile:
 
     def test_that_is_a_folder_is_refused(self, tmp_path: Path) -> None:
         assert refusal(tmp_path).startswith("FILE: ")
+
+
+class TestTheDigestOfArrays:
+    def test_is_the_same_in_any_order_and_with_any_facts(self, tmp_path: Path) -> None:
+        save_arrays(tmp_path / "x", ARRAYS, step=3)
+        save_arrays(tmp_path / "y", dict(reversed(ARRAYS.items())), step=4)
+        digests = {arrays_digest(load_arrays(tmp_path / name)[0]) for name in "xy"}
+        assert digests == {
+            arrays_digest(ARRAYS),
+            "fb25732af974186ec92accfb3ac3fb074735511bd97a63979b6ef0cca131566b",
+        }
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"b": np.array(8, np.int64)},
+            {"a/kernel": ARRAYS["a/kernel"].reshape(3, 2)},
+            {"b": np.array(7, np.uint64)},
+            {"c": np.array(7, np.int64)},
+        ],
+        ids=["number", "shape", "type", "name"],
+    )
+    def test_differs_where_they_differ(self, changed: Arrays) -> None:
+        assert arrays_digest(ARRAYS | changed) != arrays_digest(ARRAYS)
 
 
 class Bomb:

@@ -1,7 +1,8 @@
 """Named arrays on disk, and in and out of a model.
 
 A file is safetensors: a JSON header and raw numbers, never code. It carries a format version and a
-SHA-256 of all it holds, and appears under its name only when it is whole and on the disk.
+SHA-256 of all it holds, and appears under its name only when it is whole and on the disk. Equal
+arrays and facts give equal bytes.
 """
 
 from __future__ import annotations
@@ -61,9 +62,13 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], **facts: Any) -> N
 
     Raises RunError when the disk is full or may not be written.
     """
-    header = {"format": FORMAT, "facts": json.dumps(facts), "sha256": _digest(arrays, facts)}
+    header = {
+        "format": FORMAT,
+        "facts": json.dumps(facts, sort_keys=True),
+        "sha256": _checksum(arrays, facts),
+    }
     try:
-        write_whole(path, safetensors.numpy.save(dict(arrays), header))
+        write_whole(path, _in_order(safetensors.numpy.save(dict(arrays), header)))
     except OSError as error:
         raise RunError(
             f"{path}: cannot be written: {error.strerror}. What was saved before is untouched; "
@@ -87,9 +92,14 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
     except (safetensors.SafetensorError, TypeError):  # TypeError: numbers that NumPy does not have
         raise RunError(_damaged(path)) from None
     facts = _facts(header, path)
-    if header.get("sha256") != _digest(arrays, facts):
+    if header.get("sha256") != _checksum(arrays, facts):
         raise RunError(_damaged(path))
     return arrays, facts
+
+
+def arrays_digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of arrays, in hexadecimal: the same weights have the same digest in every file."""
+    return _digest(b"", arrays)
 
 
 def load_facts(path: Path) -> dict[str, Any]:
@@ -120,13 +130,27 @@ def _damaged(path: Path) -> str:
     )
 
 
-def _digest(arrays: Mapping[str, np.ndarray], facts: dict[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+def _checksum(arrays: Mapping[str, np.ndarray], facts: dict[str, Any]) -> str:
+    return _digest(json.dumps(facts, sort_keys=True).encode(), arrays)
+
+
+def _digest(first: bytes, arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of some bytes, then of names, types, shapes and numbers. Old files depend on it."""
+    digest = hashlib.sha256(first)
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its header sorted; the library writes metadata in a random order."""
+    end = 8 + int.from_bytes(file[:8], "little")
+    entries = json.loads(file[8:end])
+    header = json.dumps(entries, sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # readers map the numbers, which must be aligned
+    return b"".join([len(header).to_bytes(8, "little"), header, memoryview(file)[end:]])
 
 
 def _name(variable: keras.Variable) -> str:
