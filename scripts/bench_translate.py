@@ -108,7 +108,7 @@ def needed_products(run: Path, sentences: list[str], beam_size: int) -> Products
     import tensorflow as tf
 
     from translator.decoding import beam
-    from translator.decoding.run_config import load_run_config
+    from translator.decoding.loaded_run import load_run_config
     from translator.decoding.translator import Translator
     from translator.runs import RunDirectory
 
@@ -244,7 +244,7 @@ def main() -> None:
 
 
 def bench(options: argparse.Namespace, folder: Path) -> None:
-    from translator.decoding.run_config import load_run_config
+    from translator.decoding.loaded_run import load_run_config
     from translator.environment import num_threads
     from translator.evaluation.score import bleu
     from translator.runs import RunDirectory
@@ -335,7 +335,7 @@ def export(run: Path, folder: Path, quantization: str) -> None:
     import shutil
 
     from translator.data.tokenizer import Tokenizer
-    from translator.decoding.run_config import load_run_config
+    from translator.decoding.loaded_run import load_run_config
     from translator.export.ctranslate2 import save
     from translator.models.weights import load_arrays
     from translator.runs import EXPORT_CONFIG, RunDirectory

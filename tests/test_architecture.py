@@ -13,7 +13,8 @@ FLOORS = {
     "models": 3,
     **dict.fromkeys(("training", "decoding"), 4),
     **dict.fromkeys(("evaluation", "export"), 5),
-    "cli": 6,
+    "opening": 6,
+    "cli": 7,
 }
 SIBLINGS = {"training", "decoding"}
 OUTSIDE = {"__init__", "__main__"}

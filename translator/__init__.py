@@ -1,7 +1,7 @@
 """translator: train a translator on parallel text, use it, and know how good it is.
 
-    from translator import Translator
-    Translator.load("runs/quickstart").translate(["Turn on the lights."])
+    from translator import open_run
+    open_run("runs/quickstart").engine().translate(["Turn on the lights."])
 
 `train`, `translate`, `tune` and `evaluate` do what the commands of the same names do. Importing
 this package imports neither TensorFlow nor Keras; using it sets Keras to the TensorFlow backend.
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from translator.cli.translate import translate
     from translator.cli.tune import tune
     from translator.decoding.translator import Translator
+    from translator.opening import open_run
 
 __version__ = "0.1.0"
-__all__ = ["Translator", "evaluate", "train", "translate", "tune"]
+__all__ = ["Translator", "evaluate", "open_run", "train", "translate", "tune"]
 
 if "keras" in sys.modules and sys.modules["keras"].backend.backend() != "tensorflow":
     raise ImportError(
@@ -39,6 +40,7 @@ def __getattr__(name: str) -> Any:
     rooms = {
         "Translator": "decoding.translator",
         "evaluate": "cli.evaluate",
+        "open_run": "opening",
         "train": "cli.train",
         "translate": "cli.translate",
         "tune": "cli.tune",

@@ -19,11 +19,11 @@ from translator.cli.train import train
 from translator.cli.translate import translate
 from translator.cli.tune import tune
 from translator.data.batches import pad_rows
-from translator.decoding.run_config import load_run_config
+from translator.decoding.loaded_run import load_run_config
 from translator.decoding.translator import Translator
 from translator.errors import ConfigError, RunError
 from translator.export import making
-from translator.export.opening import open_export
+from translator.export.opening import load_export
 from translator.export.record import (
     Format,
     Quantization,
@@ -248,8 +248,9 @@ def test_which_one_is_a_question_and_so_is_none(run: Path, workplace: Path) -> N
 
 
 def test_an_export_of_other_weights_is_refused(exported: Path, run: Path) -> None:
-    with (run / "best.safetensors").open("ab") as file:
-        file.write(b" ")
+    weights, facts = load_arrays(run / "best.safetensors")
+    other = {name: array + 1 for name, array in weights.items()}
+    save_arrays(run / "best.safetensors", other, **facts)
     with pytest.raises(RunError, match="was made of other weights than the run's best"):
         translate(run, "validation.en", "out.de", engine="ctranslate2")
 
@@ -327,7 +328,10 @@ def test_a_savedmodel_says_what_it_cannot(run: Path, workplace: Path) -> None:
         verify(exported, "ctranslate2")
     with pytest.raises(ConfigError, match=r"decoding.length_penalty: a SavedModel has its own"):
         translate(exported, "validation.en", "o", None, ["decoding.length_penalty=2"], "savedmodel")
-    tokenizer, config = open_export(exported).tokenizer, load_run_config(RunDirectory(run))
+    tokenizer, config = (
+        load_export(exported, engine="savedmodel").tokenizer,
+        load_run_config(RunDirectory(run)),
+    )
 
     def reopened() -> SavedModel:
         """As if it had been exported like that."""
@@ -360,10 +364,10 @@ def test_a_translation_by_an_export_depends_on_no_neighbour(
 ) -> None:
     folder = export(run, format, quantization, max_loss=100)
     sentences = [*Path("validation.en").read_text().splitlines(), "", "a", "a long one " * 9]
-    one_by_one = open_export(folder)
+    one_by_one = load_export(folder, engine=format).engine()
     alone = [one_by_one.hypotheses([sentence], 2)[0] for sentence in sentences]
     for batch in (1, 40, 4096):
-        engine = open_export(folder, [f"decoding.tokens_per_batch={batch}"])
+        engine = load_export(folder, [f"decoding.tokens_per_batch={batch}"], format).engine()
         backwards = engine.hypotheses(sentences[::-1], 2)[::-1]
         for found in (engine.hypotheses(sentences, 2), backwards):
             assert [[one.text for one in beam] for beam in found] == [

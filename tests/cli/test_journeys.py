@@ -25,7 +25,7 @@ from translator.cli.tune import tune
 from translator.config.schema import DecodingConfig
 from translator.data.batches import Batch
 from translator.data.corpus import read_pairs
-from translator.decoding.run_config import load_run_config
+from translator.decoding.loaded_run import load_run_config
 from translator.errors import ConfigError, DataError, OutOfMemory, RunError, Stopped
 from translator.evaluation.tuning import BEAM_SIZES, Gain
 from translator.evaluation.validation import Validator

@@ -5,20 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translator import environment
 from translator.config import Config
 from translator.data.corpus import read_pairs
 from translator.data.lines import read_lines
 from translator.data.source_check import SourceCheck
+from translator.decoding.loaded_run import LoadedRun, load_run, load_run_config
 from translator.errors import ConfigError, DataError
+from translator.files import write_whole
 from translator.runs import RunDirectory
 
 if TYPE_CHECKING:
     from translator.evaluation.score import Score
+
+
+PLACES = ("data.folder", "data.dataset_folder", "data.wheel")
+"""Keys that say where text lies, not which text it is."""
 
 
 class Text(NamedTuple):
@@ -30,6 +36,8 @@ class Text(NamedTuple):
     references: list[str]
     origin: dict[str, str]
     """Where they are from."""
+    is_own: bool = True
+    """Whether the name means this text and no other, as far as the run's configuration says."""
 
 
 def evaluate(
@@ -40,25 +48,30 @@ def evaluate(
     hypotheses: str | Path | None = None,
     overrides: Sequence[str] = (),
 ) -> list[Score]:
-    """Score a run on a split of its data (test unless told otherwise), or on two files.
+    """Score a run on a split of its data (test by default), or on two files.
 
     With `hypotheses`, these lines are scored instead of translations made now. Prints the scores,
-    keeps translations and scores in the run's results, and returns the scores. Raises UserError.
+    then keeps translations and scores in the run's results, and returns the scores. Raises
+    UserError.
     """
-    from translator.decoding.run_config import load_run_config
     from translator.evaluation.score import scores
 
     source, target, hypotheses = (
         None if path is None else Path(path) for path in (source, target, hypotheses)
     )
-    run = RunDirectory.existing(Path(run_path))
-    config = load_run_config(run, overrides)
+    directory = RunDirectory.existing(Path(run_path))
+    run = load_run(directory, overrides) if hypotheses is None else None
+    config = run.config if run else load_run_config(directory, overrides)
     if source is None and target is None:
-        run.need_text(overrides)
+        directory.need_text(overrides)
     text = _text(config, split, source, target, given=hypotheses is not None)
-    if hypotheses is None:
-        translations = _translations(run, config, overrides, text)
+    keys = {override.partition("=")[0] for override in overrides}
+    if any(key.partition(".")[0] == "data" for key in keys.difference(PLACES)):
+        text = text._replace(is_own=False)
+    if run:
+        translations = _translations(run, text)
     else:
+        assert hypotheses is not None
         translations = list(read_lines(hypotheses))
         origin = {**text.origin, "hypotheses": str(hypotheses)}
         text = text._replace(name=f"{text.name}-by-{hypotheses.stem}", origin=origin)
@@ -69,16 +82,15 @@ def evaluate(
         )
     results = scores(translations, text.references, config.evaluation, config.data.target_language)
     said = f"{text.name}: {len(translations):,} sentences"
-    if hypotheses is None:
+    if run:
         decoding = config.decoding
         said += f", beam {decoding.beam_size}, length penalty {decoding.length_penalty:g} "
         said += f"({decoding.length_penalty_kind})"
-    if not run.is_bundle:
-        _keep(run, config, text, translations, results)
-        said += f", kept in {run.result(text.name, 'json')}"
     print(said, file=sys.stderr)
     for score in results:
-        print(score)
+        print(score, flush=True)
+    if not directory.is_bundle:
+        _keep(directory, run, config, text, translations, results)
     return results
 
 
@@ -114,14 +126,10 @@ def _text(
     return Text(f"file-{target.stem}", sources, references, origin)
 
 
-def _translations(
-    run: RunDirectory, config: Config, overrides: Sequence[str], text: Text
-) -> list[str]:
-    from translator.decoding.translator import Translator
-
-    translator = Translator.load(run.path, overrides)
-    check = SourceCheck(config.data, translator.tokenizer.source.tags)
-    found = translator.hypotheses(list(check.watch(text.sources)))
+def _translations(run: LoadedRun, text: Text) -> list[str]:
+    engine = run.engine()
+    check = SourceCheck(run.config.data, run.tokenizer.source.tags)
+    found = engine.hypotheses(list(check.watch(text.sources)))
     for complaint in check.complaints(text.name):
         print(f"Warning: {complaint}", file=sys.stderr)
     if num_cut := sum(best.num_unread > 0 for best, *_ in found):
@@ -134,29 +142,68 @@ def _translations(
 
 
 def _keep(
-    run: RunDirectory, config: Config, text: Text, translations: list[str], results: list[Score]
+    directory: RunDirectory,
+    run: LoadedRun | None,
+    config: Config,
+    text: Text,
+    translations: list[str],
+    results: list[Score],
 ) -> None:
-    from translator.models.weights import load_facts
+    """Write scores and translations into the run's results; a warning if that cannot be done.
 
-    run.result(text.name, "json").parent.mkdir(exist_ok=True)
-    if config.training.keep_text:
-        lines = "".join(f"{line}\n" for line in translations)
-        run.result(text.name, "txt").write_text(lines, encoding="utf-8")
+    `run` made the translations, or None if they were given.
+    """
+    digests = {
+        "source_sha256": _sha256(text.sources),
+        "reference_sha256": _sha256(text.references),
+        "translation_sha256": _sha256(translations),
+    }
+    compared = set(digests) if run is None else {"source_sha256", "reference_sha256"}
     report = {
         "scores": [score._asdict() for score in results],
-        "text": {
-            **text.origin,
-            "source_sha256": _sha256(text.sources),
-            "reference_sha256": _sha256(text.references),
-            "translation_sha256": _sha256(translations),
-        },
-        "weights": None if "hypotheses" in text.origin else load_facts(run.shipped),
+        "text": {**text.origin, **digests},
+        "weights": None if run is None else dict(run.facts),
+        "weights_sha256": None if run is None else run.digest,
         "decoding": config.decoding.model_dump(),
         "evaluation": config.evaluation.model_dump(),
         "environment": environment.current(),
     }
-    result = json.dumps(report, ensure_ascii=False, indent=2) + "\n"
-    run.result(text.name, "json").write_text(result, encoding="utf-8")
+    name = _free_name(directory, text, {key: digests[key] for key in sorted(compared)})
+    path = directory.result(name, "json")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        if config.training.keep_text:
+            lines = "".join(f"{line}\n" for line in translations)
+            write_whole(directory.result(name, "txt"), lines)
+        # File names need not be UTF-8.
+        said = json.dumps(report, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace")
+        write_whole(path, said + b"\n")
+    except OSError as error:
+        reason = f"{error.filename or path}: {error.strerror}"
+        print(f"Warning: the results are not kept: {reason}.", file=sys.stderr)
+        return
+    print(f"Kept in {path}.", file=sys.stderr)
+
+
+def _free_name(directory: RunDirectory, text: Text, digests: Mapping[str, str]) -> str:
+    """The name under which results of a text are kept: never that of another text's results."""
+    known = _known_text(directory.result(text.name, "json"))
+    if known is None and text.is_own:
+        return text.name
+    if known is not None and digests.items() <= known.items():
+        return text.name
+    return f"{text.name}-{_sha256(list(digests.values()))[:8]}"
+
+
+def _known_text(path: Path) -> dict[str, Any] | None:
+    """What a kept report says of its text; nothing of a damaged one; None if there is none."""
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["text"]
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _sha256(lines: list[str]) -> str:

@@ -38,19 +38,22 @@ def export(
         raise ConfigError(f"--quantization {quantization}: only CTranslate2 has it.")
     if notes and format != "bundle":
         raise ConfigError("--notes: only a bundle has a card for them.")
+    from translator.decoding.loaded_run import load_run
     from translator.export.making import make_export
     from translator.export.record import save_record
 
-    run = RunDirectory.existing(Path(run_path))
-    if run.is_bundle and output is None:
+    directory = RunDirectory.existing(Path(run_path))
+    if directory.is_bundle and output is None:
         raise ConfigError(f"{run_path} is one file; say where the export goes by --output.")
-    place = Path(output or run.export(_name(format, quantization)))
+    directory.need_text(overrides)
+    place = Path(output or directory.export(_name(format, quantization)))
     _check_place(place, format)
+    run = load_run(directory, overrides)
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=place.parent) as beside:
         unfinished = Path(beside, "export")
         unfinished.mkdir()
-        record = make_export(unfinished, run, format, quantization, overrides, notes)
+        record = make_export(unfinished, run, format, quantization, notes)
         _judge(record, max_loss)
         save_record(unfinished, record)
         if format == "bundle":

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from translator.cli.counting import counting
 from translator.cli.job import Job, is_half_done
-from translator.config import load_config
-from translator.config.schema import DataConfig
 from translator.data.lines import decode_line, is_gzip, read_lines, read_stream
 from translator.data.source_check import SourceCheck
 from translator.decoding import engine as engines
-from translator.decoding.run_config import load_run_config
+from translator.decoding.loaded_run import LoadedRun, load_run_config
 from translator.errors import ConfigError, DataError, UserError
-from translator.files import sha256
-from translator.runs import EXPORT_CONFIG, RunDirectory, is_export
+from translator.export.opening import LoadedExport
+from translator.opening import open_run
+from translator.runs import RunDirectory, is_export
 
 if TYPE_CHECKING:
     from translator.decoding.engine import Engine, Translation
@@ -52,9 +51,13 @@ def translate(
         raise ConfigError(f"{output}: the output would overwrite the input; name another file.")
     if output and is_gzip(output):
         raise ConfigError(f"{output}: what is written is plain text; take .gz off its name.")
-    opened = _open(Path(run_path), engine, overrides)
-    translator = opened.engine
-    check = SourceCheck(opened.data, translator.tokenizer.source.tags)
+    opened = open_run(run_path, overrides, engine)
+    decided_by = {"--n-best": n_best, **opened.decided_by()}
+    check = SourceCheck(opened.config.data, opened.tokenizer.source.tags)
+    if engine == "ctranslate2":
+        _warn(_differences(Path(run_path), opened, overrides))
+    translator = opened.engine()
+    del opened  # and its weights, which the engine holds now
     if interactive:
         translator.hypotheses(["."], n_best or 1)  # so that nobody waits for what is done but once
         with _writing(output), _output(output) as file:
@@ -62,7 +65,7 @@ def translate(
         return
     job = None
     if source and output and _is_plain(source) and _is_plain(output):
-        job = Job(source, output, {"--n-best": n_best, **opened.decided_by()})
+        job = Job(source, output, decided_by)
     elif resume:
         raise ConfigError("--resume goes from file to file, and one of these is none.")
     watched = check.watch(lines)
@@ -89,68 +92,25 @@ def translate(
     _warn(check.complaints("the input"))
 
 
-class _Opened(NamedTuple):
-    """What translates."""
-
-    engine: Engine
-    data: DataConfig
-    """That it was trained on."""
-    decided_by: Callable[[], dict[str, Any]]
-    """Gives what makes its translations what they are."""
-
-
-def _open(path: Path, engine: str | None, overrides: Sequence[str]) -> _Opened:
-    named_export = is_export(path) and not RunDirectory(path).exists
-    if engine is None and not named_export:
-        from translator.decoding.translator import Translator
-
-        translator, run = Translator.load(path, overrides), RunDirectory.existing(path)
-        config = load_run_config(run, overrides)
-        return _Opened(
-            translator,
-            config.data,
-            lambda: {
-                run.shipped.name: sha256(run.shipped),
-                "model": config.model.model_dump(),
-                "tokenizer": translator.tokenizer.digest,
-                "data": {"max_length": config.data.max_length},
-                "decoding": config.decoding.model_dump(),
-            },
-        )
-    from translator.export.opening import check_engine, export_of, open_export
-    from translator.export.record import RECORD, load_record
-
-    if named_export:
-        folder = path
-    elif engine == "savedmodel":
-        raise ConfigError(f"--engine savedmodel: name the folder of the export, not {path}.")
-    else:
-        run = RunDirectory.existing(path)
-        folder = export_of(run)
-        _warn(_searches_otherwise(run, folder, overrides))
-    record = load_record(folder)
-    check_engine(folder, record, engine)
-    return _Opened(
-        open_export(folder, overrides),
-        load_config(folder / EXPORT_CONFIG).data,
-        lambda: {RECORD: record.sha256} | dict(text.split("=", 1) for text in overrides),
-    )
-
-
-def _searches_otherwise(run: RunDirectory, export: Path, overrides: Sequence[str]) -> list[str]:
-    """A complaint, if a run would search otherwise than its export for CTranslate2 does."""
-    from translator.export.record import load_record
-
-    decoding, options = load_run_config(run).decoding, load_record(export).options
-    wanted: list[tuple[str, float, float]] = [("beam_size", decoding.beam_size, options.beam_size)]
+def _differences(
+    path: Path, export: LoadedRun | LoadedExport, overrides: Sequence[str]
+) -> list[str]:
+    """A sentence for each way in which a run would search otherwise than its export does."""
+    if not isinstance(export, LoadedExport) or is_export(path):
+        return []
+    decoding = load_run_config(RunDirectory.existing(path)).decoding
+    options = export.record.options
+    compared: list[tuple[str, float, float]] = [
+        ("beam_size", decoding.beam_size, options.beam_size)
+    ]
     if decoding.length_penalty_kind == "power":
-        wanted.append(("length_penalty", decoding.length_penalty, options.length_penalty))
-    other = [
-        f"decoding.{key} {own:g}, and {export} with {its:g}"
-        for key, own, its in wanted
+        compared.append(("length_penalty", decoding.length_penalty, options.length_penalty))
+    return [
+        f"{path} translates with decoding.{key} {own:g}, and {export.folder} with {its:g}; export "
+        "it again to have the same."
+        for key, own, its in compared
         if own != its and not any(text.startswith(f"decoding.{key}=") for text in overrides)
     ]
-    return [f"{run.path} translates with {one}; export it again to have the same." for one in other]
 
 
 def _is_plain(path: Path) -> bool:

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from translator.models.weights import Arrays
 
 
-KIND = "decoding.length_penalty_kind="
-
-
 class Mean(NamedTuple):
     """Of validated weights."""
 
@@ -42,8 +39,7 @@ def tune(
     it. Without sizes or penalties it tries some, and those that the run is configured with, which
     all are compared with. Raises UserError.
     """
-    from translator.decoding.run_config import load_run_config
-    from translator.decoding.translator import Translator
+    from translator.decoding.loaded_run import load_run
     from translator.evaluation.score import BleuCounts
     from translator.evaluation.tuning import (
         BEAM_SIZES,
@@ -51,25 +47,23 @@ def tune(
         Baseline,
         settings,
     )
-    from translator.models.weights import load_arrays, set_model_weights
+    from translator.models.weights import set_model_weights
 
     freeze_weights(False)  # it tries means of them
     run = RunDirectory.existing(Path(run_path))
-    config = load_run_config(run, overrides, as_tuned=False)
     run.need_text(overrides)
+    opened = load_run(run, overrides, as_tuned=False)
+    config, own_kind = opened.config, opened.recorded.decoding.length_penalty_kind
     kind = config.decoding.length_penalty_kind
-    of_its_kind = [text for text in overrides if not text.startswith(KIND)]
-    before = load_run_config(run, of_its_kind, as_tuned=False).decoding
+    before = config.decoding.model_copy(update={"length_penalty_kind": own_kind})
     own_penalty = {before.length_penalty} if before.length_penalty_kind == kind else set()
     beam_sizes = beam_sizes or sorted({*BEAM_SIZES, before.beam_size})
     penalties = penalties or sorted({*LENGTH_PENALTIES, *own_penalty})
-    translator = Translator.load(run.path, overrides, as_tuned=False, frozen=False)
+    translator = opened.engine(frozen=False)
     pairs = list(read_pairs(config.data, "validation"))
     sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
     bleu = BleuCounts(references, config.evaluation, config.data.target_language)
 
-    weights, facts = load_arrays(run.best)
-    set_model_weights(translator.model, weights, str(run.path))
     beams = translator.beams(sources, sorted({*beam_sizes, before.beam_size}))
     of_before = {before.beam_size: beams[before.beam_size]}
     (now,) = settings(of_before, [before.length_penalty], bleu, before.length_penalty_kind)
@@ -92,7 +86,7 @@ def tune(
         f"({before.length_penalty_kind}), it is {now.bleu:.2f}. What gains most on that, or loses "
         f"least, less its standard error, is kept: {baseline.gain(best)}."
     )
-    return _keep(run, best, kind, chosen, bleu.signature, facts)
+    return _keep(run, best, kind, chosen, bleu.signature, dict(opened.facts))
 
 
 def _means(run: RunDirectory) -> Iterator[Mean]:

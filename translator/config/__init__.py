@@ -4,7 +4,7 @@ from translator.config.circumstances import CorpusStatistics, Machine
 from translator.config.continuation import continued
 from translator.config.keys import differences, replaced
 from translator.config.loading import load_config, override, save_config
-from translator.config.resolution import resolve
+from translator.config.resolution import resolve, resolve_decoding
 from translator.config.schema import Config
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "override",
     "replaced",
     "resolve",
+    "resolve_decoding",
     "save_config",
 ]

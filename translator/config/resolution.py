@@ -18,12 +18,8 @@ def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> C
     choices = choose(config, statistics, machine)
     config = replaced(config, {choice.key: choice.value for choice in choices})
     values: dict[str, object] = {}
-    precision = config.training.precision
-    if precision == "auto" and machine.bfloat16_speedup is not None:
-        precision = "bfloat16" if machine.bfloat16_speedup > 1.05 else "float32"
-        values["training.precision"] = precision
-    if config.decoding.precision == "auto":
-        values["decoding.precision"] = precision
+    if config.training.precision == "auto" and machine.bfloat16_speedup is not None:
+        values["training.precision"] = "bfloat16" if machine.bfloat16_speedup > 1.05 else "float32"
     if config.training.accumulation_steps == "auto":
         values["training.accumulation_steps"] = 1  # until a rehearsal shows that it needs more
     if config.training.optimizer.schedule == "auto":
@@ -33,4 +29,11 @@ def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> C
         values["tokenizer.vocabulary_size"] = auto_vocabulary_size(statistics)
     if config.model.num_decoder_layers is None:
         values["model.num_decoder_layers"] = config.model.num_layers
-    return check(replaced(config, values), "preset: auto")
+    return check(resolve_decoding(replaced(config, values)), "preset: auto")
+
+
+def resolve_decoding(config: Config) -> Config:
+    """The configuration with decoding.precision as in training, if it is `auto`."""
+    if config.decoding.precision != "auto":
+        return config
+    return replaced(config, {"decoding.precision": config.training.precision})

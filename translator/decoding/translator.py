@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from threading import Lock
 
 import tensorflow as tf
 
@@ -18,14 +19,13 @@ from translator.data.batches import pad_rows
 from translator.data.tokenizer import END_ID, PAD_ID, Tokenizer
 from translator.decoding.beam import beam_search
 from translator.decoding.engine import Engine, Translation
-from translator.decoding.run_config import load_run_config
+from translator.decoding.loaded_run import LoadedRun, load_run
 from translator.decoding.search import Hypotheses, length_penalty, longest_translation
 from translator.environment import num_threads
-from translator.errors import RunError
 from translator.layers.inference import inference
 from translator.models.build import build_model, check_size
 from translator.models.encoder_decoder import EncoderDecoder, Memory
-from translator.models.weights import load_arrays, set_model_weights
+from translator.models.weights import set_model_weights
 from translator.runs import RunDirectory
 
 
@@ -48,33 +48,26 @@ class Translator(Engine):
         self.tokens_per_batch = config.tokens_per_batch
         self._config = config
         self._frozen = frozen
+        self._making_graphs = Lock()
 
     @classmethod
-    def load(
-        cls,
-        path: str | Path,
-        overrides: Sequence[str] = (),
-        as_tuned: bool = True,
-        frozen: bool = True,
-    ) -> Translator:
-        """The best model of a run, with the decoding that was tuned for it, unless that is not
-        wanted; overrides such as "decoding.beam_size=1". frozen: as when it is made.
+    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Translator:
+        """The best model of a run or bundle, with the decoding that was tuned for it; overrides
+        such as "decoding.beam_size=1" win over both.
 
         Raises RunError if there is no such run or it is damaged, ConfigError for a wrong override.
         """
-        run = RunDirectory.existing(Path(path))
-        config = load_run_config(run, overrides, as_tuned)
-        tokenizer = Tokenizer.load(run.tokenizer(config.tokenizer.joint))
-        if not run.shipped.exists():
-            raise RunError(
-                f"{run.path}: no weights have been validated yet; train on to the first validation."
-            )
-        weights, _ = load_arrays(run.shipped)
-        check_size(config, tokenizer, weights, str(run.shipped))
+        return cls.of(load_run(RunDirectory.existing(Path(path)), overrides))
+
+    @classmethod
+    def of(cls, run: LoadedRun, frozen: bool = True) -> Translator:
+        """The model of a run that was read. Raises RunError if the weights do not fit it."""
+        config, tokenizer, origin = run.config, run.tokenizer, str(run.directory.path)
+        check_size(config, tokenizer, run.weights, origin)
         model = build_model(
             config, len(tokenizer.source), len(tokenizer.target), config.decoding.precision
         )
-        set_model_weights(model, weights, str(run.shipped))
+        set_model_weights(model, run.weights, origin)
         return cls(model, tokenizer, config.decoding, config.data.max_length, frozen)
 
     def _search(
@@ -112,7 +105,8 @@ class Translator(Engine):
     ) -> Iterator[tuple[int, int, list[list[int]], list[float]]]:
         """What searches of several beam sizes find for sources, their ids given by number: the
         number, the beam size, ids without ends and scores of as many as are asked for."""
-        encode, find = self._encode, self._beam_search  # made here, not by two workers at once
+        with self._making_graphs:
+            encode, find = self._encode, self._beam_search
 
         def search(batch: list[int]) -> list[tuple[int, int, list[list[int]], list[float]]]:
             memory = encode(tf.constant(pad_rows([[*read[i], END_ID] for i in batch])))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from translator import __version__
 from translator.config import Config, save_config
+from translator.decoding.loaded_run import LoadedRun
 from translator.decoding.translator import Translator
 from translator.errors import RunError
 from translator.export.golden import log_probs
-from translator.models.weights import load_facts
+from translator.models.weights import save_arrays
 from translator.runs import RunDirectory, read_json
 
 CARD = """\
@@ -68,23 +67,21 @@ class OfRun:
         return [[target.piece(i) for i in ids] for ids, _ in found]
 
 
-def save(
-    folder: Path, run: RunDirectory, translator: Translator, config: Config, notes: str
-) -> None:
-    """Write a run, whose translator is given, but for proof and record. The configuration is to
+def save(folder: Path, run: LoadedRun, translator: Translator, config: Config, notes: str) -> None:
+    """Write a run, whose translator is given, without proof and record. The configuration must
     hold no paths."""
     there = RunDirectory(folder)
-    shutil.copyfile(run.shipped, there.best)
+    save_arrays(there.best, run.weights, **run.facts)
     save_config(config, there.config)
     translator.tokenizer.save(there.tokenizer(config.tokenizer.joint))
     (folder / "README.md").write_text(_card(run, translator, config, notes), encoding="utf-8")
 
 
-def _card(run: RunDirectory, translator: Translator, config: Config, notes: str) -> str:
-    facts = load_facts(run.shipped)
+def _card(run: LoadedRun, translator: Translator, config: Config, notes: str) -> str:
+    facts = run.facts
     kinds = {"step": int, "bleu": float, "signature": str}
     if not all(isinstance(facts.get(key), kind) for key, kind in kinds.items()):
-        raise RunError(f"{run.shipped}: it does not say what it was validated with.")
+        raise RunError(f"{run.directory.shipped}: it does not say what it was validated with.")
     model, decoding = config.model, config.decoding
     sizes = sorted({len(vocabulary) for vocabulary in translator.tokenizer})
     return CARD.format(
@@ -100,21 +97,24 @@ def _card(run: RunDirectory, translator: Translator, config: Config, notes: str)
         beam=decoding.beam_size,
         penalty=f"{decoding.length_penalty:g} ({decoding.length_penalty_kind})",
         step=facts["step"],
-        scores=_scores(run, config, facts),
+        scores=_scores(run, config),
         licence=config.data.licence or NO_LICENCE,
         notes=notes or "None.",
     )
 
 
-def _scores(run: RunDirectory, config: Config, facts: dict[str, Any]) -> str:
+def _scores(run: LoadedRun, config: Config) -> str:
     """A table of what `translator eval` found for these very weights, decoding as the bundle does,
     beside the validation."""
+    facts = run.facts
     rows = [("validation, when chosen", "BLEU", facts["bleu"], facts["signature"])]
     for split in ("validation", "test"):
-        path = run.result(split, "json")
+        path = run.directory.result(split, "json")
         report = read_json(path) if path.exists() else {}
         found = report.get("weights"), report.get("decoding"), report.get("evaluation")
-        if found == (facts, config.decoding.model_dump(), config.evaluation.model_dump()):
+        wanted = facts, config.decoding.model_dump(), config.evaluation.model_dump()
+        # Early versions kept no digest.
+        if found == wanted and report.get("weights_sha256", run.digest) == run.digest:
             scores = report["scores"]
             rows += [(split, one["name"], one["value"], one["signature"]) for one in scores]
     table = "".join(

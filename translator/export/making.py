@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from translator import __version__
-from translator.config import Config, save_config
+from translator.config import Config, replaced, save_config
 from translator.config.schema import LengthPenaltyKind
 from translator.data.corpus import Pair, read_pairs
 from translator.data.tokenizer import Tokenizer
 from translator.decoding.engine import Engine
-from translator.decoding.run_config import load_run_config
+from translator.decoding.loaded_run import LoadedRun
 from translator.decoding.translator import Translator
-from translator.errors import DataError, RunError
+from translator.errors import DataError
 from translator.evaluation.score import BleuCounts, Score, bleu
 from translator.evaluation.tuning import LENGTH_PENALTIES, Baseline, settings
 from translator.export import bundle
@@ -40,8 +41,6 @@ from translator.export.record import (
     Validation,
     digests,
 )
-from translator.files import sha256
-from translator.models.weights import model_weights
 from translator.runs import EXPORT_CONFIG, RunDirectory
 
 
@@ -57,10 +56,9 @@ class Made(NamedTuple):
 
 def make_export(
     folder: Path,
-    run: RunDirectory,
+    run: LoadedRun,
     format: Format,
     quantization: Quantization = "float32",
-    overrides: Sequence[str] = (),
     notes: str = "",
 ) -> Record:
     """Write a run's best model into an empty folder, with tokenizer and golden sentences; all but
@@ -68,14 +66,11 @@ def make_export(
 
     Everything is compared with the run in float32, on its validation split. Raises UserError.
     """
-    weights_sha256 = sha256(run.shipped) if run.shipped.exists() else ""
-    exact = [*overrides, "decoding.precision=float32"]
-    translator, config = Translator.load(run.path, exact), load_run_config(run, exact)
-    run.need_text(overrides)
+    config = replaced(run.config, {"decoding.precision": "float32"})
+    translator = replace(run, config=config).engine()
     tokenizer, pairs = translator.tokenizer, list(read_pairs(config.data, "validation"))
     sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
-    shared = load_run_config(run, overrides)
-    shared = shared.model_copy(update={"data": config.data.without_places()})
+    shared = run.config.model_copy(update={"data": config.data.without_places()})
 
     def score(translations: Sequence[str]) -> Score:
         return bleu(translations, references, config.evaluation, config.data.target_language)
@@ -102,15 +97,13 @@ def make_export(
         if format == "savedmodel":
             made = _savedmodel(folder, translator, shared)
         else:
-            made = _ctranslate2(folder, translator, config, quantization, best_power())
-    if sha256(run.shipped) != weights_sha256:
-        raise RunError(f"{run.shipped} has changed meanwhile, as training goes on; export again.")
+            made = _ctranslate2(folder, run, config, quantization, best_power())
     own, theirs = translator.translate(sources), made.engine.translate(sources)
     return Record(
         format=format,
         quantization=quantization,
         version=__version__,
-        weights_sha256=weights_sha256,
+        weights_sha256=run.digest,
         max_length=config.data.max_length,
         penalty=FORMULAS[made.penalty],
         options=made.options,
@@ -127,12 +120,12 @@ def make_export(
 
 
 def _ctranslate2(
-    folder: Path, translator: Translator, config: Config, quantization: Quantization, alpha: float
+    folder: Path, run: LoadedRun, config: Config, quantization: Quantization, alpha: float
 ) -> Made:
     from translator.export import ctranslate2
 
-    tokenizer, weights = translator.tokenizer, model_weights(translator.model)
-    ctranslate2.save(folder, config, tokenizer, weights, quantization)
+    tokenizer = run.tokenizer
+    ctranslate2.save(folder, config, tokenizer, run.weights, quantization)
     _write_example(folder, ctranslate2.EXAMPLE, tokenizer)
     options = ctranslate2.options(config, tokenizer, alpha)
     size = config.decoding.tokens_per_batch
@@ -151,7 +144,7 @@ def _savedmodel(folder: Path, translator: Translator, config: Config) -> Made:
 
 
 def _bundle(
-    folder: Path, run: RunDirectory, translator: Translator, config: Config, notes: str
+    folder: Path, run: LoadedRun, translator: Translator, config: Config, notes: str
 ) -> Made:
     bundle.save(folder, run, translator, config, notes)
     engine = Translator.load(folder)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from translator.bundle import unpacked
-from translator.config import load_config
-from translator.config.loading import override
+from translator.config import Config, load_config, override
 from translator.data.tokenizer import Tokenizer
 from translator.errors import ConfigError, RunError
 from translator.export import need_ctranslate2
-from translator.export.record import GOLDEN, Comparison, Record, check_files, load_record
+from translator.export.record import (
+    GOLDEN,
+    RECORD,
+    Comparison,
+    Record,
+    check_files,
+    load_record,
+)
 from translator.files import sha256
+from translator.models.weights import arrays_digest, load_arrays
 from translator.runs import EXPORT_CONFIG, RunDirectory
 
 if TYPE_CHECKING:
@@ -28,12 +36,67 @@ SETTABLE = tuple(f"decoding.{key}" for key in (*SEARCHED_BY, "tokens_per_batch")
 """Keys that an export takes."""
 
 
-def open_export(folder: Path, overrides: Sequence[str] = ()) -> CTranslate2 | SavedModel:
-    """What translates with an export. Raises RunError unless its files are those that were
-    exported, ConfigError for an override that it cannot take."""
+@dataclass(frozen=True)
+class LoadedExport:
+    """What an export held when it was opened; its files are those that were exported."""
+
+    folder: Path
+    record: Record
+    config: Config
+    """That of the run, with overrides."""
+    overrides: tuple[str, ...]
+    tokenizer: Tokenizer
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the record, which names every file with a digest of its own."""
+        return self.record.sha256
+
+    def engine(self) -> CTranslate2 | SavedModel:
+        """What translates. Raises RunError if the engine cannot load the files."""
+        options = self.record.options
+        if self.record.format == "savedmodel":
+            from translator.export.savedmodel import SavedModel
+
+            return SavedModel(self.folder, self.tokenizer, self.config, options.beam_size)
+        need_ctranslate2()
+        from translator.export.ctranslate2 import CTranslate2
+
+        told = options.model_dump() | _searched_by(self.config, self.overrides)
+        size = self.config.decoding.tokens_per_batch
+        try:
+            return CTranslate2(self.folder, self.tokenizer, told, self.record.max_length, size)
+        except (RuntimeError, ValueError) as error:
+            raise RunError(
+                f"{self.folder}: CTranslate2 cannot load this export: {error}; export the run "
+                "again."
+            ) from None
+
+    def decided_by(self) -> dict[str, Any]:
+        """What makes the translations of `engine` what they are, as JSON."""
+        return {RECORD: self.digest} | dict(text.split("=", 1) for text in self.overrides)
+
+
+def load_export(
+    folder: Path, overrides: Sequence[str] = (), engine: str | None = None
+) -> LoadedExport:
+    """Read an export for an engine, "ctranslate2" or "savedmodel"; by default, the one that it was
+    made for, but not a SavedModel, which is a program and must be named.
+
+    Raises RunError unless its files are those that were exported, ConfigError for an override or an
+    engine that it does not take.
+    """
     record = load_record(folder)
+    check_engine(folder, record, engine)
     check_files(folder, record)
     config = override(load_config(folder / EXPORT_CONFIG), overrides)
+    _check_overrides(record, config, overrides)
+    tokenizer = Tokenizer.load(RunDirectory(folder).tokenizer(config.tokenizer.joint))
+    return LoadedExport(folder, record, config, tuple(overrides), tokenizer)
+
+
+def _check_overrides(record: Record, config: Config, overrides: Sequence[str]) -> None:
+    """Raise ConfigError for an override that an export does not take."""
     for text in overrides:
         key = text.partition("=")[0]
         if key not in SETTABLE:
@@ -41,37 +104,27 @@ def open_export(folder: Path, overrides: Sequence[str] = ()) -> CTranslate2 | Sa
                 f"--set {key}: an export takes {', '.join(SETTABLE)}; all else was settled when it "
                 "was made. Set it in the run, and export again."
             )
-    told = {
-        key: getattr(config.decoding, key)
-        for key in SEARCHED_BY
-        if any(text.startswith(f"decoding.{key}=") for text in overrides)
-    }
-    tokenizer = Tokenizer.load(RunDirectory(folder).tokenizer(config.tokenizer.joint))
+    if "length_penalty" not in _searched_by(config, overrides):
+        return
     if record.format == "savedmodel":
-        from translator.export.savedmodel import SavedModel
-
-        if "length_penalty" in told:
-            raise ConfigError(
-                "--set decoding.length_penalty: a SavedModel has its own; set it in the run, and "
-                "export again."
-            )
-        return SavedModel(folder, tokenizer, config, record.options.beam_size)
-    need_ctranslate2()
-    from translator.export.ctranslate2 import CTranslate2
-
-    if "length_penalty" in told and config.decoding.length_penalty_kind != "power":
+        raise ConfigError(
+            "--set decoding.length_penalty: a SavedModel has its own; set it in the run, and "
+            "export again."
+        )
+    if config.decoding.length_penalty_kind != "power":
         raise ConfigError(
             "--set decoding.length_penalty: CTranslate2 divides by length^alpha, and this model "
             "was exported with another kind; export it with decoding.length_penalty_kind=power."
         )
-    options = record.options.model_dump() | told
-    size = config.decoding.tokens_per_batch
-    try:
-        return CTranslate2(folder, tokenizer, options, record.max_length, size)
-    except (RuntimeError, ValueError) as error:
-        raise RunError(
-            f"{folder}: CTranslate2 cannot load this export: {error}; export the run again."
-        ) from None
+
+
+def _searched_by(config: Config, overrides: Sequence[str]) -> dict[str, Any]:
+    """What overrides tell the search of an export."""
+    return {
+        key: getattr(config.decoding, key)
+        for key in SEARCHED_BY
+        if any(text.startswith(f"decoding.{key}=") for text in overrides)
+    }
 
 
 def export_of(run: RunDirectory) -> Path:
@@ -89,7 +142,9 @@ def export_of(run: RunDirectory) -> Path:
     if len(found) > 1:
         names = " or ".join(map(str, found))
         raise RunError(f"{run.path} has several exports; name {names} in place of the run.")
-    if load_record(found[0]).weights_sha256 != sha256(run.shipped):
+    # Exports made by early versions name the digest of the file instead.
+    digests = arrays_digest(load_arrays(run.shipped)[0]), sha256(run.shipped)
+    if load_record(found[0]).weights_sha256 not in digests:
         raise RunError(
             f"{found[0]} was made of other weights than the run's best; `translator export "
             f"{run.path}` makes it anew."
@@ -117,18 +172,20 @@ def verify(path: Path, engine: str | None = None) -> Comparison:
     more than twice what it was then, as other processors round otherwise. A SavedModel, which is a
     program, must be named as the engine. Raises RunError, ConfigError.
     """
-    from translator.decoding.translator import Translator
+    from translator.decoding.loaded_run import load_run
     from translator.export.bundle import OfRun
     from translator.export.golden import compare, load_golden
 
     folder = unpacked(path) if path.is_file() else path
     record = load_record(folder)
-    check_engine(path, record, engine)
+    asked: Asked
     if record.format == "bundle":
+        check_engine(path, record, engine)
         check_files(folder, record)
-        asked: Asked = OfRun(Translator.load(folder, ["decoding.precision=float32"]))
+        run = load_run(RunDirectory.existing(folder), ["decoding.precision=float32"])
+        asked = OfRun(run.engine())
     else:
-        asked = open_export(folder)
+        asked = load_export(folder, engine=engine).engine()
     found = compare(load_golden(folder / GOLDEN), asked)
     if record.quantization == "float32":
         good = found.is_exact
