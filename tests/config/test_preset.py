@@ -203,8 +203,10 @@ class TestAnEnd:
         with pytest.raises(ConfigError, match="training needs an end"):
             load("", "training.max_epochs=null")
         begun = resolved(load("", "training.max_steps=4", "training.optimizer.schedule=constant"))
+        wanted = load("", "training.optimizer.schedule=constant")
+        assert continued(begun, wanted, RUN).training.max_steps == 4
         with pytest.raises(ConfigError, match="run: training needs an end: set max_steps"):
-            continued(begun, load("", "training.optimizer.schedule=constant"), RUN)
+            continued(begun, replaced(wanted, {"training.max_steps": None}), RUN)
 
 
 class TestARunThatGoesOn:

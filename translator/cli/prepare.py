@@ -18,11 +18,11 @@ from translator.config import (
     Config,
     Machine,
     continued,
-    load_config,
+    load_recorded,
     resolve,
     save_config,
 )
-from translator.config.continuation import begun_from
+from translator.config.continuation import begun_from, kept
 from translator.config.preset import Choice, choose
 from translator.data.corpus import fingerprint, read_unchanged
 from translator.data.mixture import Mixture
@@ -57,7 +57,7 @@ def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepare
         )
     check_tokenizer(config.evaluation, config.data.target_language)
     if start_from is not None:
-        config = begun_from(load_config(RunDirectory.existing(start_from).config), config)
+        config = begun_from(load_recorded(RunDirectory.existing(start_from).config), config)
     text, known = _survey(config)
     statistics = text.statistics()
     # The precision waits: measuring it brings in TensorFlow, half a GiB that SentencePiece and the
@@ -91,6 +91,8 @@ def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepare
 def resume(config: Config, run: RunDirectory) -> Prepared:
     """Take up a run: its own configuration, but for new limits."""
     prepared = settled(config, run)
+    if values := kept(config, prepared.config):
+        say(f"{run.path} keeps what the configuration leaves unset: {', '.join(values)}.")
     if changes := environment.changes(read_json(run.environment)):
         say(
             f"Warning: {run.path} was begun with another set-up ({'; '.join(changes)}); the "
@@ -102,7 +104,7 @@ def resume(config: Config, run: RunDirectory) -> Prepared:
 
 def settled(config: Config, run: RunDirectory) -> Prepared:
     """What a run has settled, with new limits; nothing is written into it."""
-    config = continued(load_config(run.config), config, run)
+    config = continued(load_recorded(run.config), config, run)
     tokenizer = Tokenizer.load(run.tokenizer(config.tokenizer.joint))
     prepared = _open(config, tokenizer)
     if run.start.exists():
@@ -118,7 +120,7 @@ def settled(config: Config, run: RunDirectory) -> Prepared:
 def _from_run(config: Config, path: Path) -> tuple[Tokenizer, Arrays]:
     """Tokenizer and weights of another run."""
     other = RunDirectory.existing(path)
-    joint = load_config(other.config).tokenizer.joint
+    joint = load_recorded(other.config).tokenizer.joint
     if joint != config.tokenizer.joint:
         raise ConfigError(f"tokenizer.joint must be {str(joint).lower()}, as in {path}.")
     weights, _ = load_arrays(other.shipped)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from translator.cli.doubts import doubts
 from translator.cli.incidents import keep_incident, what_happened
 from translator.cli.prepare import begin, resume, say
-from translator.config import Config, load_config, replaced
+from translator.config import Config, load_config, load_recorded, replaced
 from translator.data.corpus import name_of
 from translator.environment import freeze_weights
 from translator.errors import DoesNotFit, OutOfMemory, RunError, Stopped
@@ -98,7 +98,7 @@ def _tell_of_kill(run: RunDirectory) -> None:
         f"Warning: the process that trained {run.path} before was killed without a word, as Linux "
         "does when memory is short (or it was a power cut, or kill -9)."
     )
-    shards = load_config(run.config).training.accumulation_steps if run.exists else "auto"
+    shards = load_recorded(run.config).training.accumulation_steps if run.exists else "auto"
     if shards != "auto":
         say(
             f"If it was memory: add --set training.accumulation_steps={2 * shards} to the command. "

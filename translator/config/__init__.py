@@ -3,7 +3,7 @@
 from translator.config.circumstances import CorpusStatistics, Machine
 from translator.config.continuation import continued
 from translator.config.keys import differences, replaced
-from translator.config.loading import load_config, override, save_config
+from translator.config.loading import load_config, load_recorded, override, save_config
 from translator.config.resolution import resolve, resolve_decoding
 from translator.config.schema import Config
 
@@ -14,6 +14,7 @@ __all__ = [
     "continued",
     "differences",
     "load_config",
+    "load_recorded",
     "override",
     "replaced",
     "resolve",

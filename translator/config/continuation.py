@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from pydantic import BaseModel
+
 from translator.config.keys import differences, is_set, parts, replaced, value
 from translator.config.loading import check
 from translator.config.preset import KEYS as PRESET_KEYS
@@ -23,6 +27,17 @@ LIMITS = {
 }
 """How long a run goes on, what it writes, and what it computes on."""
 
+ENDS = {
+    "training.max_steps",
+    "training.max_epochs",
+    "training.max_minutes",
+    "training.patience",
+}
+"""One choice together: whoever sets one of them leaves out the others on purpose."""
+
+OF_A_SESSION = {"training.distribution", "training.profile"}
+"""Left unset, they have their defaults at every start, whatever the run was begun with."""
+
 PLACES = {"folder", "dataset_folder", "wheel", "test", "licence"}
 """Keys of data, free with all in them: the text itself is compared, or not used in training."""
 
@@ -41,25 +56,29 @@ MODEL = [f"model.{name}" for name in ModelConfig.model_fields]
 
 
 def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
-    """What is wanted, where it leaves open what the run has settled. Raises ConfigError at a change
-    that is not allowed, RunError if the run's own configuration leaves something open."""
+    """What is wanted, with the run's value for each key that is left unset. Raises ConfigError at a
+    change that is not allowed, RunError if the run's own configuration leaves something open."""
     for key, is_open in RESOLVED.items():
         if value(recorded, key) == is_open:
             raise RunError(
                 f"{run.config}: {key} is {is_open or 'null'}, but a run holds the value it was "
                 "begun with; bring that back."
             )
-    open_keys = [key for key, is_open in RESOLVED.items() if value(wanted, key) == is_open]
-    if wanted.preset is not None:
-        open_keys += [key for key in (*PRESET_KEYS, *MODEL) if not is_set(wanted, key)]
-    wanted = replaced(wanted, {key: value(recorded, key) for key in open_keys})
-    allowed = LIMITS | {f"data.{name}" for name in PLACES}
-    if recorded.training.optimizer.falls_to_zero:
-        allowed -= {"training.max_steps", "training.max_epochs", "training.max_minutes"}
     if recorded.preset is not None and wanted.preset is None:
         raise ConfigError(
             f"{run.path} was begun with preset: auto; write that on top of the configuration, too."
         )
+    open_keys = [key for key, is_open in RESOLVED.items() if value(wanted, key) == is_open]
+    own = [key for key in OF_A_SESSION if not is_set(wanted, key)]
+    if any(is_set(wanted, key) for key in ENDS):
+        chosen = PRESET_KEYS if wanted.preset is not None else ()
+        own += [key for key in ENDS - set(chosen) if not is_set(wanted, key)]
+    defaults = {key: value(wanted, key) for key in own}
+    wanted = replaced(wanted, {key: value(recorded, key) for key in open_keys} | defaults)
+    wanted = _filled(wanted, recorded)
+    allowed = LIMITS | {f"data.{name}" for name in PLACES}
+    if recorded.training.optimizer.falls_to_zero:
+        allowed -= {"training.max_steps", "training.max_epochs", "training.max_minutes"}
     refused = [
         f"{key} is {_shown(old)} there and {_shown(new)} here"
         for key, old, new in differences(recorded, wanted)
@@ -71,6 +90,35 @@ def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
             "back, or begin another run with --run."
         )
     return check(wanted, str(run.path))
+
+
+def kept(wanted: Config, settled: Config) -> list[str]:
+    """What `continued` has taken from the run in place of a default, each as a phrase."""
+    expected = {key for key, is_open in RESOLVED.items() if value(wanted, key) == is_open}
+    if wanted.preset is not None:
+        expected |= {*PRESET_KEYS, *MODEL}
+    return [
+        f"{key} {_shown(new)}"
+        for key, _, new in differences(wanted, settled)
+        if key not in expected
+    ]
+
+
+def _filled(wanted: Any, recorded: Any) -> Any:
+    """What is wanted, with what is recorded for each key that is unset, in sections and lists."""
+    if isinstance(wanted, list) and isinstance(recorded, list) and len(wanted) == len(recorded):
+        return [_filled(*items) for items in zip(wanted, recorded, strict=True)]
+    if not (isinstance(wanted, BaseModel) and type(wanted) is type(recorded)):
+        return wanted
+    names = type(wanted).model_fields
+    return wanted.model_copy(
+        update={
+            name: _filled(getattr(wanted, name), getattr(recorded, name))
+            if name in wanted.model_fields_set
+            else getattr(recorded, name)
+            for name in names
+        }
+    )
 
 
 def _shown(value: object) -> str:

@@ -17,6 +17,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from translator.config import versions
 from translator.config.keys import Key, dotted, parts
 from translator.config.schema import Config
 from translator.errors import ConfigError
@@ -106,11 +107,21 @@ def parse_yaml(text: str, name: str) -> tuple[Any, dict[Key, int]]:
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """The configuration of a YAML file, with `section.key=value` overrides applied.
+    """The configuration of a user's YAML file, with `section.key=value` overrides applied.
 
     Folders in the file are relative to the file, in an override to the working directory; both are
     absolute in the result. Raises ConfigError.
     """
+    return _load(path, overrides, versions.CURRENT)
+
+
+def load_recorded(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """The configuration that `save_config` wrote into a run, a bundle or an export, at any version
+    of this program. Raises ConfigError."""
+    return _load(path, overrides, versions.FIRST)
+
+
+def _load(path: Path, overrides: Sequence[str], unnamed_version: int) -> Config:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise ConfigError(f"{path}: it is larger than any configuration.")
@@ -127,6 +138,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         values["data"].setdefault("folder", str(path.absolute().parent))
     if "model" not in values:
         values.setdefault("preset", "auto")
+    line = lines.get((versions.KEY,))
+    versions.upgrade(values, unnamed_version, f"{path}, line {line}" if line else str(path))
     apply_overrides(values, overrides)
     return validate(values, str(path), lines, {override.split("=")[0] for override in overrides})
 
@@ -169,9 +182,9 @@ def _make_absolute(data: dict[str, Any], base: Path, only: str | None = None) ->
 
 
 def save_config(config: Config, path: Path) -> None:
-    """Write every key, defaults included, as YAML."""
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    write_whole(path, text)
+    """Write every key, defaults included, and the version of the schema, as YAML."""
+    values = {versions.KEY: versions.CURRENT, **config.model_dump(mode="json")}
+    write_whole(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
 def check(config: Config, name: str) -> Config:

@@ -436,8 +436,21 @@ class EvaluationConfig(Section):
     """Score without regard to case."""
 
 
+def _allow_version(schema: dict[str, Any]) -> None:
+    """Let editors accept the key that a recorded configuration begins with (versions.py)."""
+    version = {
+        "description": "Version of the schema, written into a run. Leave it out of your own files.",
+        "minimum": 1,
+        "title": "Schema Version",
+        "type": "integer",
+    }
+    schema["properties"] = {"schema_version": version, **schema["properties"]}
+
+
 class Config(Section):
     """A whole configuration."""
+
+    model_config = ConfigDict(json_schema_extra=_allow_version)
 
     preset: Literal["auto"] | None = None
     """auto: what is not set in the sections data, tokenizer, model and training follows from the

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from translator.config import Config, load_config, replaced, resolve_decoding
+from translator.config import Config, load_recorded, replaced, resolve_decoding
 from translator.config.loading import override
 from translator.config.schema import DecodingConfig
 from translator.data.tokenizer import Tokenizer
@@ -94,7 +94,7 @@ def load_run_config(directory: RunDirectory, overrides: Sequence[str] = ()) -> C
 
 
 def _recorded(directory: RunDirectory) -> Config:
-    config = load_config(directory.config)
+    config = load_recorded(directory.config)
     if directory.is_bundle:  # whoever made it has no business with our folders
         config = config.model_copy(update={"data": config.data.without_places()})
     return config

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from translator.bundle import unpacked
-from translator.config import Config, load_config, override
+from translator.config import Config, load_recorded, override
 from translator.data.tokenizer import Tokenizer
 from translator.errors import ConfigError, RunError
 from translator.export import need_ctranslate2
@@ -89,7 +89,7 @@ def load_export(
     record = load_record(folder)
     check_engine(folder, record, engine)
     check_files(folder, record)
-    config = override(load_config(folder / EXPORT_CONFIG), overrides)
+    config = override(load_recorded(folder / EXPORT_CONFIG), overrides)
     _check_overrides(record, config, overrides)
     tokenizer = Tokenizer.load(RunDirectory(folder).tokenizer(config.tokenizer.joint))
     return LoadedExport(folder, record, config, tuple(overrides), tokenizer)

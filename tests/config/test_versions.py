@@ -1,0 +1,203 @@
+"""A recorded configuration means what it meant when it was written, and a run keeps it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from translator.config import (
+    Config,
+    CorpusStatistics,
+    Machine,
+    continued,
+    load_config,
+    load_recorded,
+    replaced,
+    resolve,
+    save_config,
+    versions,
+)
+from translator.config.continuation import kept
+from translator.config.schema import TrainingConfig
+from translator.errors import ConfigError
+from translator.runs import RunDirectory
+
+BASE = """\
+data:
+  source_language: en
+  target_language: de
+  train:
+  - {tsv: a.tsv}
+  - {tsv: b.tsv}
+  validation: {tsv: validation.tsv}
+model: {num_layers: 1}
+training: {max_steps: 5}
+"""
+RUN = RunDirectory(Path("run"))
+
+Load = Callable[..., Config]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Loads BASE with some lines added, and overrides."""
+
+    def load_text(more: str = "", *overrides: str) -> Config:
+        (tmp_path / "c.yaml").write_text(BASE + more)
+        return load_config(tmp_path / "c.yaml", overrides)
+
+    return load_text
+
+
+def resolved(config: Config) -> Config:
+    return resolve(config, CorpusStatistics(30_000), Machine(1.0))
+
+
+@pytest.fixture
+def later_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if decoding.max_length_extra had come with version 2, for a 7 in the code before."""
+    monkeypatch.setitem(versions.OLD_VALUES, 2, {"decoding.max_length_extra": 7})
+
+
+class TestARecordedConfiguration:
+    @pytest.fixture
+    def old(self, load: Load, tmp_path: Path) -> Path:
+        """One that version 1 has written."""
+        path = tmp_path / "old.yaml"
+        save_config(resolved(load()), path)
+        values = yaml.safe_load(path.read_text())
+        del values["schema_version"], values["decoding"]["max_length_extra"]
+        path.write_text(yaml.safe_dump(values))
+        return path
+
+    def test_names_its_version_on_top(self, load: Load, tmp_path: Path) -> None:
+        save_config(load(), tmp_path / "new.yaml")
+        assert (tmp_path / "new.yaml").read_text().startswith("schema_version: 2\npreset: ")
+        assert load_recorded(tmp_path / "new.yaml") == load_config(tmp_path / "new.yaml")
+
+    @pytest.mark.usefixtures("later_key")
+    def test_without_a_version_is_of_the_first_one(self, old: Path) -> None:
+        assert load_recorded(old).decoding.max_length_extra == 7
+        assert load_config(old).decoding.max_length_extra == 10
+
+    @pytest.mark.usefixtures("later_key")
+    def test_of_the_current_version_has_todays_defaults(self, old: Path) -> None:
+        old.write_text("schema_version: 2\n" + old.read_text())
+        assert load_recorded(old).decoding.max_length_extra == 10
+
+    @pytest.mark.usefixtures("later_key")
+    def test_that_holds_a_later_key_keeps_its_value(self, old: Path) -> None:
+        old.write_text(old.read_text().replace("decoding:\n", "decoding:\n  max_length_extra: 3\n"))
+        assert load_recorded(old).decoding.max_length_extra == 3
+
+    @pytest.mark.usefixtures("later_key")
+    def test_is_read_by_its_version_in_a_users_copy_too(self, old: Path) -> None:
+        old.write_text("schema_version: 1\n" + old.read_text())
+        assert load_config(old).decoding.max_length_extra == 7
+
+    @pytest.mark.usefixtures("later_key")
+    def test_takes_overrides_before_old_values(self, old: Path) -> None:
+        assert load_recorded(old, ["decoding.max_length_extra=2"]).decoding.max_length_extra == 2
+
+    def test_of_a_newer_version_asks_for_an_upgrade(self, old: Path) -> None:
+        old.write_text("# kept\nschema_version: 3\n" + old.read_text())
+        for read in (load_config, load_recorded):
+            with pytest.raises(ConfigError) as caught:
+                read(old)
+            assert str(caught.value) == (
+                f"{old}, line 2: schema_version is 3, and this version of translator reads 2 at "
+                "most. Upgrade translator to use this configuration."
+            )
+
+    @pytest.mark.parametrize("version", ["0", "-1", "x", "1.0", "true", "null", "[2]"])
+    def test_of_no_version_is_refused(self, old: Path, version: str) -> None:
+        old.write_text(f"schema_version: {version}\n" + old.read_text())
+        with pytest.raises(ConfigError, match="line 1: schema_version should be a whole number"):
+            load_recorded(old)
+
+    def test_has_no_version_that_a_setting_could_change(self, old: Path) -> None:
+        with pytest.raises(ConfigError, match="there is no key schema_version"):
+            load_recorded(old, ["schema_version=1"])
+
+    def test_has_old_values_only_of_keys_that_there_are(self) -> None:
+        config = Config.model_validate(yaml.safe_load(BASE))
+        for later in range(versions.FIRST + 1, versions.CURRENT + 1):
+            for key, old in versions.OLD_VALUES[later].items():
+                assert replaced(config, {key: old})
+
+
+class TestARunThatGoesOn:
+    def test_keeps_its_value_of_each_key_that_is_left_unset(self, load: Load) -> None:
+        begun = resolved(
+            load(
+                "decoding: {beam_size: 2}",
+                "training.label_smoothing=0.2",
+                "training.optimizer.beta_2=0.9",
+                "data.train[0].tag=<x>",
+                "data.train[0].weight=2",
+                "data.train[1].weight=1",
+                "evaluation.lowercase=true",
+            )
+        )
+        assert continued(begun, load(), RUN) == begun
+        assert continued(begun, load("", "data.train[0].tag=<x>"), RUN) == begun
+        assert kept(load(), begun) == [
+            "data.train[0].tag '<x>'",
+            "data.train[0].weight 2.0",
+            "data.train[1].weight 1.0",
+            "training.label_smoothing 0.2",
+            "training.optimizer.beta_2 0.9",
+            "decoding.beam_size 2",
+            "evaluation.lowercase True",
+        ]
+
+    def test_refuses_a_key_that_is_set_to_its_default(self, load: Load) -> None:
+        begun = resolved(load("", "training.label_smoothing=0.2"))
+        with pytest.raises(ConfigError, match=r"label_smoothing is 0\.2 there and 0\.1 here"):
+            continued(begun, load("", "training.label_smoothing=0.1"), RUN)
+
+    def test_does_not_mind_a_default_that_has_changed(
+        self, load: Load, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begun = resolved(load())
+        monkeypatch.setattr(TrainingConfig.model_fields["label_smoothing"], "default", 0.3)
+        TrainingConfig.model_rebuild(force=True)
+        Config.model_rebuild(force=True)
+        try:
+            wanted = load()
+            assert wanted.training.label_smoothing == 0.3
+            assert continued(begun, wanted, RUN) == begun
+        finally:
+            monkeypatch.undo()
+            TrainingConfig.model_rebuild(force=True)
+            Config.model_rebuild(force=True)
+
+    @pytest.mark.usefixtures("later_key")
+    def test_of_an_old_version_keeps_the_old_behaviour(self, load: Load, tmp_path: Path) -> None:
+        path = tmp_path / "config.yaml"
+        save_config(resolved(load()), path)
+        for line in ("schema_version: 2\n", "  max_length_extra: 10\n"):
+            path.write_text(path.read_text().replace(line, ""))
+        wanted = continued(load_recorded(path), load(), RUN)
+        assert wanted.decoding.max_length_extra == 7
+
+    @pytest.mark.parametrize(
+        ("overrides", "limits"),
+        [
+            (["training.max_epochs=2"], (5, 2, None)),
+            (["training.max_steps=null", "training.patience=3"], (None, None, 3)),
+        ],
+    )
+    def test_ends_as_the_configuration_says(
+        self, load: Load, overrides: list[str], limits: tuple[int | None, ...]
+    ) -> None:
+        """Not as an earlier session was told, though that is what the run has recorded."""
+        begun = resolved(load("", "training.max_steps=9", "training.max_epochs=1"))
+        training = continued(begun, load("", *overrides), RUN).training
+        assert (training.max_steps, training.max_epochs, training.patience) == limits
+
+    def test_profiles_and_distributes_as_this_session_says(self, load: Load) -> None:
+        begun = resolved(load("", "training.profile=true", "training.distribution=mirrored"))
+        training = continued(begun, load(), RUN).training
+        assert (training.profile, training.distribution) == (False, "auto")
