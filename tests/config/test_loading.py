@@ -1,9 +1,10 @@
 """YAML becomes a Config by the rules of YAML 1.2, and each mistake becomes one sentence."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from translator.config import Config, differences, load_config, override, save_config
 from translator.config.schema import TextFiles, TsvFiles
@@ -169,6 +170,148 @@ def test_a_configuration_is_data_and_nothing_else(
     message = refused(more)
     assert message.startswith("c.yaml") and reason in message
     assert "\n" not in message
+
+
+NAMES_OF_TYPES = (
+    *("str", "int", "float", "bool", "list", "list[str]", "constrained-int", "literal['auto']"),
+    *("corpus", "TextFiles", "TsvFiles", "NamedSplit", "1", "null", "[0]", "a b"),
+)
+
+
+class TestAKeyNamedLikeATypeOrANumber:
+    @pytest.mark.parametrize("name", NAMES_OF_TYPES)
+    @pytest.mark.parametrize(
+        "section",
+        ["", "data", "data.train", "model", "training.optimizer", "training.averaging", "decoding"],
+    )
+    def test_is_an_unknown_key_like_any_other(
+        self, refused: Callable[..., str], section: str, name: str
+    ) -> None:
+        inner = f"'{name.replace(chr(39), 2 * chr(39))}': [1]"
+        if section == "data":
+            base = BASE.replace("data:", f"data:\n  {inner}")
+        elif section == "data.train":
+            base = BASE.replace("tsv: train.tsv", f"tsv: train.tsv, {inner}")
+        elif section:
+            base = BASE.replace("{max_steps: 5}", "{max_steps: 5, optimizer: {}, averaging: {}}")
+            base += "model: {}\ndecoding: {}\n"
+            *_, last = section.split(".")
+            base = base.replace(f"{last}: {{}}", f"{last}: {{{inner}}}")
+        else:
+            base = BASE + inner
+        key = name if name.isalnum() or name == "constrained-int" else f'"{name}"'
+        lines = {"data": 2, "data.train": 4, "model": 7, "decoding": 8, "": 7}
+        assert refused(base=base).startswith(
+            f"c.yaml, line {lines.get(section, 6)}: there is no key "
+            f"{f'{section}.' if section else ''}{key}; "
+        )
+
+    @pytest.mark.parametrize("name", ["list", "int", "corpus", "TsvFiles"])
+    def test_is_named_in_an_override_too(self, refused: Callable[..., str], name: str) -> None:
+        for parent in ("", "data.", "data.train.", "training.optimizer."):
+            key = f"{parent}{name}"
+            message = refused(overrides=(f"{key}=1",))
+            assert message.startswith(f"--set {key}: there is no key {key}; ")
+        message = refused(overrides=(f"data.train=[{{tsv: a, {name}: 1}}]",))
+        assert message.startswith(f"--set data.train: there is no key data.train[0].{name}; ")
+
+    def test_whose_value_is_wrong_is_not_left_out(self, refused: Callable[..., str]) -> None:
+        assert refused(overrides=("data.train={tsv: {str: x}}",)) == (
+            "--set data.train: data.train.tsv should be a valid string or a valid list, not "
+            "{'str': 'x'}."
+        )
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (
+            "training.seed: 3",
+            'there is no key "training.seed"; write training: {seed: …}.',
+        ),
+        ("[1]: 3", "this is not valid YAML: a key must be a word."),
+        ("? {a: b}\n: 3", "this is not valid YAML: a key must be a word."),
+        (
+            "model: {num_layers: '" + 9999 * "x" + "'}",
+            f"model.num_layers should be a valid integer, not '{79 * 'x'}….",
+        ),
+    ],
+    ids=["dotted", "list", "mapping", "long value"],
+)
+def test_a_key_or_value_of_a_strange_form_is_told_in_one_short_sentence(
+    refused: Callable[..., str], more: str, sentence: str
+) -> None:
+    assert refused(more) == f"c.yaml, line 7: {sentence}"
+
+
+def test_a_key_of_another_kind_of_corpus_is_not_advised(refused: Callable[..., str]) -> None:
+    base = BASE.replace("tsv: train.tsv", "tsv: train.tsv, source: a")
+    assert refused(base=base) == (
+        "c.yaml, line 4: there is no key data.train.source; data.train may hold tag, weight, tsv."
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        (r"\0", "a NUL character"),
+        (r"\x00", "a NUL character"),
+        (r"\ud800", "half of a surrogate pair"),
+    ],
+)
+def test_what_no_file_name_can_hold_is_refused(
+    refused: Callable[..., str], written: str, problem: str
+) -> None:
+    reason = f"this is not valid YAML: {problem} is not allowed."
+    base = BASE.replace("train.tsv", f'"a{written}b"')
+    assert refused(base=base) == f"c.yaml, line 4: {reason}"
+    assert refused(f'"{written}": 1') == f"c.yaml, line 7: {reason}"
+    for key in ("data.folder", "data.wheel", "data.dataset", "data.train"):
+        text = f'{key}="{written}"'
+        assert refused(overrides=(text,)) == f"--set {text}, line 1: {reason}"
+
+
+def test_a_path_with_a_nul_is_no_configuration() -> None:
+    with pytest.raises(ConfigError, match=r"^'c\\x00\.yaml': a file name cannot hold a NUL"):
+        load_config(Path("c\0.yaml"))
+
+
+def dotted_keys(section: type[BaseModel], parents: str = "") -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        yield f"{parents}{name}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from dotted_keys(field.annotation, f"{parents}{name}.")
+
+
+@pytest.mark.parametrize("key", [*dotted_keys(Config), "data.train[0].weight"])
+def test_no_number_is_too_large_to_compute_with(refused: Callable[..., str], key: str) -> None:
+    for number in ("1e300", "1" + 30 * "0", "1" + 400 * "0", "1e23", ".inf", "-.inf", ".nan"):
+        message = refused(overrides=(f"{key}={number}",), base=SEVERAL)
+        assert message.startswith(f"--set {key}: {key} should be ") and len(message) < 300
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "decoding.tokens_per_batch=100000000000000000000000",
+            "decoding.tokens_per_batch should be less than 2147483648, not "
+            "100000000000000000000000.",
+        ),
+        (
+            "training.max_minutes=1e300",
+            "training.max_minutes should be less than or equal to 1000000000, not 1e+300.",
+        ),
+        (
+            "training.optimizer.epsilon=1e-300",
+            "training.optimizer.epsilon should be 1e-30 or more, not 1e-300.",
+        ),
+    ],
+)
+def test_a_number_out_of_bounds_is_told_with_the_bound(
+    refused: Callable[..., str], text: str, sentence: str
+) -> None:
+    assert refused(overrides=(text,)) == f"--set {text.partition('=')[0]}: {sentence}"
 
 
 @pytest.mark.parametrize(
@@ -459,6 +602,24 @@ class TestFolders:
         (tmp_path / "here").mkdir()
         monkeypatch.chdir(tmp_path / "here")
         assert load(overrides=("data.folder=texts",)).data.folder == str(tmp_path / "here/texts")
+
+    def test_in_an_override_of_the_whole_section_too(
+        self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "here").mkdir()
+        monkeypatch.chdir(tmp_path / "here")
+        section = "source_language: en, target_language: de, train: {tsv: a}, validation: {tsv: b}"
+        folders = "folder: texts, dataset_folder: sets, wheel: w.whl"
+        given = f"data={{{section}, {folders}}}"
+        for config in (load(overrides=(given,)), override(load(), [given])):
+            data = config.data
+            assert (data.folder, data.dataset_folder, data.wheel) == (
+                str(tmp_path / "here/texts"),
+                str(tmp_path / "here/sets"),
+                str(tmp_path / "here/w.whl"),
+            )
+        assert load(overrides=(f"data={{{section}}}",)).data.folder == str(tmp_path / "here")
+        assert load(overrides=("data.train={tsv: x}",)).data.folder == str(tmp_path)
 
     def test_may_start_at_home(
         self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -9,23 +9,27 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_args
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
 from translator.config import versions
 from translator.config.keys import Key, dotted, parts
-from translator.config.schema import Config
+from translator.config.schema import CONFLICT, Config
 from translator.errors import ConfigError
 from translator.files import write_whole
 
 PATH_KEYS = ("folder", "dataset_folder", "wheel")
 LARGEST_FILE = 2**20
 """Bytes of a configuration: reading YAML takes time, and who wrote it may be a stranger."""
+
+LONGEST_SHOWN = 80
+"""Characters of a wrong value that an error repeats."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -76,10 +80,12 @@ def parse_yaml(text: str, name: str) -> tuple[Any, dict[Key, int]]:
         if isinstance(node, yaml.SequenceNode):
             return [build(item, (*key, i)) for i, item in enumerate(node.value)]
         if not isinstance(node, yaml.MappingNode):
+            _check_scalar(node)
             return loader.construct_object(node)
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            child, line = str(key_node.value), key_node.start_mark.line + 1
+            _check_scalar(key_node)
+            child, line = key_node.value, key_node.start_mark.line + 1
             if child in mapping:
                 first = lines[(*key, child)]
                 raise ConfigError(
@@ -106,6 +112,19 @@ def parse_yaml(text: str, name: str) -> tuple[Any, dict[Key, int]]:
         raise ConfigError(f"{name}: the YAML is nested too deeply.") from None
 
 
+def _check_scalar(scalar: yaml.Node) -> None:
+    """Refuse a key or value that neither a file name nor a text in UTF-8 can hold."""
+    problem = None
+    if not isinstance(scalar, yaml.ScalarNode):
+        problem = "a key must be a word"
+    elif "\0" in scalar.value:
+        problem = "a NUL character is not allowed"
+    elif re.search("[\ud800-\udfff]", scalar.value):
+        problem = "half of a surrogate pair is not allowed"
+    if problem:
+        raise yaml.constructor.ConstructorError(None, None, problem, scalar.start_mark)
+
+
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """The configuration of a user's YAML file, with `section.key=value` overrides applied.
 
@@ -122,6 +141,8 @@ def load_recorded(path: Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def _load(path: Path, overrides: Sequence[str], unnamed_version: int) -> Config:
+    if "\0" in str(path):
+        raise ConfigError(f"{str(path)!r}: a file name cannot hold a NUL character.")
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise ConfigError(f"{path}: it is larger than any configuration.")
@@ -133,22 +154,20 @@ def _load(path: Path, overrides: Sequence[str], unnamed_version: int) -> Config:
     values, lines = parse_yaml(text, str(path))
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a configuration starts with sections, such as 'data:'.")
-    if isinstance(values.get("data"), dict):
-        _make_absolute(values["data"], path.absolute().parent)
-        values["data"].setdefault("folder", str(path.absolute().parent))
+    _make_absolute(values.get("data"), path.absolute().parent)
     if "model" not in values:
         values.setdefault("preset", "auto")
     line = lines.get((versions.KEY,))
     versions.upgrade(values, unnamed_version, f"{path}, line {line}" if line else str(path))
     apply_overrides(values, overrides)
-    return validate(values, str(path), lines, {override.split("=")[0] for override in overrides})
+    return validate(values, str(path), lines, [text.partition("=")[0] for text in overrides])
 
 
 def override(config: Config, overrides: Sequence[str]) -> Config:
     """The configuration with `section.key=value` overrides applied. Raises ConfigError."""
     values = config.model_dump()
     apply_overrides(values, overrides)
-    return validate(values, "--set", {}, set())
+    return validate(values, "--set", {})
 
 
 def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
@@ -168,17 +187,26 @@ def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
             if isinstance(child, str) and not isinstance(section, dict):
                 raise ConfigError(f"--set {text}: {parent} holds a value, not keys.")
         section[path[-1]], _ = parse_yaml(value, f"--set {text}")
-        if path[:-1] == ("data",):
-            _make_absolute(section, Path.cwd(), only=str(path[-1]))
+        if path == ("data",):
+            _make_absolute(values["data"], Path.cwd())
+        elif path[:-1] == ("data",):
+            _make_key_absolute(section, str(path[-1]), Path.cwd())
 
 
-def _make_absolute(data: dict[str, Any], base: Path, only: str | None = None) -> None:
-    for key in PATH_KEYS if only is None else {only} & set(PATH_KEYS):
-        if isinstance(data.get(key), str):
-            try:
-                data[key] = str((base / Path(data[key]).expanduser()).resolve())
-            except (RuntimeError, ValueError) as error:
-                raise ConfigError(f"data.{key}: this is no path: {error}.") from None
+def _make_absolute(data: Any, base: Path) -> None:
+    """Make the folders of a section `data` absolute; one that names no folder is in `base`."""
+    if isinstance(data, dict):
+        data.setdefault("folder", ".")
+        for key in PATH_KEYS:
+            _make_key_absolute(data, key, base)
+
+
+def _make_key_absolute(data: dict[str, Any], key: str, base: Path) -> None:
+    if key in PATH_KEYS and isinstance(data.get(key), str):
+        try:
+            data[key] = str((base / Path(data[key]).expanduser()).resolve())
+        except (RuntimeError, ValueError) as error:
+            raise ConfigError(f"data.{key}: this is no path: {error}.") from None
 
 
 def save_config(config: Config, path: Path) -> None:
@@ -189,52 +217,82 @@ def save_config(config: Config, path: Path) -> None:
 
 def check(config: Config, name: str) -> Config:
     """The configuration, if its values go together. Raises ConfigError."""
-    validate(config.model_dump(), name, {}, set())
+    validate(config.model_dump(), name, {})
     return config
 
 
-def validate(values: Any, name: str, lines: dict[Key, int], overridden: set[str]) -> Config:
+def validate(
+    values: Any, name: str, lines: dict[Key, int], overridden: Iterable[str] = ()
+) -> Config:
     """A Config of plain values; the first thing wrong with them becomes one sentence."""
     try:
         return Config.model_validate(values)
     except ValidationError as error:
         errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         first = errors[0]
-    key = tuple(part for part in first["loc"] if part not in _BRANCHES)
-    if first["type"] == "value_error":  # of several keys: its sentence begins with one of them
-        key = parts(str(first["ctx"]["error"]).split()[0].rstrip(":"))
-    found = dotted(key)
-    settings = sorted(overridden, key=lambda setting: (setting != found, setting))
-    settings = [
-        setting
-        for setting in settings
-        if f"{found}.".startswith(f"{setting}.") or (_is_in(setting, found) and key not in lines)
-    ]
+    is_conflict = first["type"] == CONFLICT
+    key = parts(first["ctx"]["key"]) if is_conflict else _place(first["loc"])[0]
+
+    def is_cause(setting: Key) -> bool:
+        is_above, is_below = setting == key[: len(setting)], key == setting[: len(key)]
+        return is_above or (is_below and key not in lines)
+
+    settings = sorted(filter(is_cause, map(parts, overridden)), key=lambda s: (s != key, dotted(s)))
     if settings:
-        place = f"--set {settings[0]}"
+        place = f"--set {dotted(settings[0])}"
     else:
         line = next((lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in lines), None)
         place = f"{name}, line {line}" if line else name
     raise ConfigError(f"{place}: {_sentence(first, key, errors)}")
 
 
-_BRANCHES = {"str", "TextFiles", "TsvFiles", "NamedSplit", "corpus", "list"}
-_BRANCHES |= {"list[str]", "literal['auto']", "constrained-int", "int", "float", "bool"}
+def _place(location: Key) -> tuple[Key, Any]:
+    """The key that a pydantic error is about, and the type of what holds that key.
+
+    The location of an error names the branch of each union on its way, by words that may be keys
+    of a user's, too. The types of the schema show which part is what.
+    """
+    key: list[str | int] = []
+    kind: Any = Config
+    parent: Any = None
+    for part in location:
+        types = _types(kind)
+        if len(types) > 1:
+            kind = next((t for t in types if Tag(str(part)) in get_args(t)), None)
+        else:
+            key.append(part)
+            [parent] = types
+            kind = _inner(parent, part)
+    return tuple(key), parent
 
 
-def _is_in(key: str, section: str) -> bool:
-    return key.startswith(f"{section}.")
+def _types(kind: Any) -> list[Any]:
+    """The types that a value may have, but for null."""
+    if get_origin(kind) is Annotated:
+        return _types(get_args(kind)[0])
+    if get_origin(kind) not in (Union, UnionType):
+        return [kind]
+    found = [inner for inner in get_args(kind) if inner is not type(None)]
+    return _types(found[0]) if len(found) == 1 else found
+
+
+def _inner(kind: Any, part: str | int) -> Any:
+    """The type of a field of a section, or of an item of a list."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        field = kind.model_fields.get(str(part))
+        return field.annotation if field else None
+    return next(iter(get_args(kind)), None)
 
 
 def _sentence(error: Any, key: Key, errors: list[Any]) -> str:
     name, kind = dotted(key), error["type"]
     if kind == "extra_forbidden":
-        return f"there is no key {name}{_nearest(key)}"
+        return f"there is no key {name}{_nearest(key, _place(error['loc'])[1])}"
     if kind == "missing":
         return f"the key {name} is missing."
-    if kind == "value_error":
-        return f"{error['ctx']['error']}."
-    alternatives = [e for e in errors if tuple(p for p in e["loc"] if p not in _BRANCHES) == key]
+    if kind == CONFLICT:
+        return f"{error['msg']}."
+    alternatives = [e for e in errors if _place(e["loc"])[0] == key]
     expected = " or ".join(
         dict.fromkeys(
             "a mapping, such as {key: value}"
@@ -245,23 +303,36 @@ def _sentence(error: Any, key: Key, errors: list[Any]) -> str:
     )
     found = error["input"]
     shown = json.dumps(found) if found is None or isinstance(found, bool) else repr(found)
+    if len(shown) > LONGEST_SHOWN:
+        shown = f"{shown[:LONGEST_SHOWN]}…"
     return f"{name} should be {expected}, not {shown}."
 
 
-def _nearest(key: Key) -> str:
-    *parents, last = [part for part in key if isinstance(part, str)]
+def _nearest(key: Key, section: type[BaseModel]) -> str:
+    """What may have been meant by a key that `section` does not have."""
+    *parents, last = key
+    assert isinstance(last, str)
+    above = tuple(part for part in parents if isinstance(part, str))
+    keys = list(_all_keys(Config, ()))
     known: dict[str, Key] = {}
-    for parent, name in _all_keys(Config, ()):
+    for parent, name in keys:
         known.setdefault(name, parent)
-    siblings = [name for parent, name in _all_keys(Config, ()) if parent == tuple(parents)]
-    if last in known:
-        return f"; did you mean {dotted((*known[last], last))}?"
-    close = difflib.get_close_matches(last, siblings, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {dotted((*key[:-1], close[0]))}?"
-    close = difflib.get_close_matches(last, list(known), n=1, cutoff=0.75)
-    if close:
-        return f"; did you mean {dotted((*known[close[0]], close[0]))}?"
+    siblings = [name for parent, name in keys if parent == above]
+    *inner, innermost = parts(last) or [last]
+    if inner and ((*above, *inner), str(innermost)) in keys:
+        nested = "".join(f"{part}: {{" for part in inner)
+        return f"; write {nested}{innermost}: …{'}' * len(inner)}."
+    if last in siblings:  # in another kind of this section
+        siblings = list(section.model_fields)
+    else:
+        if last in known:
+            return f"; did you mean {dotted((*known[last], last))}?"
+        close = difflib.get_close_matches(last, siblings, n=1, cutoff=0.6)
+        if close:
+            return f"; did you mean {dotted((*parents, close[0]))}?"
+        close = difflib.get_close_matches(last, list(known), n=1, cutoff=0.75)
+        if close:
+            return f"; did you mean {dotted((*known[close[0]], close[0]))}?"
     choice = ", ".join(dict.fromkeys(siblings))
     return f"; {dotted(key[:-1]) or 'the file'} may hold {choice}."
 

@@ -24,12 +24,31 @@ from pydantic_core import PydanticCustomError
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 DropoutRate = Annotated[float, Field(ge=0.0, le=0.95)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
 Width = Annotated[int, Field(ge=1, le=65_536)]
 Depth = Annotated[int, Field(ge=1, le=256)]
 Paths = str | list[str]
 Precision = Literal["auto", "float32", "bfloat16"]
 LengthPenaltyKind = Literal["gnmt", "power"]
+
+
+CONFLICT = "conflict"
+"""Type of an error about keys that do not go together."""
+
+
+def _conflict(key: str, sentence: str) -> PydanticCustomError:
+    """An error about several keys, reported where `key` stands."""
+    return PydanticCustomError(CONFLICT, "{sentence}", {"key": key, "sentence": sentence})
+
+
+def _is_float32(number: float) -> float:
+    """A smaller number would be nothing to TensorFlow."""
+    if number < 1e-30:
+        raise PydanticCustomError("tiny", "1e-30 or more")
+    return number
+
+
+Positive = Annotated[float, Field(gt=0.0, le=1e9), AfterValidator(_is_float32)]
 
 
 class Section(BaseModel):
@@ -68,7 +87,7 @@ class Corpus(Section):
     tag: CorpusTag | None = None
     """Put in front of every source sentence, such as <2de> for a translation into German or <bt>
     for one that was back-translated; who translates writes it there himself: <2de> Good morning"""
-    weight: Annotated[float, Field(gt=0.0)] | None = None
+    weight: Positive | None = None
     """Only in data.train: share of the pairs that are learnt from, relative to the weights of the
     other corpora. Without weights data.temperature decides."""
 
@@ -138,7 +157,7 @@ class DataConfig(Section):
     """Folder that file names below are relative to; itself relative to the configuration file."""
     train: Split
     """The pairs to learn from: a corpus, or a list of corpora that the batches mix."""
-    temperature: Annotated[float, Field(ge=1.0)] = 1.0
+    temperature: Annotated[float, Field(ge=1.0, le=1e9)] = 1.0
     """How evenly the corpora of data.train are mixed: one of n pairs has a share in proportion to
     n^(1/temperature). 1: as large as it is; 5: small ones get more (Arivazhagan et al. 2019)."""
     validation: Split
@@ -206,18 +225,22 @@ class DataConfig(Section):
         corpora: dict[str, Corpus] = {}
         for split in ("train", "validation", "test"):
             if getattr(self, split) == []:
-                raise ValueError(f"data.{split} is an empty list; name a corpus in it")
+                raise _conflict(
+                    f"data.{split}", f"data.{split} is an empty list; name a corpus in it"
+                )
             corpora |= self.corpora(split)
         named = [key for key, corpus in corpora.items() if isinstance(corpus, NamedSplit)]
         if self.dataset is None and named:
-            raise ValueError(
+            raise _conflict(
+                named[0],
                 f"{named[0]} must name files ({{source: …, target: …}} or {{tsv: …}}), "
-                "unless data.dataset names a TensorFlow Datasets set"
+                "unless data.dataset names a TensorFlow Datasets set",
             )
         if self.dataset is not None and not named:
-            raise ValueError(
+            raise _conflict(
+                "data.dataset",
                 f"data.dataset is {self.dataset}, but data.train, data.validation and data.test "
-                "name files; name its splits there, such as 'train', or take data.dataset out"
+                "name files; name its splits there, such as 'train', or take data.dataset out",
             )
         return self
 
@@ -226,8 +249,9 @@ class DataConfig(Section):
         for key, corpus in (self.corpora("validation") | self.corpora("test")).items():
             if corpus.tag and corpus.tag not in self.tags:
                 known = f"its tags are {', '.join(self.tags)}" if self.tags else "it has no tags"
-                raise ValueError(
-                    f"{key}.tag is {corpus.tag}, but data.train never shows it: {known}"
+                raise _conflict(
+                    f"{key}.tag",
+                    f"{key}.tag is {corpus.tag}, but data.train never shows it: {known}",
                 )
         return self
 
@@ -235,18 +259,22 @@ class DataConfig(Section):
     def _weights_are_clear(self) -> DataConfig:
         for key, corpus in (self.corpora("validation") | self.corpora("test")).items():
             if corpus.weight is not None:
-                raise ValueError(f"{key}.weight: only the corpora of data.train have weights")
+                raise _conflict(
+                    f"{key}.weight", f"{key}.weight: only the corpora of data.train have weights"
+                )
         corpora = self.corpora("train")
         weighted = [key for key, corpus in corpora.items() if corpus.weight is not None]
         bare = [key for key in corpora if key not in weighted]
         if weighted and bare:
-            raise ValueError(
-                f"{bare[0]}.weight is missing: give every corpus of data.train a weight, or none"
+            raise _conflict(
+                f"{bare[0]}.weight",
+                f"{bare[0]}.weight is missing: give every corpus of data.train a weight, or none",
             )
         if weighted and self.temperature != 1:
-            raise ValueError(
+            raise _conflict(
+                "data.temperature",
                 f"data.temperature and {weighted[0]}.weight both say how large a share is; "
-                "keep one of them"
+                "keep one of them",
             )
         return self
 
@@ -307,25 +335,25 @@ class ModelConfig(Section):
 class OptimizerConfig(Section):
     """Adam (Kingma & Ba 2015), with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
-    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
+    learning_rate: Positive = 1e-3
     """Highest learning rate, reached at the end of the warm-up."""
     schedule: Literal["auto", "inverse_sqrt", "linear", "cosine", "cooldown", "constant"] = "auto"
     """How it falls after the warm-up: with 1/√step for as long as it takes; or to zero at the
     nearest of max_steps, max_epochs and max_minutes: along a line (Li et al. 2020), along half a
     cosine, or only in the last three tenths of the run, along a line (cooldown, Hägele et al.
     2024). auto: cooldown with max_minutes, else inverse_sqrt."""
-    warmup_steps: Annotated[int, Field(ge=0)] = 1000
+    warmup_steps: Annotated[int, Field(ge=0, lt=2**31)] = 1000
     """Steps over which it rises linearly from zero; with linear and cosine no more than a tenth of
     the run, with cooldown three tenths."""
     beta_1: Share = 0.9
     """Decay of the mean of the gradients."""
     beta_2: Share = 0.98
     """Decay of the mean of their squares."""
-    epsilon: Annotated[float, Field(gt=0.0)] = 1e-9
+    epsilon: Positive = 1e-9
     """Added to the denominator."""
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0.0, le=1e9)] = 0.0
     """Share of a weight (not of biases and norms) taken off a step, times the learning rate."""
-    clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
+    clip_norm: Positive | None = 1.0
     """Longest gradient (global norm) that is not scaled down; null: no clipping."""
 
     @property
@@ -359,11 +387,11 @@ class TrainingConfig(Section):
     max_epochs: Count | None = None
     """Stop after so many passes over the training text. Of several corpora, a pass has as many
     pairs as they hold together, whatever their shares in it."""
-    max_minutes: Annotated[float, Field(gt=0.0)] | None = None
+    max_minutes: Positive | None = None
     """Stop after so many minutes of training, earlier sittings of the run included."""
     tokens_per_step: Count = 4096
     """Size of a batch: sentences times their longest side, in pieces (of the best segmentation)."""
-    accumulation_steps: Literal["auto"] | Count = "auto"
+    accumulation_steps: Literal["auto"] | Annotated[int, Field(ge=1, le=65_536)] = "auto"
     """Shards into which a batch is cut, to save memory: a device computes its share of them one
     after the other. More devices than shards cut it into as many as they are; where one is asked
     for, a process that trains alone without a GPU computes one on each processor, eight at most.
@@ -373,7 +401,7 @@ class TrainingConfig(Section):
     quarter more time, and much less memory for deep models and long sentences."""
     label_smoothing: Share = 0.1
     """Share of the probability that is spread over the whole vocabulary."""
-    r_drop: Annotated[float, Field(ge=0.0)] = 0.0
+    r_drop: Annotated[float, Field(ge=0.0, le=1e9)] = 0.0
     """Weight α of R-Drop (Liang et al. 2021): every pair goes through the model twice, with other
     dropout, and the two are to predict the same. For small corpora, where 5 is usual; a step takes
     more than twice as long. 0: off."""
@@ -469,13 +497,15 @@ class Config(Section):
         is_chosen = self.preset is not None and "max_epochs" not in training.model_fields_set
         is_limited = is_chosen or any(limit is not None for limit in limits)
         if training.optimizer.falls_to_zero and not is_limited:
-            raise ValueError(
+            raise _conflict(
+                "training.optimizer.schedule",
                 f"training.optimizer.schedule: {training.optimizer.schedule} needs "
-                "training.max_steps, max_epochs or max_minutes"
+                "training.max_steps, max_epochs or max_minutes",
             )
         if not (is_limited or training.patience):
-            raise ValueError(
-                "training needs an end: set max_steps, max_epochs, max_minutes or patience"
+            raise _conflict(
+                "training",
+                "training needs an end: set max_steps, max_epochs, max_minutes or patience",
             )
         return self
 
@@ -484,18 +514,22 @@ class Config(Section):
         width, heads = self.model.model_dim, self.model.num_heads
         both_stand = {"model_dim", "num_heads"} <= self.model.model_fields_set
         if width % heads and (both_stand or self.preset is None):
-            raise ValueError(f"model.num_heads ({heads}) must divide model.model_dim ({width})")
+            raise _conflict(
+                "model.num_heads",
+                f"model.num_heads ({heads}) must divide model.model_dim ({width})",
+            )
         if width % 2:
-            raise ValueError(f"model.model_dim ({width}) must be even")
+            raise _conflict("model.model_dim", f"model.model_dim ({width}) must be even")
         return self
 
     @model_validator(mode="after")
     def _r_drop_needs_dropout(self) -> Config:
         rates = {key: rate for key, rate in self.model if key.endswith("dropout_rate")}
         if self.training.r_drop and not any(rates.values()):
-            raise ValueError(
+            raise _conflict(
+                "training.r_drop",
                 "training.r_drop compares two passes with different dropout, but every dropout "
-                "rate of model is 0; give one, such as model.dropout_rate, or take r_drop out"
+                "rate of model is 0; give one, such as model.dropout_rate, or take r_drop out",
             )
         return self
 
@@ -506,8 +540,9 @@ class Config(Section):
             and "share_embeddings" in self.model.model_fields_set
         )
         if self.model.share_embeddings == "all" and not (self.tokenizer.joint or is_chosen):
-            raise ValueError(
+            raise _conflict(
+                "model.share_embeddings",
                 "model.share_embeddings: all needs tokenizer.joint: true "
-                "(or share_embeddings: target)"
+                "(or share_embeddings: target)",
             )
         return self
