@@ -1,6 +1,5 @@
 """A folder of the cache is made once, by one process at a time, and is whole when it appears."""
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -8,8 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from translator.cache import ABANDONED_AFTER, make_once
+from translator.cache import ABANDONED_AFTER, cache_folder, make_once
 from translator.errors import DataError, Stopped
 
 ROOT = Path(__file__).parents[1]
@@ -148,10 +148,21 @@ def test_a_lock_that_is_no_longer_the_file_is_none(tmp_path: Path) -> None:
         with start(tmp_path / "a", "second") as second:
             assert "waiting" in said(second)
             lock.unlink()
-            with lock.open("w") as third:
-                fcntl.flock(third, fcntl.LOCK_EX)
+            with FileLock(lock):
                 first.kill()
-                assert "waiting" in said(second)
+                first.wait()
+                time.sleep(0.5)  # for the second to take the lock that is none
+                assert (tmp_path / "a.unfinished/by").read_text() != "second"
             assert said(second) == "making\n"
             second.communicate()
     assert names(tmp_path) == ["a"]
+
+
+def test_without_a_home_directory_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(DataError, match=r"no home directory .*; set XDG_CACHE_HOME to a folder"):
+        cache_folder()

@@ -5,13 +5,14 @@ Each is made beside its place, by one process at a time, and renamed when whole.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from translator.errors import DataError, Stopped
 
@@ -20,9 +21,16 @@ ABANDONED_AFTER = 7 * 24 * 3600
 
 
 def cache_folder() -> Path:
-    """Where they are kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "translator"
+    """Where they are kept. Raises DataError if there is no home directory to keep them in."""
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "translator"
+    try:
+        return Path.home() / ".cache/translator"
+    except RuntimeError:
+        raise DataError(
+            "This user has no home directory to keep prepared text in; set XDG_CACHE_HOME to a "
+            "folder for it."
+        ) from None
 
 
 def make_once(folder: Path, make: Callable[[Path], None], say: Callable[[str], None]) -> None:
@@ -58,20 +66,22 @@ def make_once(folder: Path, make: Callable[[Path], None], say: Callable[[str], N
 
 @contextmanager
 def _alone(path: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold a lock file, which is gone afterwards."""
-    while True:
-        with path.open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say("Another process is making the same; waiting for it …")
-                fcntl.flock(file, fcntl.LOCK_EX)
-            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                try:
-                    yield
-                finally:
-                    path.unlink()
-                return
+    """Hold a lock file, which is removed afterwards.
+
+    It is removed while it is still locked: whoever waited for it finds a file without a name, and
+    opens the path again.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        say("Another process is making the same; waiting for it …")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
 
 
 def _remove_abandoned(folder: Path) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from translator.bundle import unpacked
 from translator.errors import ConfigError, RunError
@@ -170,22 +171,31 @@ class RunDirectory:
         """Hold the run for one training process. Raises RunError if another has it.
 
         Gives whether the process that had it before was killed: every other way out, also by an
-        error, empties the lock file.
+        error, removes the marker of its session. Earlier versions wrote their process number into
+        the lock file instead, and emptied it.
         """
-        with (self.path / ".lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise RunError(f"{self.path}: another process is training this run.") from None
-            file.seek(0)
-            was_killed = bool(file.read())
-            file.truncate(0)
-            file.write(f"{os.getpid()}\n")
-            file.flush()
+        path, session = self.path / ".lock", self.path / ".session"
+        was_killed = session.exists() or _holds_number(path)
+        try:
+            held = FileLock(path).acquire(blocking=False)
+        except Timeout:
+            raise RunError(f"{self.path}: another process is training this run.") from None
+        except OSError as error:
+            raise RunError(f"{path}: cannot lock this file: {error.strerror}.") from None
+        with held:
+            session.write_text(f"{os.getpid()}\n")
+            if _holds_number(path):
+                os.truncate(path, 0)
             try:
                 yield was_killed
             finally:
-                file.truncate(0)
+                session.unlink(missing_ok=True)
+
+
+def _holds_number(path: Path) -> bool:
+    with suppress(OSError, ValueError):
+        return path.read_text().strip().isdecimal()
+    return False
 
 
 def is_export(path: Path) -> bool:

@@ -1,12 +1,12 @@
 """A translation from file to file that is killed, and goes on."""
 
-import fcntl
 import gzip
 import re
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from translator.cli.export import export
 from translator.cli.job import Job
@@ -179,11 +179,13 @@ def test_an_output_that_is_another_is_refused(killed: Path, run: Path, changed: 
 
 
 def test_one_process_at_a_time_writes_an_output(killed: Path, run: Path) -> None:
-    with killed.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    before = killed.read_text()
+    with FileLock("out.de.resume.lock"):
         with pytest.raises(ConfigError, match=r"out.de: another process is writing it"):
             translate(run, "in.en", killed, resume=True)
+        assert killed.read_text() == before
     translate(run, "in.en", killed, resume=True)
+    assert sorted(path.name for path in Path().glob("out*")) == ["out.de"]
 
 
 def test_it_needs_files(run: Path) -> None:

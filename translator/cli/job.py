@@ -6,7 +6,6 @@ when all is done.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +14,8 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
+
+from filelock import FileLock, Timeout
 
 from translator.config.keys import differences
 from translator.data.lines import file_errors, is_gzip
@@ -100,16 +101,29 @@ class Job:
     @contextmanager
     def opened(self) -> Iterator[TextIO]:
         """The output, to be written on. Raises ConfigError if another process does so."""
-        with self.output.open("a", encoding="utf-8", newline="\n") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise ConfigError(f"{self.output}: another process is writing it.") from None
-            file.truncate(self.bytes_done)
-            if not self.lines_done:
-                self.save(file, 0)
-            yield file
-        self._path.unlink(missing_ok=True)
+        self.output.open("a").close()  # an error is about the output itself, not its lock
+        with self._alone():
+            with self.output.open("a", encoding="utf-8", newline="\n") as file:
+                file.truncate(self.bytes_done)
+                if not self.lines_done:
+                    self.save(file, 0)
+                yield file
+            self._path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold a lock file beside the output, which is removed afterwards."""
+        path = self._path.with_name(self._path.name + ".lock")
+        lock = FileLock(path)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise ConfigError(f"{self.output}: another process is writing it.") from None
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            lock.release()
 
     def save(self, file: TextIO, lines_done: int) -> None:
         """So many lines are in the file: put that on the disk."""
