@@ -106,14 +106,14 @@ def prepare(folder: Path) -> dict[str, Any]:
 def take_up(folder: Path, step: int) -> dict[str, Any]:
     """Resume the run at a step (from 1): when its batch was there, and how fast others follow."""
     from translator.cli.prepare import resume
-    from translator.config import load_config
+    from translator.config import load_recorded
     from translator.data.batches import batch
     from translator.data.plan import Plan
     from translator.environment import peak_memory
     from translator.runs import RunDirectory
 
     run = RunDirectory(folder / "run")
-    config, tokenizer, store, *_ = resume(load_config(run.config), run)
+    config, tokenizer, store, *_ = resume(load_recorded(run.config), run)
     plan = Plan(store.lengths, config.training.tokens_per_step, config.training.seed)
     batch(store, tokenizer, plan, step - 1)
     first_batch = time.time()

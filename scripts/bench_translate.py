@@ -144,13 +144,13 @@ def needed_products(run: Path, sentences: list[str], beam_size: int) -> Products
 
 
 def ctranslate2_engine(folder: str, workers: str) -> tuple[Hypotheses, Callable[[], int]]:
-    from translator.config import load_config
+    from translator.config import load_recorded
     from translator.data.tokenizer import Tokenizer
     from translator.export.ctranslate2 import CTranslate2, options
     from translator.runs import EXPORT_CONFIG, RunDirectory
 
     path = Path(folder)
-    config = load_config(path / EXPORT_CONFIG)
+    config = load_recorded(path / EXPORT_CONFIG)
     tokenizer = Tokenizer.load(RunDirectory(path).tokenizer(config.tokenizer.joint))
     told = options(config, tokenizer, alpha=1.0)
     most = config.decoding.tokens_per_batch

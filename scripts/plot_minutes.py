@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import matplotlib
 
-from translator.config import load_config
+from translator.config import load_recorded
 from translator.runs import RunDirectory
 
 matplotlib.use("svg")
@@ -74,7 +74,7 @@ def main() -> None:
     budgets = []
     for path in arguments.budgets:
         run = RunDirectory.existing(path)
-        minutes = load_config(run.config).training.max_minutes
+        minutes = load_recorded(run.config).training.max_minutes
         if minutes is None:
             parser.error(f"{path} has no training.max_minutes")
         budgets.append(Point(minutes, validations(run)[-1].bleu))

@@ -43,7 +43,7 @@ from typing import IO, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from translator.config import load_config
+from translator.config import load_config, load_recorded
 from translator.config.loading import parse_yaml
 from translator.errors import ConfigError, Stopped, UserError
 from translator.files import write_whole
@@ -229,7 +229,7 @@ def result(trial: Trial) -> Row:
         "seed": str(trial.seed),
         "difference": trial.difference,
         "configuration": trial.configuration,
-        "precision": load_config(trial.run.config).training.precision,
+        "precision": load_recorded(trial.run.config).training.precision,
         "steps": str(rows[-1]["step"]),
         "minutes": f"{rows[-1]['seconds'] / 60:.1f}",
         "best_step": str(best["step"]),
