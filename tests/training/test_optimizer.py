@@ -12,10 +12,8 @@ from translator.training.optimizer import Adam, learning_rate
 
 
 def adam(config: OptimizerConfig, **values: list[float]) -> tuple[Adam, list[keras.Variable]]:
-    variables = [
-        keras.Variable(np.array(value, "float32"), name=name) for name, value in values.items()
-    ]
-    return Adam(config, variables), variables
+    named = {f"layer/{name}": keras.Variable(np.array(w, "float32")) for name, w in values.items()}
+    return Adam(config, named), list(named.values())
 
 
 def apply(optimizer: Adam, gradients: list[list[float]], step: int = 1, rate: float = 0.1) -> float:

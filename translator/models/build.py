@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 
 import keras
@@ -13,6 +12,8 @@ from translator.data.tokenizer import Tokenizer
 from translator.errors import RunError
 from translator.models.encoder_decoder import EncoderDecoder
 from translator.models.transformer import Transformer
+from translator.models.weight_rules import first_values
+from translator.models.weights import named_variables
 
 
 def build_model(
@@ -64,16 +65,6 @@ def check_size(
 
 
 def initialize(model: keras.Model, seed: int) -> None:
-    """Set every weight as a function of the seed, its own name and its shape alone.
-
-    Kernels are uniform after Glorot & Bengio (2010), embeddings normal with deviation 1/√D; norms
-    and biases keep their ones and zeros.
-    """
-    for variable in model.trainable_variables:
-        random = np.random.default_rng([seed, zlib.crc32(variable.path.encode())])
-        if variable.name == "kernel":
-            limit = np.sqrt(6 / sum(variable.shape))
-            variable.assign(random.uniform(-limit, limit, variable.shape).astype("float32"))
-        elif variable.name == "table":
-            deviation = variable.shape[1] ** -0.5
-            variable.assign(deviation * random.standard_normal(variable.shape, "float32"))
+    """Give every weight its first values (weight_rules.py)."""
+    for name, variable in named_variables(model).items():
+        variable.assign(first_values(name, tuple(variable.shape), seed))

@@ -28,14 +28,26 @@ FORMAT = "translator-1"
 Arrays = dict[str, np.ndarray]
 
 
+def named_variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """The weights of a model by name, such as decoder_0/attention/query/kernel.
+
+    Their order is that in which the model's layers were assigned to it. It orders the sum in the
+    global norm of the gradients, so another order would clip otherwise in the last bit.
+    """
+    variables = model.trainable_variables
+    named = {str(variable.path).partition("/")[2]: variable for variable in variables}
+    assert len(named) == len(variables), "every layer needs a name of its own"
+    return named
+
+
 def model_weights(model: keras.Model) -> Arrays:
-    """The weights of a model by name, such as decoder_0/attention/query/kernel."""
-    return {_name(variable): np.asarray(variable) for variable in model.trainable_variables}
+    """The values of `named_variables`."""
+    return {name: np.asarray(variable) for name, variable in named_variables(model).items()}
 
 
 def set_model_weights(model: keras.Model, weights: Mapping[str, np.ndarray], origin: str) -> None:
     """Give a model the weights that `model_weights` took. Raises RunError if they do not fit."""
-    variables = {_name(variable): variable for variable in model.trainable_variables}
+    variables = named_variables(model)
     check_fit(weights, {name: tuple(v.shape) for name, v in variables.items()}, origin)
     for name, variable in variables.items():
         variable.assign(weights[name])
@@ -151,10 +163,6 @@ def _in_order(file: bytes) -> bytes:
     header = json.dumps(entries, sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)  # readers map the numbers, which must be aligned
     return b"".join([len(header).to_bytes(8, "little"), header, memoryview(file)[end:]])
-
-
-def _name(variable: keras.Variable) -> str:
-    return str(variable.path).partition("/")[2]
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:

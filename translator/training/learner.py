@@ -17,7 +17,13 @@ from translator.data.tokenizer import PAD_ID
 from translator.errors import OutOfMemory
 from translator.layers.dropout import place
 from translator.models.encoder_decoder import EncoderDecoder
-from translator.models.weights import Arrays, check_fit, model_weights, set_model_weights
+from translator.models.weights import (
+    Arrays,
+    check_fit,
+    model_weights,
+    named_variables,
+    set_model_weights,
+)
 from translator.training.distribution import Replicas, deal
 from translator.training.loss import chunked_cross_entropy, chunked_r_drop
 from translator.training.optimizer import Adam
@@ -55,8 +61,8 @@ class Learner:
         self.model = model
         self.model.recompute_activations = config.recompute_activations
         self._config = config
-        variables = model.trainable_variables
-        self._weights = [variable.value for variable in variables]
+        variables = named_variables(model)
+        self._weights = [variable.value for variable in variables.values()]
         self._optimizer = Adam(config.optimizer, variables)
         self._averages: list[tf.Variable] = []
         if config.averaging.kind == "ema":

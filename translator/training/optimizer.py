@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
 
 from translator.config.schema import OptimizerConfig
+from translator.models.weight_rules import rule_for
 
 WARMUP_SHARE, COOLDOWN_SHARE = 0.1, 0.3
 
@@ -47,13 +49,13 @@ class Adam:
 
     m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  w ← w − η √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v +
     ε) (Kingma & Ba 2015, section 2, the efficient order). Before it, weight decay takes η λ w from
-    every kernel and table (Loshchilov & Hutter 2019).
+    each weight whose rule says so (models/weight_rules.py; Loshchilov & Hutter 2019).
     """
 
-    def __init__(self, config: OptimizerConfig, variables: list[keras.Variable]) -> None:
+    def __init__(self, config: OptimizerConfig, variables: Mapping[str, keras.Variable]) -> None:
         self._config = config
-        self._weights = [variable.value for variable in variables]
-        self._decayed = [variable.name in ("kernel", "table") for variable in variables]
+        self._weights = [variable.value for variable in variables.values()]
+        self._decayed = [rule_for(name).decays for name in variables]
         self.first_moments = [tf.Variable(tf.zeros_like(w)) for w in self._weights]
         self.second_moments = [tf.Variable(tf.zeros_like(w)) for w in self._weights]
 
