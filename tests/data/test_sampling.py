@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -79,3 +80,16 @@ def test_without_chance_it_is_what_sentencepiece_finds(kind: Literal["unigram", 
     assert processor.decode(found) == processor.decode(best)
     strange = sample_unigram(pieces, "A 猫.", 0.2, random)
     assert processor.decode(strange) == "A 猫."
+
+
+@pytest.mark.parametrize(
+    ("sample", "expected"),
+    [
+        (sample_unigram, [[6, 6], [4, 5, 6], [6, 4, 5], [6, 4, 5]]),
+        (sample_bpe, [[4, 5, 4, 5], [6, 6], [6, 4, 5], [6, 4, 5]]),
+    ],
+)
+def test_draws_are_these(sample: Callable[..., list[int]], expected: list[list[int]]) -> None:
+    """As commit 6ab5e60 drew them: a resumed run must draw as it would have unbroken."""
+    random = np.random.Generator(np.random.Philox(3))
+    assert [sample(Toy(), "abab", 0.5, random) for _ in range(4)] == expected

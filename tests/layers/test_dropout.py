@@ -62,6 +62,28 @@ def test_each_place_below_a_seed_gives_other_zeros() -> None:
     assert len({zeros_of(seed) for seed in [SEED, *places, *deeper]}) == 21
 
 
+@pytest.mark.parametrize(
+    ("seed", "index", "expected"),
+    [
+        ((1, 2**20), 0, (1, 4815695281138958337)),
+        ((1, 2**20), 1, (1, 4815695281138958339)),
+        ((3, 7), 5, (3, 7655465419508447814)),
+        ((1, 2**62 + 1), 2, (1, -7470921831435370702)),
+    ],
+)
+def test_places_have_these_seeds(
+    seed: tuple[int, int], index: int, expected: tuple[int, int]
+) -> None:
+    """Old runs resume with them: (a, b) → (a, b · 6364136223846793005 + 2 · index + 1), mod 2⁶⁴."""
+    found = np.asarray(place(tf.constant(seed, tf.int64), index))
+    assert tuple(found.tolist()) == expected
+
+
+def test_a_seed_has_these_zeros() -> None:
+    zeros = np.flatnonzero(dropout(tf.ones([32]), 0.5, SEED) == 0).tolist()
+    assert zeros == [3, 4, 9, 11, 12, 13, 15, 16, 17, 18, 21, 22, 23, 24, 26, 28, 31]
+
+
 def test_zeros_of_two_places_coincide_no_more_often_than_by_chance() -> None:
     one, other = (dropout(ONES, 0.5, place(SEED, i)).numpy() == 0 for i in range(2))
     assert np.mean(one & other) == pytest.approx(0.25, abs=0.01)

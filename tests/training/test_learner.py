@@ -13,6 +13,7 @@ from conftest import MakeModel
 from translator.config.schema import TrainingConfig
 from translator.data.batches import Batch, pad
 from translator.errors import OutOfMemory, RunError
+from translator.layers.dropout import place
 from translator.models.weights import Arrays, model_weights
 from translator.training.learner import Learner
 from translator.training.loss import cross_entropy
@@ -244,6 +245,37 @@ class TestRDrop:
         )
         assert strong.loss == pytest.approx(weak.loss, rel=1e-4)
         assert strong.gradient_norm > 10 * weak.gradient_norm
+
+
+class TestSeeds:
+    """With which seeds a step draws its dropout: old runs resume with them."""
+
+    def test_of_the_shards_count_from_step_times_two_to_the_twentieth(
+        self, make_learner: MakeLearner
+    ) -> None:
+        learner = make_learner(dropout=True, accumulation_steps=3, seed=5)
+        shards = [batch_of(0, 1), batch_of(2), batch_of(3, 4)]
+        losses = [
+            self.loss(learner, shard, tf.constant([5, 7 * 2**20 + i], tf.int64))
+            for i, shard in enumerate(shards)
+        ]
+        num_tokens = sum(shard.num_target_tokens for shard in shards)
+        found = learner.update(shards, 7, 0.0).loss
+        assert found == pytest.approx(sum(losses) / num_tokens, rel=1e-5)
+
+    def test_of_the_passes_of_r_drop_are_places_0_and_1(self, make_learner: MakeLearner) -> None:
+        learner = make_learner(dropout=True, r_drop=1.0, seed=5)
+        shard = batch_of(0, 1, 2)
+        seed = tf.constant([5, 7 * 2**20], tf.int64)
+        losses = [self.loss(learner, shard, place(seed, i)) for i in (0, 1)]
+        found = learner.update([shard], 7, 0.0).loss
+        assert found == pytest.approx(sum(losses) / 2 / shard.num_target_tokens, rel=1e-5)
+
+    def loss(self, learner: Learner, shard: Batch, seed: tf.Tensor | None) -> float:
+        """Of all tokens, by the plain formula."""
+        model, real = learner.model, shard.labels != 0
+        states = tf.boolean_mask(model(shard.source, shard.target, seed=seed), real)
+        return float(cross_entropy(states, model.output_table.value, shard.labels[real], 0.1))
 
 
 class TestAccumulation:

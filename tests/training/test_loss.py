@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import reduce
 
 import numpy as np
 import pytest
@@ -88,6 +89,23 @@ class TestChunked:
                 np.testing.assert_allclose(
                     ours, theirs, rtol=rtol, atol=1e-6 * np.abs(theirs).max()
                 )
+
+    def test_adds_up_chunks_of_1024_tokens(self) -> None:
+        """To the bit: other chunks would round otherwise, and resume old runs otherwise."""
+        states, table, labels = example(2500)
+
+        def gradient(start: int, stop: int) -> np.ndarray:
+            """Towards the table, of some tokens."""
+            with tf.GradientTape() as tape:
+                tape.watch(table)
+                loss = chunked_cross_entropy(states[start:stop], table, labels[start:stop], 0.0)
+            return tape.gradient(loss, table).numpy()
+
+        def added(size: int) -> np.ndarray:
+            return reduce(np.add, [gradient(i, i + size) for i in range(0, 2500, size)])
+
+        assert gradient(0, 2500).tobytes() == added(1024).tobytes()
+        assert gradient(0, 2500).tobytes() != added(500).tobytes()
 
     def test_of_bfloat16_is_near_the_plain_formula(self) -> None:
         low = example(CHUNK + 1, tf.bfloat16)

@@ -12,7 +12,10 @@ _MULTIPLIER = 6364136223846793005  # Knuth's MMIX generator: a full-period map o
 
 
 def place(seed: tf.Tensor | None, index: int) -> tf.Tensor | None:
-    """The seed of the place `index` below this one; None (no dropout) stays None."""
+    """The seed of the place `index` below this one; None (no dropout) stays None.
+
+    Old runs resume with the same dropout only if this arithmetic and every index stay.
+    """
     if seed is None:
         return None
     return tf.stack([seed[0], seed[1] * _MULTIPLIER + (2 * index + 1)])

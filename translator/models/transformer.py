@@ -1,5 +1,8 @@
 """The Transformer (Vaswani et al. 2017): attention and feed-forward blocks, stacked.
 
+Old runs depend on the names of layers (models/weight_rules.py), on the order in which they are
+assigned (models/weights.py: named_variables), and on the index of every dropout place.
+
 B batch, K hypotheses a sentence, R rows (hypotheses that are asked of), S source length, T target
 length, N heads, H head width, D model width.
 """

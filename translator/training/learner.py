@@ -122,6 +122,7 @@ class Learner:
     def _all_but_last(self, shards: Sequence[Batch], step: int) -> tuple[list[Shards], list[Seeds]]:
         """Add up the gradients of a batch; gives the last shards of each local replica, whose
         gradients are still to come, and their seeds."""
+        # Old runs resume with these seeds.
         numbers = range(step * 2**20, step * 2**20 + len(shards))
         seeds = [tf.constant([self._config.seed, i], tf.int64) for i in numbers]
         local, at_once = self._replicas.local, self._at_once

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 CHUNK = 1024
+"""Tokens. It decides how sums round, so old runs resume to the bit only with this."""
 TINY = float(np.finfo(np.float32).tiny)
 
 
