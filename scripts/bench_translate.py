@@ -151,7 +151,7 @@ def ctranslate2_engine(folder: str, workers: str) -> tuple[Hypotheses, Callable[
 
     path = Path(folder)
     config = load_recorded(path / EXPORT_CONFIG)
-    tokenizer = Tokenizer.load(RunDirectory(path).tokenizer(config.tokenizer.joint))
+    tokenizer = Tokenizer.load(RunDirectory(path).tokenizer())
     told = options(config, tokenizer, alpha=1.0)
     most = config.decoding.tokens_per_batch
     engine = CTranslate2(path, tokenizer, told, config.data.max_length, most, int(workers))
@@ -342,10 +342,10 @@ def export(run: Path, folder: Path, quantization: str) -> None:
 
     there, here = RunDirectory.existing(run), RunDirectory(folder)
     config = load_run_config(there)
-    tokenizer = Tokenizer.load(there.tokenizer(config.tokenizer.joint))
+    tokenizer = Tokenizer.load(there.tokenizer())
     folder.mkdir()
     save(folder, config, tokenizer, load_arrays(there.shipped)[0], quantization)
-    tokenizer.save(here.tokenizer(tokenizer.joint))
+    tokenizer.save(here.vocabularies)
     shutil.copyfile(there.config, folder / EXPORT_CONFIG)
 
 

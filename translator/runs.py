@@ -30,7 +30,8 @@ class RunDirectory:
     config.yaml              the configuration, every default and `auto` written out
     environment.json         packages, processor and threads that the run began with
     text.json                checksums of the text that it began with
-    tokenizer.model          SentencePiece (or source.model and target.model)
+    source.model             SentencePiece, as it reads the source
+    target.model             the same for the target; older runs may have tokenizer.model for both
     checkpoints/             all that a resume needs, of two to four steps; weights to average
     start.safetensors        the weights that a run with --from began with
     best.safetensors         the weights that validated best, which translate and eval use
@@ -51,6 +52,9 @@ class RunDirectory:
         self.config = path / "config.yaml"
         self.environment = path / "environment.json"
         self.text = path / "text.json"
+        self.vocabularies = [path / "source.model", path / "target.model"]
+        """Where a tokenizer is saved."""
+        self._shared_model = path / "tokenizer.model"
         self.start = path / "start.safetensors"
         self.best = path / "best.safetensors"
         self.averaged = path / "averaged.safetensors"
@@ -115,9 +119,11 @@ class RunDirectory:
             if entry.is_symlink():
                 raise RunError(f"{entry}: a run holds no links; put the file itself there.")
 
-    def tokenizer(self, joint: bool) -> list[Path]:
-        names = ["tokenizer.model"] if joint else ["source.model", "target.model"]
-        return [self.path / name for name in names]
+    def tokenizer(self) -> list[Path]:
+        """The SentencePiece models of source and target: in older runs they may be one file."""
+        if self._shared_model.exists() and not self.vocabularies[0].exists():
+            return [self._shared_model, self._shared_model]
+        return self.vocabularies
 
     def checkpoint(self, step: int) -> Path:
         return self._checkpoints / f"step-{step:08d}.safetensors"

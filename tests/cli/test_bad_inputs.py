@@ -319,15 +319,15 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
     ),
     (
         "damaged tokenizer",
-        lambda: write("runs/c/tokenizer.model", b"\x80\x04."),
+        lambda: write("runs/c/target.model", b"\x80\x04."),
         "translate runs/c",
-        "runs/c/tokenizer.model: this is not a SentencePiece model, or it is damaged.",
+        "runs/c/target.model: this is not a SentencePiece model, or it is damaged.",
     ),
     (
         "no tokenizer",
-        lambda: Path("runs/c/tokenizer.model").unlink(),
+        lambda: Path("runs/c/target.model").unlink(),
         "translate runs/c",
-        "runs/c/tokenizer.model: cannot read the tokenizer: No such file or directory.",
+        "runs/c/target.model: cannot read the tokenizer: No such file or directory.",
     ),
     (
         "no input",

@@ -50,7 +50,8 @@ class TestTraining:
             "config.yaml",
             "environment.json",
             "text.json",
-            "tokenizer.model",
+            "source.model",
+            "target.model",
             "checkpoints",
             "best.safetensors",
             "metrics.jsonl",
@@ -339,7 +340,8 @@ class TestFromAnotherRun:
 
     def test_takes_weights_and_tokenizer(self, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.assert_begins_with(self.begin(monkeypatch), run)
-        assert Path("runs/d/tokenizer.model").read_bytes() == (run / "tokenizer.model").read_bytes()
+        for name in ("source.model", "target.model"):
+            assert Path("runs/d", name).read_bytes() == (run / name).read_bytes()
 
     def test_stopped_before_its_first_checkpoint_begins_with_them_again(
         self, run: Path, monkeypatch: pytest.MonkeyPatch

@@ -66,9 +66,24 @@ class TestPreset:
         assert long.model == short.model == ordinary.model
         assert long.training == short.training == ordinary.training
 
-    def test_reads_as_much_as_the_sentences_hold(self, load: Load) -> None:
-        texts = (CorpusStatistics(9, longest=longest) for longest in (10, 300, 9_000))
-        assert [resolve(load(), text, CPU).data.max_length for text in texts] == [64, 128, 256]
+    def test_reads_half_as_much_again_as_the_sentences_hold(self, load: Load) -> None:
+        texts = (CorpusStatistics(9, longest=longest) for longest in (10, 46, 64, 300, 9_000))
+        found = [resolve(load(), text, CPU).data.max_length for text in texts]
+        assert found == [64, 80, 96, 464, 1024]
+
+    def test_waits_for_the_vocabulary_to_settle_how_much_it_reads(self, load: Load) -> None:
+        before = CorpusStatistics(30_000)
+        assert "data.max_length" not in [choice.key for choice in choose(load(), before, CPU)]
+        settled = resolve(load(), before, CPU)
+        after = before._replace(longest=300)
+        assert [(c.key, c.value) for c in choose(settled, after, CPU)] == [("data.max_length", 464)]
+        both = resolve(settled, after, CPU)
+        assert both == replaced(settled, {"data.max_length": 464})
+        assert resolve(load("", "data.max_length=9"), after, CPU).data.max_length == 9
+
+    def test_takes_every_word_it_may_where_words_are_pieces(self, load: Load) -> None:
+        words = resolved(load("", "tokenizer.kind=word"), 2_000)
+        assert words.tokenizer.vocabulary_size == 32_000
 
     def test_parts_two_scripts(self, load: Load) -> None:
         text = CorpusStatistics(30_000, num_characters=4_000, shared_letters=0.02)
@@ -83,8 +98,9 @@ class TestPreset:
         assert resolved(load(), 5e7, GPU).model.model_dim == 1024
 
     def test_tells_each_choice_with_its_findings(self, load: Load) -> None:
-        choices = choose(load(), CorpusStatistics(30_000), CPU)
-        config = resolved(load())
+        text = CorpusStatistics(30_000, longest=40)
+        choices = choose(load(), text, CPU)
+        config = resolve(load(), text, CPU)
         assert [choice.key for choice in choices] == KEYS
         assert all(value(config, choice.key) == choice.value for choice in choices)
         assert all(choice.findings for choice in choices)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from translator.config.schema import TokenizerConfig
+from translator.data import spelling as module
 from translator.data.corpus import Pair
 from translator.data.mixture import Mixture
-from translator.data.spelling import Spelling, spelling
+from translator.data.spelling import Spelling, longest_side, spelling
 from translator.data.store import open_store
 from translator.data.tokenizer import Tokenizer, Vocabulary, train_tokenizer
 
@@ -71,3 +72,20 @@ def test_a_store_knows_how_what_it_kept_is_spelt(tmp_path: Path) -> None:
     both = Mixture(stores).facts
     assert both.source == Spelling(*(2 * number for number in facts.source))
     assert both.target == Spelling(*(2 * number for number in facts.target))
+
+
+@pytest.mark.parametrize(
+    ("num_short", "num_long", "is_long"), [(999, 1, False), (998, 2, True), (0, 1, True)]
+)
+def test_the_longest_side_is_that_of_999_in_1000_pairs(
+    num_short: int, num_long: int, is_long: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAIRS_AT_ONCE", 100)
+    tokenizer = learn(joint=False)
+    pairs = [Pair("aa", "aa")] * num_short + [Pair("aa", "aa " * 9)] * num_long
+    short, long = (len(tokenizer.target.encode([text])[0]) for text in ("aa", "aa " * 9))
+    assert longest_side([*pairs, Pair("", "aa " * 50)], tokenizer) == (long if is_long else short)
+
+
+def test_nothing_has_no_longest_side() -> None:
+    assert longest_side([], learn()) == longest_side([Pair("", "a")], learn()) == 0

@@ -1,20 +1,26 @@
 """Sentences become ids and come back; vocabularies are as large as they can be; draws repeat."""
 
+import hashlib
 import itertools
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import sentencepiece
 
 from translator.config.schema import TokenizerConfig
+from translator.data import learning
 from translator.data.corpus import Pair
 from translator.data.tokenizer import Sampling, Tokenizer, Vocabulary, train_tokenizer
+from translator.environment import num_threads
 from translator.errors import DataError, RunError
+from translator.runs import RunDirectory
 
 EVERYDAY = Path(__file__).parents[2] / "data/everyday/train.tsv"
 
@@ -112,6 +118,19 @@ def test_a_vocabulary_too_small_for_the_characters_says_how_many_it_takes(
     )
 
 
+@pytest.mark.parametrize(("kind", "size", "least"), [("char", 40, 261), ("word", 16, 22)])
+def test_words_and_characters_need_room_beside_the_special_pieces(
+    kind: str, size: int, least: int
+) -> None:
+    tags = [] if kind == "char" else [f"<t{i}>" for i in range(17)]
+    with pytest.raises(DataError) as caught:
+        learn(kind=kind, vocabulary_size=size, tags=tags)
+    assert str(caught.value) == (
+        f"tokenizer.vocabulary_size {size} is too small: it has to be {least} at least, and more "
+        f"to hold any {kind}."
+    )
+
+
 def test_without_bytes_the_unknown_is_unknown() -> None:
     vocabulary = learn(vocabulary_size=100, byte_fallback=False).source
     assert 1 in vocabulary.encode(["日本語"])[0]
@@ -137,19 +156,20 @@ class TestVocabularies:
         word = " ".join(pair.target for pair in PAIRS)
         assert len(separate.target.encode([word])[0]) < len(separate.source.encode([word])[0])
 
-    @pytest.mark.parametrize("names", [["one"], ["source", "target"]])
-    def test_come_back_from_disk(self, tmp_path: Path, names: list[str]) -> None:
-        saved = learn(joint=len(names) == 1)
-        paths = [tmp_path / name for name in names]
-        saved.save(paths)
-        loaded = Tokenizer.load(paths)
-        assert loaded.joint == saved.joint
+    @pytest.mark.parametrize("joint", [True, False])
+    def test_come_back_from_disk(self, tmp_path: Path, joint: bool) -> None:
+        saved = learn(joint=joint)
+        run = RunDirectory(tmp_path)
+        saved.save(run.vocabularies)
+        assert {path.name for path in tmp_path.iterdir()} == {"source.model", "target.model"}
+        loaded = Tokenizer.load(run.tokenizer())
+        assert loaded.joint == saved.joint == joint
         assert loaded.digest == saved.digest
         assert loaded.target.encode(SOURCES) == saved.target.encode(SOURCES)
 
     def test_that_are_not_there_are_named(self, tmp_path: Path) -> None:
         with pytest.raises(RunError, match=r"/gone: cannot read the tokenizer: No such file"):
-            Tokenizer.load([tmp_path / "gone"])
+            Tokenizer.load([tmp_path / "gone", tmp_path / "too"])
 
     @pytest.mark.parametrize("content", [b"garbage", b"\x80\x04.", bytes(1000)])
     def test_that_are_damaged_are_refused(self, content: bytes) -> None:
@@ -165,6 +185,255 @@ class TestVocabularies:
         )
         with pytest.raises(RunError, match=r"have the ids \(-1, 0, 1, 2\), not \(0, 1, 2, 3\)"):
             Vocabulary((tmp_path / "other.model").read_bytes())
+
+
+HOSTILE = [
+    "two  blanks,   three",
+    "a tab\there",
+    "10\u00a0%, 3\u202f000 €, x\u3000y",
+    "，？！（全角）ＡＢＣ１２３",
+    "Gru\u0308ße and Grüße",
+    "é e\u0301 ê e\u0302",
+    "क्\u200dष می\u200cخواهم",
+    "x² ½ ™ ℃ ﬁne №",
+    "กำ ทำ",
+    "👩\u200d👩\u200d👧 🏴\U000e0067\U000e0062\U000e007f",
+    "co\u00adoperate, zero\u200bwidth, \u200emark\u200f",
+    "line\u2028and\u2029paragraph\u0085next\x0cpage",
+    "<s> </s> <pad> <unk> <0x41> ⁇ � ▅",
+    "<2de> Hallo",
+]
+"""Texts that Unicode's and SentencePiece's normalization would change."""
+
+Reading = Callable[..., Tokenizer]
+
+
+@pytest.fixture(scope="module")
+def reading() -> Reading:
+    """Vocabularies of the everyday pairs and the hostile texts, by their settings."""
+    pairs = [*PAIRS, *(Pair(text, text) for text in HOSTILE)]
+    return cache(lambda **keys: learn(pairs, tags=["<2de>"], **{"vocabulary_size": 620} | keys))
+
+
+class TestTargets:
+    """Whatever a target holds can be produced, but for space at its ends."""
+
+    @pytest.mark.parametrize("text", HOSTILE)
+    @pytest.mark.parametrize("rule", ["nmt_nfkc", "identity"])
+    @pytest.mark.parametrize("joint", [True, False])
+    @pytest.mark.parametrize("kind", ["unigram", "bpe", "char"])
+    def test_come_back_exactly(
+        self, kind: str, joint: bool, rule: str, text: str, reading: Reading
+    ) -> None:
+        target = reading(kind=kind, joint=joint, normalization=rule).target
+        ids = target.encode([text, f" \t{text}\u3000\n"])
+        assert target.decode(ids) == [text, text]
+        assert target.losses([text, text], ids) == {}
+
+    @pytest.mark.parametrize("kind", ["unigram", "bpe", "char", "word"])
+    @pytest.mark.parametrize("joint", [True, False])
+    def test_come_back_exactly_without_bytes_if_their_characters_are_known(
+        self, kind: str, joint: bool, reading: Reading
+    ) -> None:
+        target = reading(kind=kind, joint=joint, byte_fallback=False).target
+        texts = [text for text in HOSTILE if not re.search("\t|▅|<2de>", text)]
+        assert target.decode(target.encode(texts)) == texts
+
+    @pytest.mark.parametrize("kind", ["unigram", "bpe"])
+    def test_come_back_exactly_when_pieces_are_sampled(
+        self, kind: Literal["unigram", "bpe"], reading: Reading
+    ) -> None:
+        target = reading(kind=kind).target
+        drawn = target.encode([f" {text} " for text in HOSTILE], Sampling(kind, 0.3, 7, 999))
+        assert drawn != target.encode(HOSTILE)
+        assert target.decode(drawn) == HOSTILE
+
+    @pytest.mark.parametrize("kind", ["unigram", "bpe"])
+    @pytest.mark.parametrize("joint", [True, False])
+    def test_leave_the_source_to_be_read_by_its_rule(
+        self, kind: str, joint: bool, reading: Reading
+    ) -> None:
+        source = reading(kind=kind, joint=joint).source
+        for text, plain in [
+            ("ＡＢＣ  １２", "ABC 12"),
+            ("x² ½", "x2 1⁄2"),
+            (" ﬁne\u00a0\t", "fine"),
+        ]:
+            assert source.encode([text]) == source.encode([plain])
+
+    @pytest.mark.parametrize("rule", ["nmt_nfkc", "nfkc", "identity"])
+    def test_have_the_pieces_of_the_source_if_they_share_a_vocabulary(
+        self, rule: str, reading: Reading
+    ) -> None:
+        tokenizer = reading(normalization=rule)
+        assert tokenizer.joint
+        assert tokenizer.source.pieces == tokenizer.target.pieces
+
+    def test_hold_no_tags(self, reading: Reading) -> None:
+        tokenizer = reading()
+        assert tokenizer.source.tags == {"<2de>": 4}
+        assert tokenizer.target.tags == {}
+        assert tokenizer.target.is_control(4)
+        assert 4 not in tokenizer.target.encode(["<2de> Hallo"])[0]
+
+    @pytest.mark.parametrize("text", ["", " ", "\u200b", "\ufeff \u200d", "\x00", "\u2028"])
+    def test_without_anything_to_see_are_no_pieces(self, text: str, reading: Reading) -> None:
+        assert reading().target.encode([text]) == [[]]
+
+    def test_that_are_lost_are_found(self, reading: Reading) -> None:
+        target = reading().target
+        texts = ["a▁b", "fine", " two\rlines", "\u200b", "日本"]
+        losses = target.losses(texts, target.encode(texts))
+        assert losses == {0: ("a▁b", "a b"), 2: ("two\rlines", "two lines")}
+        assert target.losses([], []) == {}
+
+    def test_that_are_lost_without_bytes_are_found(self, reading: Reading) -> None:
+        target = reading(byte_fallback=False).target
+        losses = target.losses(["I am 日本 today"], target.encode(["I am 日本 today"]))
+        assert losses == {0: ("I am 日本 today", "I am  ⁇  today")}
+        assert (losses[0].excerpt(3), losses[0].character) == (("am 日本 ", "am  ⁇ "), "日")
+
+    @pytest.mark.parametrize("kind", ["unigram", "bpe"])
+    @pytest.mark.parametrize("joint", [True, False])
+    def test_change_no_vocabulary_of_plain_text(self, kind: str, joint: bool) -> None:
+        """Pieces, scores and ids are those that SentencePiece learns by itself."""
+        vocabularies = learn(kind=kind, joint=joint)
+        texts = [list(side) for side in zip(*PAIRS, strict=True)]
+        if joint:
+            texts = [list(itertools.chain(*PAIRS))] * 2
+        for vocabulary, sentences in zip(vocabularies, texts, strict=True):
+            assert scores(vocabulary.model) == scores(normalizing(sentences, kind))
+
+    def test_can_be_read_by_sentencepiece_alone(self, reading: Reading, tmp_path: Path) -> None:
+        tokenizer = reading()
+        tokenizer.save(RunDirectory(tmp_path).vocabularies)
+        for name, vocabulary in zip(("source", "target"), tokenizer, strict=True):
+            alone = sentencepiece.SentencePieceProcessor(str(tmp_path / f"{name}.model"))
+            texts = HOSTILE[:-1]
+            assert alone.encode(texts) == vocabulary.encode(texts)
+
+
+def normalizing(sentences: list[str], kind: str) -> bytes:
+    """A model as older versions learnt it: with SentencePiece's normalization on both sides."""
+    options = {
+        "model_type": kind,
+        "vocab_size": 340,
+        "hard_vocab_limit": False,
+        "byte_fallback": True,
+        "character_coverage": 1.0,
+        "shuffle_input_sentence": True,
+        "num_threads": num_threads(),
+        "pad_id": 0,
+        "unk_id": 1,
+        "bos_id": 2,
+        "eos_id": 3,
+        "minloglevel": 2,
+    }
+    return learning.learn(sentences, 1, options)
+
+
+def scores(model: bytes) -> list[tuple[str, float]]:
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    ids = range(processor.vocab_size())
+    return [(processor.id_to_piece(i), processor.get_score(i)) for i in ids]
+
+
+class TestOlderRuns:
+    """One tokenizer.model, or two models that both normalize."""
+
+    def test_read_both_sides_by_one_model(self, tmp_path: Path) -> None:
+        model = normalizing([text for pair in PAIRS for text in pair], "unigram")
+        (tmp_path / "tokenizer.model").write_bytes(model)
+        loaded = Tokenizer.load(RunDirectory(tmp_path).tokenizer())
+        assert loaded.source is loaded.target and loaded.joint
+        assert loaded.digest == hashlib.sha256(model).hexdigest()
+        assert loaded.target.encode([" x²  y "]) == loaded.source.encode(["x2 y"])
+        assert loaded.target.decode(loaded.target.encode(["x²"])) == ["x2"]
+
+    def test_read_either_side_by_its_model(self, tmp_path: Path) -> None:
+        sides = [list(side) for side in zip(*PAIRS, strict=True)]
+        models = [normalizing(side, "unigram") for side in sides]
+        for path, model in zip(RunDirectory(tmp_path).vocabularies, models, strict=True):
+            path.write_bytes(model)
+        loaded = Tokenizer.load(RunDirectory(tmp_path).tokenizer())
+        assert not loaded.joint
+        assert loaded.digest == "".join(hashlib.sha256(model).hexdigest() for model in models)
+        assert loaded.target.decode(loaded.target.encode(["x²"])) == ["x2"]
+
+    def test_lend_their_model_to_new_ones(self, tmp_path: Path) -> None:
+        model = normalizing([text for pair in PAIRS for text in pair], "unigram")
+        (tmp_path / "tokenizer.model").write_bytes(model)
+        (tmp_path / "new").mkdir()
+        old, new = RunDirectory(tmp_path), RunDirectory(tmp_path / "new")
+        borrowed = Tokenizer.load(old.tokenizer())
+        borrowed.save(new.vocabularies)
+        assert Tokenizer.load(new.tokenizer()).digest == borrowed.digest
+
+    def test_may_have_left_a_model_where_a_new_one_begins(self, tmp_path: Path) -> None:
+        (tmp_path / "tokenizer.model").write_bytes(b"of an older attempt")
+        run, saved = RunDirectory(tmp_path), learn()
+        saved.save(run.vocabularies)
+        assert Tokenizer.load(run.tokenizer()).digest == saved.digest
+
+
+COMMANDS = [
+    Pair(f"walk and turn {side}{'  twice' * (i % 3)}", f"I_WALK I_TURN_{side.upper()} X{i % 7}")
+    for i, side in enumerate(["left", "right", "around", "back"] * 20)
+]
+
+
+class TestWhatPiecesAre:
+    def of(self, text: str, **keys: Any) -> list[str]:
+        settings: dict[str, Any] = {"vocabulary_size": 400, "joint": False}
+        target = learn(COMMANDS, **settings | keys).target
+        return [target.piece(i) for i in target.encode([text])[0]]
+
+    def test_words(self) -> None:
+        text = "I_TURN_RIGHT I_WALK X3"
+        assert self.of(text, kind="word") == ["▁I_TURN_RIGHT", "▁I_WALK", "▁X3"]
+        assert self.of(text, kind="word", vocabulary_size=16) == ["▁I_TURN_RIGHT", "▁I_WALK", "▁X3"]
+
+    @pytest.mark.parametrize("byte_fallback", [True, False])
+    def test_words_that_are_unknown_are_lost(self, byte_fallback: bool) -> None:
+        """SentencePiece would spell the space before them as ▁."""
+        target = learn(COMMANDS, kind="word", byte_fallback=byte_fallback).target
+        [ids] = target.encode(["I_WALK I_RUN"])
+        assert 1 in ids
+        assert target.losses(["I_WALK I_RUN"], [ids]) == {0: ("I_WALK I_RUN", "I_WALK ⁇")}
+
+    @pytest.mark.parametrize("size", [290, 100_000])
+    def test_characters(self, size: int) -> None:
+        text = "I_WALK X3"
+        assert self.of(text, kind="char", vocabulary_size=size) == ["▁", *"I_WALK", "▁", *"X3"]
+
+    @pytest.mark.parametrize("kind", ["unigram", "bpe"])
+    def test_within_a_script_unless_they_may_cross(self, kind: str) -> None:
+        text = "I_TURN_RIGHT I_WALK"
+        assert "_" in self.of(text, kind=kind)
+        crossing = self.of(text, kind=kind, split_by_unicode_script=False)
+        assert any("_" in piece.strip("▁_") for piece in crossing)
+        assert len(crossing) < len(self.of(text, kind=kind))
+
+    def test_single_digits_if_they_are_split(self) -> None:
+        pairs = [Pair("a", f"year 2026 and {i}") for i in range(60)]
+        for split in (False, True):
+            target = learn(pairs, split_digits=split, joint=False, vocabulary_size=320).target
+            learnt = "\n".join(target.pieces[4 + 256 :])
+            assert bool(re.search("[0-9]{2}", learnt)) != split
+
+    @pytest.mark.parametrize("kind", ["unigram", "bpe"])
+    def test_across_blanks_if_they_may(self, kind: Literal["unigram", "bpe"]) -> None:
+        pairs = [Pair("a", f"of the {word}") for word in ("house", "street", "town") * 20]
+        target = learn(
+            pairs, kind=kind, split_by_whitespace=False, joint=False, vocabulary_size=320
+        ).target
+        assert "▁of▁the▁" in "".join(target.piece(i) for i in target.encode(["of the town"])[0])
+        assert any("▁" in piece[1:] for piece in target.pieces)
+        texts = [pair.target for pair in pairs[:3]]
+        drawn = [target.encode(texts, Sampling(kind, 0.1, seed, 99)) for seed in range(20)]
+        assert all(target.decode(rows) == texts for rows in drawn)
+        used = {target.piece(i) for rows in drawn for row in rows for i in row}
+        assert any("▁" in piece[1:] for piece in used)
 
 
 Draw = Callable[[float, int], Sampling]

@@ -14,6 +14,7 @@ import pytest
 from translator.config.schema import DataConfig, TokenizerConfig, TsvFiles
 from translator.data import writing
 from translator.data.corpus import Pair, fingerprint, read_unchanged
+from translator.data.mixture import Mixture
 from translator.data.sides import SideWriter
 from translator.data.store import Store, open_store
 from translator.data.tokenizer import Tokenizer, train_tokenizer
@@ -26,6 +27,10 @@ PAIRS = [
     )
     for i in range(100)
 ]
+PAIRS[21] = Pair("a NUL \0", "one▁two")
+PAIRS[64] = Pair("a return", "one\rtwo")
+PAIRS[65] = Pair("\0 another", "three▁four")
+PAIRS[66] = Pair("too long to be kept", "▁" * 99)
 MAX_LENGTH = 30
 
 
@@ -71,7 +76,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def whole(tmp_path: Path, tokenizer: Tokenizer) -> dict[str, bytes]:
     """A store that was made in one go."""
     store = make(tmp_path / "whole", tokenizer)
-    assert (store.facts.num_pairs, store.facts.num_empty, store.facts.num_long) == (52, 31, 17)
+    assert (store.facts.num_pairs, store.facts.num_empty, store.facts.num_long) == (54, 29, 17)
     return content(tmp_path / "whole")
 
 
@@ -114,6 +119,27 @@ def test_stopped_anywhere_it_goes_on_to_the_same_bits(
             assert not folder.exists()
     assert content(folder) == whole
     assert {path.name for path in tmp_path.iterdir()} == {"whole", "s"}
+
+
+def test_what_cannot_be_produced_is_counted(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    make_part(tmp_path / "s", tokenizer)
+    facts = make(tmp_path / "s", tokenizer).facts
+    assert facts.num_lost == 3
+    assert facts.lost == [("one▁two", "one two"), ("one\rtwo", "one two")]
+    assert (facts.num_nul, facts.first_nul) == (2, 22)
+    other = make(tmp_path / "t", tokenizer, lambda: iter(PAIRS[65:66])).facts
+    both = Mixture([make(tmp_path / name, tokenizer) for name in "st"]).facts
+    assert other.lost == [("three▁four", "three four")]
+    assert (both.num_lost, both.lost, both.num_nul, both.first_nul) == (4, facts.lost, 3, 22)
+
+
+def test_a_store_of_an_older_version_is_opened(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    make(tmp_path / "s", tokenizer)
+    facts = json.loads((tmp_path / "s/facts.json").read_text())
+    for key in ("num_lost", "lost", "num_nul", "first_nul"):
+        del facts[key]
+    (tmp_path / "s/facts.json").write_text(json.dumps(facts))
+    assert make(tmp_path / "s", tokenizer).facts.num_lost == 0
 
 
 def test_what_is_written_is_not_encoded_again(

@@ -16,6 +16,7 @@ from translator.cache import cache_folder, make_once
 from translator.cli.counting import counting
 from translator.config import (
     Config,
+    CorpusStatistics,
     Machine,
     continued,
     load_recorded,
@@ -23,9 +24,11 @@ from translator.config import (
     save_config,
 )
 from translator.config.continuation import begun_from, kept
+from translator.config.keys import is_set
 from translator.config.preset import Choice, choose
 from translator.data.corpus import fingerprint, read_unchanged
 from translator.data.mixture import Mixture
+from translator.data.spelling import longest_side
 from translator.data.store import Store, open_store, store_key
 from translator.data.survey import Survey, survey
 from translator.data.tokenizer import Tokenizer, tokenizer_key, train_tokenizer
@@ -70,7 +73,9 @@ def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepare
         tokenizer = _learn_tokenizer(config, text, known)
     else:
         tokenizer, start_weights = _from_run(config, start_from)
-    tokenizer.save(run.tokenizer(config.tokenizer.joint))
+    tokenizer.save(run.vocabularies)
+    statistics = _completed(statistics, config, text, tokenizer)
+    config = resolve(config, statistics, machine)
     prepared = _open(config, tokenizer, text.num_pairs)
     config = resolve(
         config, statistics, machine._replace(bfloat16_speedup=_bfloat16_speedup(config))
@@ -105,7 +110,7 @@ def resume(config: Config, run: RunDirectory) -> Prepared:
 def settled(config: Config, run: RunDirectory) -> Prepared:
     """What a run has settled, with new limits; nothing is written into it."""
     config = continued(load_recorded(run.config), config, run)
-    tokenizer = Tokenizer.load(run.tokenizer(config.tokenizer.joint))
+    tokenizer = Tokenizer.load(run.tokenizer())
     prepared = _open(config, tokenizer)
     if run.start.exists():
         prepared = prepared._replace(start_weights=load_arrays(run.start)[0])
@@ -124,7 +129,7 @@ def _from_run(config: Config, path: Path) -> tuple[Tokenizer, Arrays]:
     if joint != config.tokenizer.joint:
         raise ConfigError(f"tokenizer.joint must be {str(joint).lower()}, as in {path}.")
     weights, _ = load_arrays(other.shipped)
-    tokenizer = Tokenizer.load(other.tokenizer(joint))
+    tokenizer = Tokenizer.load(other.tokenizer())
     if unknown := [tag for tag in config.data.tags if tag not in tokenizer.source.tags]:
         known = f"only {', '.join(tokenizer.source.tags)}" if tokenizer.source.tags else "no tags"
         raise ConfigError(
@@ -174,7 +179,7 @@ def _bfloat16_speedup(config: Config) -> float | None:
 
 def _learn_tokenizer(config: Config, text: Survey, known: dict[str, object]) -> Tokenizer:
     """The tokenizer of the training text; another run with the same text and settings finds it."""
-    seed, joint = config.training.seed, config.tokenizer.joint
+    seed = config.training.seed
 
     def learn(folder: Path) -> None:
         if len(text.sample) < text.num_pairs:
@@ -185,11 +190,28 @@ def _learn_tokenizer(config: Config, text: Survey, known: dict[str, object]) -> 
         tokenizer = train_tokenizer(
             config.tokenizer, lambda: text.sample, seed, say, config.data.tags
         )
-        tokenizer.save(RunDirectory(folder).tokenizer(joint))
+        tokenizer.save(RunDirectory(folder).vocabularies)
 
     folder = cache_folder() / tokenizer_key(known, config.tokenizer, seed)
     make_once(folder, learn, say)
-    return Tokenizer.load(RunDirectory(folder).tokenizer(joint))
+    return Tokenizer.load(RunDirectory(folder).vocabularies)
+
+
+def _completed(
+    statistics: CorpusStatistics, config: Config, text: Survey, tokenizer: Tokenizer
+) -> CorpusStatistics:
+    """The statistics with what only the vocabulary shows, if a preset is to go by it."""
+    if config.preset is None or is_set(config, "data.max_length"):
+        return statistics
+    completed = statistics._replace(longest=longest_side(text.sample, tokenizer))
+    for choice in choose(config, completed, Machine(None)):
+        is_less = choice.value < (completed.longest or 0)
+        why = "no preset chooses more" if is_less else "with room for longer ones"
+        say(
+            f"999 of 1,000 pairs have at most {completed.longest:,} pieces a side: {choice.key} is "
+            f"{choice.value}, {why}."
+        )
+    return completed
 
 
 def _open(config: Config, tokenizer: Tokenizer, num_pairs: int | None = None) -> Prepared:

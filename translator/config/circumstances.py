@@ -15,12 +15,12 @@ class CorpusStatistics(NamedTuple):
     length: float = ORDINARY_LENGTH
     """Mean letters of a sentence, of either side: all its characters, where an East Asian one,
     which says more, counts as two."""
-    longest: float = 300.0
-    """Letters that 999 of 1,000 pairs do not exceed."""
     num_characters: int = 100
     """Different ones, on both sides."""
     shared_letters: float = 1.0
     """How far both sides use the same letters equally often, 0 to 1."""
+    longest: int | None = None
+    """Pieces that neither side of 999 in 1,000 pairs exceeds; None until there is a vocabulary."""
 
     @property
     def size(self) -> float:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from translator.config.circumstances import CorpusStatistics, Machine
 from translator.config.keys import is_set, replaced
-from translator.config.schema import Config
+from translator.config.schema import Config, TokenizerKind
 
 CPU_WIDTH = 512
 """A wider model learns too slowly without a GPU."""
@@ -26,6 +26,8 @@ class Rule(NamedTuple):
     key: str
     choose: Callable[[Config, CorpusStatistics, Machine], Any]
     findings: str
+    needs_vocabulary: bool = False
+    """Whether it goes by `statistics.longest`."""
 
 
 Points = Mapping[float, float]
@@ -58,6 +60,9 @@ PAIRS_READ_A_MINUTE = 20_000
 HURRY: Points = {10: 1536, 60: 4096, 600: 32_768}
 """Minutes of a processor → the largest batch for them: in a short time many steps teach more than
 exact ones."""
+LARGEST_VOCABULARY = 32_000
+LONGEST_SIDE = 1024
+"""Pieces."""
 EPOCHS: Points = {2e3: 200, 3e4: 30, 2e5: 20, 1e6: 12, 1e7: 5, 5e7: 2}
 
 
@@ -74,14 +79,19 @@ def learnable(config: Config, statistics: CorpusStatistics, machine: Machine) ->
     return min(statistics.size, PAIRS_A_MINUTE * processor_minutes(config, machine))
 
 
-def auto_vocabulary_size(statistics: CorpusStatistics) -> int:
+def auto_vocabulary_size(statistics: CorpusStatistics, kind: TokenizerKind = "unigram") -> int:
     """Forty times the root of the number of pairs, between 1,000 and 32,000, in whole hundreds; but
     more than there are characters, as each is a piece, and bytes.
 
     Small corpora learn better from few pieces, each seen often (Sennrich & Zhang 2019; Gowda & May
-    2020). 10,000 pairs get 4,000 pieces, 640,000 and more 32,000.
+    2020). 10,000 pairs get 4,000 pieces, 640,000 and more 32,000. A word that is no piece is lost,
+    so if words are pieces, there may be 32,000 in any case.
     """
-    found = min(32_000, max(1_000, round(40 * math.sqrt(statistics.num_pairs) / 100) * 100))
+    if kind == "word":
+        return LARGEST_VOCABULARY
+    found = min(
+        LARGEST_VOCABULARY, max(1_000, round(40 * math.sqrt(statistics.num_pairs) / 100) * 100)
+    )
     return max(found, 100 * math.ceil((300 + 1.2 * statistics.num_characters) / 100))
 
 
@@ -147,21 +157,24 @@ def schedule(config: Config, statistics: CorpusStatistics, machine: Machine) -> 
     return "inverse_sqrt" if ends == (None, None, None) else "cooldown"
 
 
+def max_length(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
+    """Half as many pieces again as 999 of 1,000 pairs have, as what is translated later may be
+    longer; in whole 16, between 64 and 1,024. Sides beyond that are hardly sentences, and attention
+    takes memory with the square of their length."""
+    assert statistics.longest is not None
+    return max(64, min(LONGEST_SIDE, 16 * math.ceil(1.5 * statistics.longest / 16)))
+
+
 ARAABI = "Araabi & Monz 2020"
 SENNRICH = "Sennrich & Zhang 2019"
 WU = "Wu et al. 2021"
 MEASURED = "our measurements, see README"
 
 RULES = (
-    Rule(
-        "data.max_length",
-        lambda _, statistics, __: max(64, min(256, 16 * math.ceil(statistics.longest / 2.5 / 16))),
-        "999 of 1,000 pairs, with pieces of 2.5 letters",
-    ),
     Rule("tokenizer.joint", joint, "languages share pieces if they share a script"),
     Rule(
         "tokenizer.vocabulary_size",
-        lambda _, statistics, __: auto_vocabulary_size(statistics),
+        lambda config, statistics, _: auto_vocabulary_size(statistics, config.tokenizer.kind),
         f"Gowda & May 2020; {SENNRICH}",
     ),
     Rule(
@@ -188,6 +201,12 @@ RULES = (
     Rule("training.optimizer.learning_rate", highest_rate, MEASURED),
     Rule("training.max_epochs", epochs, "the smaller, the more often"),
     Rule("training.optimizer.schedule", schedule, f"Hägele et al. 2024; {MEASURED}"),
+    Rule(
+        "data.max_length",
+        max_length,
+        "999 of 1,000 pairs, and room for longer ones",
+        needs_vocabulary=True,
+    ),
 )
 """In an order in which each finds what it goes by."""
 
@@ -203,11 +222,14 @@ class Choice(NamedTuple):
 
 
 def choose(config: Config, statistics: CorpusStatistics, machine: Machine) -> list[Choice]:
-    """What the rules say of the keys that the user has left open; nothing without a preset."""
+    """What the rules say of the keys that are open still; nothing without a preset. Rules that need
+    a vocabulary wait until `statistics` has been completed by it."""
     if config.preset is None:
         return []
     choices = []
     for rule in RULES:
+        if rule.needs_vocabulary and statistics.longest is None:
+            continue
         if not is_set(config, rule.key):
             chosen = rule.choose(config, statistics, machine)
             config = replaced(config, {rule.key: chosen})

@@ -26,7 +26,9 @@ def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> C
         is_timed = config.training.max_minutes is not None
         values["training.optimizer.schedule"] = "cooldown" if is_timed else "inverse_sqrt"
     if config.tokenizer.vocabulary_size == "auto":
-        values["tokenizer.vocabulary_size"] = auto_vocabulary_size(statistics)
+        values["tokenizer.vocabulary_size"] = auto_vocabulary_size(
+            statistics, config.tokenizer.kind
+        )
     if config.model.num_decoder_layers is None:
         values["model.num_decoder_layers"] = config.model.num_layers
     return check(resolve_decoding(replaced(config, values)), "preset: auto")

@@ -29,6 +29,7 @@ Width = Annotated[int, Field(ge=1, le=65_536)]
 Depth = Annotated[int, Field(ge=1, le=256)]
 Paths = str | list[str]
 Precision = Literal["auto", "float32", "bfloat16"]
+TokenizerKind = Literal["unigram", "bpe", "word", "char"]
 LengthPenaltyKind = Literal["gnmt", "power"]
 
 
@@ -282,21 +283,46 @@ class DataConfig(Section):
 class TokenizerConfig(Section):
     """How sentences become pieces (SentencePiece)."""
 
-    kind: Literal["unigram", "bpe"] = "unigram"
-    """Segmentation model."""
+    kind: TokenizerKind = "unigram"
+    """Segmentation model. unigram and bpe cut words into pieces; with word, what stands between two
+    blanks is a piece; with char, every character is one."""
     vocabulary_size: Literal["auto"] | Annotated[int, Field(ge=16, le=1_000_000)] = "auto"
     """Pieces, on each side if not joint; made smaller when the corpus does not hold as many."""
     joint: bool = True
     """One vocabulary for both languages, or one each."""
     byte_fallback: bool = True
-    """Spell unknown characters in bytes, so that nothing is unknown (takes 256 pieces)."""
+    """Spell unknown characters in bytes, so that nothing is unknown (takes 256 pieces). Has no
+    effect with kind: word."""
     character_coverage: Annotated[float, Field(ge=0.98, le=1.0)] = 1.0
     """Share of the corpus's characters that get a piece; 0.9995 for Chinese or Japanese."""
+    split_by_unicode_script: bool = True
+    """No piece of unigram or bpe holds characters of two scripts, or letters and punctuation. false
+    suits names such as I_TURN_RIGHT, code, and formulas."""
+    split_digits: bool = False
+    """Each digit is a piece of its own."""
+    split_by_whitespace: bool = True
+    """No piece of unigram or bpe reaches across a blank."""
     normalization: Literal["nmt_nfkc", "nfkc", "identity"] = "nmt_nfkc"
-    """SentencePiece's rule for the text it reads; identity keeps every character."""
+    """SentencePiece's rule for reading the source; identity keeps every character. The target is
+    always read as it is, but for space at its ends."""
     sampling_alpha: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     """Subword sampling while training: smoothing of unigram sampling (0.1 to 0.5), or the share of
     merges that BPE-dropout leaves out (0.1). Kudo 2018; Provilkov et al. 2020."""
+
+    @property
+    def spells_in_bytes(self) -> bool:
+        """Whether unknown characters become bytes. SentencePiece cannot put words back together
+        from bytes: it would write ▁ in place of the space before them."""
+        return self.byte_fallback and self.kind != "word"
+
+    @model_validator(mode="after")
+    def _sampling_needs_a_choice(self) -> TokenizerConfig:
+        if self.sampling_alpha is not None and self.kind not in ("unigram", "bpe"):
+            raise ValueError(
+                f"tokenizer.sampling_alpha needs kind: unigram or bpe; with kind: {self.kind} "
+                "there is one segmentation of a sentence, and nothing to sample"
+            )
+        return self
 
 
 class ModelConfig(Section):

@@ -19,6 +19,11 @@ from translator.errors import DataError
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
+def one_line(text: str) -> str:
+    """A translation is one line: bytes that spell a line break must not make two of it."""
+    return text.replace("\r", " ").replace("\n", " ")
+
+
 def read_lines(path: Path) -> Iterator[str]:
     """The lines of a UTF-8 file, decompressed if its name ends in .gz."""
     with (

@@ -14,7 +14,7 @@ import numpy as np
 from translator.data.sides import Side
 from translator.data.spelling import Spelling
 from translator.data.store import Store
-from translator.data.writing import Facts
+from translator.data.writing import Facts, examples
 
 
 class Part(NamedTuple):
@@ -116,4 +116,8 @@ class Mixture:
             digests[0] if len(digests) == 1 else together,
             Spelling.sum(one.source for one in facts),
             Spelling.sum(one.target for one in facts),
+            sum(one.num_lost for one in facts),
+            examples(loss for one in facts for loss in one.lost),
+            sum(one.num_nul for one in facts),
+            next((one.first_nul for one in facts if one.num_nul), 0),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from functools import cached_property
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -36,6 +37,11 @@ class Pieces:
         self._bytes = {
             int(processor.id_to_piece(i)[3:-1], 16): i for i in ids if processor.is_byte(i)
         }
+
+    @cached_property
+    def cross_spaces(self) -> bool:
+        """Whether a piece may hold the end of a word and the beginning of the next."""
+        return any("▁" in piece[1:] for piece in self.scores)
 
     def normalize(self, sentence: str) -> str:
         """As SentencePiece sees it: normalized, with ▁ for spaces and in front."""
@@ -89,7 +95,8 @@ def sample_bpe(pieces: Pieces, sentence: str, alpha: float, random: np.random.Ge
     """Byte-pair encoding in which every merge is left out with probability α, each time it is due
     (BPE-dropout, Provilkov et al. 2020)."""
     segments = []
-    for word in _words(pieces.normalize(sentence)):
+    text = pieces.normalize(sentence)
+    for word in [text] if pieces.cross_spaces else _words(text):
         symbols = list(word)
         while True:
             merges = [
@@ -107,5 +114,5 @@ def sample_bpe(pieces: Pieces, sentence: str, alpha: float, random: np.random.Ge
 
 
 def _words(text: str) -> list[str]:
-    """Cut before each ▁: no piece reaches across."""
+    """Cut before each ▁."""
     return [word for word in text.replace("▁", " ▁").split(" ") if word]

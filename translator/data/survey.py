@@ -35,14 +35,9 @@ class Survey(NamedTuple):
         source, target = (
             Counter(chain.from_iterable(side)) for side in zip(*self.sample, strict=True)
         )
-        widths = [_sum_of_letters(side) / max(1, side.total()) for side in (source, target)]
-        longer = sorted(
-            max(len(pair.source) * widths[0], len(pair.target) * widths[1]) for pair in self.sample
-        )
         return CorpusStatistics(
             num_pairs=self.num_pairs,
             length=(_sum_of_letters(source) + _sum_of_letters(target)) / (2 * len(self.sample)),
-            longest=longer[int(0.999 * (len(longer) - 1))],
             num_characters=len(source | target),
             shared_letters=_overlap(source, target),
         )

@@ -3,6 +3,12 @@
 A tag such as <2de> is a piece of its own that SentencePiece never finds in text (a control symbol).
 It is read at the very beginning of a sentence and nowhere else: `<2de> Good morning` has the id of
 the tag and then exactly the pieces of `Good morning`. Decoding leaves tags out.
+
+The two sides are read differently. A source goes through SentencePiece's normalization, so that
+full-width digits or double blanks do not confuse the model. A target is read as it is, because what
+normalization changes could never be produced; only space at its ends is dropped. So there are two
+SentencePiece models, even where both sides share one vocabulary: the same pieces and ids, with
+different normalizers.
 """
 
 from __future__ import annotations
@@ -14,13 +20,15 @@ from functools import cached_property
 from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from unicodedata import category
 
 import numpy as np
 import sentencepiece
 
-from translator.config.schema import TokenizerConfig
+from translator.config.schema import TokenizerConfig, TokenizerKind
 from translator.data.corpus import Pair
 from translator.data.learning import LearningError, learn
+from translator.data.lines import one_line
 from translator.data.sampling import Pieces, sample_bpe, sample_unigram
 from translator.data.survey import LARGEST_SAMPLE, MOST_SENTENCES
 from translator.data.tags import split_tag
@@ -29,13 +37,20 @@ from translator.errors import DataError, RunError
 
 PAD_ID, UNKNOWN_ID, BEGIN_ID, END_ID = 0, 1, 2, 3
 
+FOR_TARGETS = b"\x1a\x08\n\x06target"
+"""Appended to a SentencePiece model, it marks the model as one for targets: a ModelProto that names
+its normalizer "target". Protobuf merges concatenated messages."""
+
+INVISIBLE = ("Cc", "Cf", "Zl", "Zp", "Zs")
+"""Unicode categories of characters that alone make no text: controls, format characters, space."""
+
 Side = Literal["source", "target"]
 
 
 class Sampling(NamedTuple):
     """Subword sampling (sampling.py): of which kind, how much, and the seed of every draw."""
 
-    kind: Literal["unigram", "bpe"]
+    kind: TokenizerKind
     alpha: float
     seed: int
     max_length: int
@@ -65,8 +80,12 @@ class Vocabulary:
                 f"{name}: pad, unknown, begin and end have the ids {ids}, "
                 f"not {(PAD_ID, UNKNOWN_ID, BEGIN_ID, END_ID)}; it was made by another program."
             )
+        self.is_exact = model.endswith(FOR_TARGETS)
+        """Whether it reads targets: as they are, but for space at their ends, and without tags.
+        False for every source, and for targets of older runs."""
         after_end = takewhile(self._processor.is_control, range(END_ID + 1, len(self)))
-        self.tags = {self._processor.id_to_piece(i): i for i in after_end}
+        tags = {self._processor.id_to_piece(i): i for i in after_end}
+        self.tags: dict[str, int] = {} if self.is_exact else tags
         """The tags that may stand in front of a sentence, with their ids."""
 
     def __len__(self) -> int:
@@ -75,6 +94,11 @@ class Vocabulary:
     @property
     def digest(self) -> str:
         return hashlib.sha256(self.model).hexdigest()
+
+    @property
+    def pieces(self) -> list[str]:
+        """The text of every piece, in the order of their ids."""
+        return [self.piece(i) for i in range(len(self))]
 
     def piece(self, id_: int) -> str:
         """The text of a piece, ▁ standing for a space."""
@@ -101,6 +125,8 @@ class Vocabulary:
 
         A tag with no text behind it is no piece, as an empty sentence has none.
         """
+        if self.is_exact:
+            sentences = [_trimmed(sentence) for sentence in sentences]
         if not self.tags:
             return self._segment(sentences, sampling)
         split = [split_tag(sentence, self.tags) for sentence in sentences]
@@ -128,43 +154,83 @@ class Vocabulary:
             return []  # SentencePiece would make one of it
         return self._processor.decode([list(row) for row in ids], num_threads=1)
 
+    def losses(self, sentences: Sequence[str], ids: Sequence[list[int]]) -> dict[int, Loss]:
+        """The sentences, by index, that do not come back from their ids, space at the ends aside.
+
+        A sentence without ids is not counted: it is no text.
+        """
+        if not ids:
+            return {}
+        made = self._processor.decode(ids, num_threads=num_threads())
+        both = (
+            Loss(wanted.strip(), one_line(text).strip())
+            for wanted, text in zip(sentences, made, strict=True)
+        )
+        return {i: loss for i, loss in enumerate(both) if ids[i] and loss.wanted != loss.made}
+
+
+class Loss(NamedTuple):
+    """A sentence, and what a vocabulary makes of it instead."""
+
+    wanted: str
+    made: str
+
+    def excerpt(self, context: int = 12) -> Loss:
+        """Both around the first difference."""
+        start, end = max(0, self._position - context), self._position + context
+        return Loss(self.wanted[start:end], self.made[start:end])
+
+    @property
+    def character(self) -> str:
+        """The first that differs; nothing if only the other text goes on."""
+        return self.wanted[self._position : self._position + 1]
+
+    @property
+    def _position(self) -> int:
+        pairs = enumerate(zip(self.wanted, self.made, strict=False))
+        shorter = min(map(len, self))
+        return next((i for i, (one, other) in pairs if one != other), shorter)
+
 
 class Tokenizer(NamedTuple):
-    """The vocabularies of both sides; the same object twice if they share one."""
+    """The vocabularies of both sides; in older runs that share one, the same object twice."""
 
     source: Vocabulary
     target: Vocabulary
 
     @property
     def joint(self) -> bool:
-        return self.source is self.target
+        """Whether both sides have the same pieces, with the same ids."""
+        return self.source is self.target or self.source.pieces == self.target.pieces
 
     @property
     def digest(self) -> str:
-        return self.source.digest if self.joint else self.source.digest + self.target.digest
+        is_one = self.source.model == self.target.model
+        return self.source.digest if is_one else self.source.digest + self.target.digest
 
     def save(self, paths: Sequence[Path]) -> None:
-        """Write one model a path: (joint,) or (source, target)."""
-        for path, vocabulary in zip(paths, self, strict=False):
+        """Write the two models, source and target."""
+        for path, vocabulary in zip(paths, self, strict=True):
             path.write_bytes(vocabulary.model)
 
     @classmethod
     def load(cls, paths: Sequence[Path]) -> Tokenizer:
-        """Read what `save` wrote. Raises RunError."""
+        """Read the models of source and target, which may be one file. Raises RunError."""
         try:
-            vocabularies = [Vocabulary(path.read_bytes(), str(path)) for path in paths]
+            one, other = (path.read_bytes() for path in paths)
         except OSError as error:
             raise RunError(
                 f"{error.filename}: cannot read the tokenizer: {error.strerror}."
             ) from None
-        return cls(vocabularies[0], vocabularies[-1])
+        source = Vocabulary(one, str(paths[0]))
+        return cls(source, source if one == other else Vocabulary(other, str(paths[1])))
 
 
 def tokenizer_key(fingerprint: dict[str, Any], config: TokenizerConfig, seed: int) -> str:
     """A name for what `train_tokenizer` makes of a text: a hash of all that decides it."""
     settings = config.model_dump(exclude={"sampling_alpha"})
     version, limits = sentencepiece.__version__, [LARGEST_SAMPLE, MOST_SENTENCES]
-    made_by = ["tokenizer", fingerprint, settings, seed, num_threads(), version, limits]
+    made_by = ["exact tokenizer", fingerprint, settings, seed, num_threads(), version, limits]
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -182,16 +248,44 @@ def train_tokenizer(
     vocabulary is made smaller when the corpus does not hold as many pieces, and `say` is told.
     """
 
+    normalize = _normalizer(config, marks_spaces=False).normalize
+
     def texts() -> Iterator[tuple[str, str]]:
-        return ((split_tag(pair.source, tags)[1], pair.target) for pair in pairs())
+        """As the vocabularies will read them."""
+        for pair in pairs():
+            yield normalize(split_tag(pair.source, tags)[1]), _trimmed(pair.target)
 
     if config.joint:
-        both = _train(config, chain.from_iterable(texts()), seed, "corpus", say, tags)
-        return Tokenizer(both, both)
-    return Tokenizer(
-        _train(config, (source for source, _ in texts()), seed, "source side", say, tags),
-        _train(config, (target for _, target in texts()), seed, "target side", say, ()),
+        of_source = of_target = _train(
+            config, chain.from_iterable(texts()), seed, "corpus", say, tags
+        )
+    else:
+        of_source = _train(config, (one for one, _ in texts()), seed, "source side", say, tags)
+        of_target = _train(config, (other for _, other in texts()), seed, "target side", say, ())
+    rule = _normalizer(config, marks_spaces=True).serialized_model_proto()
+    return Tokenizer(Vocabulary(of_source + rule), Vocabulary(of_target + FOR_TARGETS))
+
+
+def _normalizer(
+    config: TokenizerConfig, marks_spaces: bool
+) -> sentencepiece.SentencePieceNormalizer:
+    """The rule by which a source is read; marks_spaces: with ▁ for spaces and in front.
+
+    Its `serialized_model_proto` holds nothing else, so a SentencePiece model to which that is
+    appended reads by this rule.
+    """
+    return sentencepiece.SentencePieceNormalizer(
+        rule_name=config.normalization,
+        remove_extra_whitespaces=config.normalization != "identity",
+        add_dummy_prefix=marks_spaces,
+        escape_whitespaces=marks_spaces,
     )
+
+
+def _trimmed(target: str) -> str:
+    """A target without space at its ends; nothing if no character of it can be seen."""
+    text = target.strip()
+    return "" if all(category(character) in INVISIBLE for character in text) else text
 
 
 def _train(
@@ -201,16 +295,20 @@ def _train(
     name: str,
     say: Callable[[str], None],
     tags: Sequence[str],
-) -> Vocabulary:
+) -> bytes:
+    """A SentencePiece model of sentences that are already as they are to be read."""
     assert isinstance(config.vocabulary_size, int)
     options = {
         "model_type": config.kind,
         "vocab_size": config.vocabulary_size,
         "hard_vocab_limit": False,
-        "byte_fallback": config.byte_fallback,
+        "byte_fallback": config.spells_in_bytes,
         "character_coverage": config.character_coverage,
-        "normalization_rule_name": config.normalization,
-        "remove_extra_whitespaces": config.normalization != "identity",
+        "split_by_unicode_script": config.split_by_unicode_script,
+        "split_digits": config.split_digits,
+        "split_by_whitespace": config.split_by_whitespace,
+        "normalization_rule_name": "identity",
+        "remove_extra_whitespaces": False,
         "input_sentence_size": MOST_SENTENCES,
         "shuffle_input_sentence": True,
         "max_sentence_length": 2**16,
@@ -225,17 +323,23 @@ def _train(
     try:
         model = learn((text for text in sentences if text.strip()), seed, options)
     except LearningError as error:
-        raise DataError(_explain(str(error), config)) from None
-    vocabulary = Vocabulary(model)
-    if len(vocabulary) < config.vocabulary_size:
+        raise DataError(_explain(str(error), config, len(tags))) from None
+    size = len(Vocabulary(model))
+    if size < config.vocabulary_size:
         say(
-            f"The {name} holds no more than {len(vocabulary):,} pieces: the vocabulary has so "
-            f"many, instead of tokenizer.vocabulary_size {config.vocabulary_size:,}."
+            f"The {name} holds no more than {size:,} pieces: the vocabulary has so many, instead "
+            f"of tokenizer.vocabulary_size {config.vocabulary_size:,}."
         )
-    return vocabulary
+    return model
 
 
-def _explain(message: str, config: TokenizerConfig) -> str:
+def _explain(message: str, config: TokenizerConfig, num_tags: int) -> str:
+    if "(vocab_size) >= (0)" in message:  # of words or characters
+        least = END_ID + 2 + num_tags + 256 * config.spells_in_bytes
+        return (
+            f"tokenizer.vocabulary_size {config.vocabulary_size} is too small: it has to be "
+            f"{least} at least, and more to hold any {config.kind}."
+        )
     if "required_chars" in message:
         numbers = message.rpartition("required_chars. ")[2].partition(".")[0]
         needed = numbers.rpartition("vs ")[2]

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from translator.data.corpus import Pair
 from translator.data.sides import SideWriter, read_blocks
 from translator.data.spelling import Spelling, spelling
-from translator.data.tokenizer import Tokenizer
+from translator.data.tokenizer import Loss, Tokenizer
 from translator.errors import DataError
 from translator.files import write_whole
 
@@ -35,6 +36,9 @@ JOURNAL_EVERY = 5.0
 """Seconds of work that a kill may cost."""
 
 FACTS, JOURNAL = "facts.json", "journal.json"
+
+NUM_EXAMPLES = 3
+"""Of what a vocabulary cannot produce."""
 
 
 T = TypeVar("T")
@@ -52,6 +56,14 @@ class Facts(NamedTuple):
     """SHA-256 of the pieces kept, in order."""
     source: Spelling
     target: Spelling
+    num_lost: int = 0
+    """Targets kept that the vocabulary cannot produce: their pieces give another text."""
+    lost: Sequence[Loss] = ()
+    """Excerpts from a few of them, each for another character."""
+    num_nul: int = 0
+    """Pairs with a NUL character, those left out included."""
+    first_nul: int = 0
+    """Number of the first of them, from 1 on."""
 
 
 class Journal(NamedTuple):
@@ -63,6 +75,10 @@ class Journal(NamedTuple):
     num_long: int = 0
     sizes: Mapping[str, int] = {}
     """Bytes of each file."""
+    num_lost: int = 0
+    lost: Sequence[Loss] = ()
+    num_nul: int = 0
+    first_nul: int = 0
 
 
 class Recipe(NamedTuple):
@@ -86,7 +102,14 @@ def write_store(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> No
             f"{journal.num_long:,} a side of more than data.max_length {recipe.max_length} pieces."
         )
     facts = Facts(
-        journal.num_pairs, journal.num_empty, journal.num_long, *_reread(folder, recipe.tokenizer)
+        journal.num_pairs,
+        journal.num_empty,
+        journal.num_long,
+        *_reread(folder, recipe.tokenizer),
+        journal.num_lost,
+        journal.lost,
+        journal.num_nul,
+        journal.first_nul,
     )
     write_whole(folder / FACTS, json.dumps(facts._asdict()))
 
@@ -118,6 +141,10 @@ class _Encoded(NamedTuple):
     num_pairs: int
     texts: list[list[str]]
     rows: list[list[list[int]]]
+    losses: Mapping[int, Loss]
+    """What the vocabulary cannot produce of the targets, by their index."""
+    nul: list[int]
+    """Indices of the pairs, empty ones included, that hold a NUL character."""
 
 
 def _chunks(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
@@ -138,7 +165,9 @@ def _encode(chunk: list[Pair], recipe: Recipe) -> _Encoded:
         not_empty = [p for p in chunk if p.source.strip() and p.target.strip()]
     texts = [[pair[i] for pair in not_empty] for i in range(len(recipe.tokenizer))]
     rows = [v.encode(t) for v, t in zip(recipe.tokenizer, texts, strict=True)]
-    return _Encoded(len(chunk), texts, rows)
+    losses = recipe.tokenizer.target.losses(texts[1], rows[1])
+    nul = [i for i, pair in enumerate(chunk) if "\0" in pair.source or "\0" in pair.target]
+    return _Encoded(len(chunk), texts, rows, losses, nul)
 
 
 def _add(
@@ -151,12 +180,26 @@ def _add(
     ]
     for side, side_texts, side_rows in zip(sides, chunk.texts, chunk.rows, strict=True):
         side.add(list(compress(side_texts, kept)), list(compress(side_rows, kept)))
+    losses = [loss for i, loss in chunk.losses.items() if kept[i]]
+    first_nul = journal.num_read + chunk.nul[0] + 1 if chunk.nul else 0
     return Journal(
         journal.num_read + chunk.num_pairs,
         journal.num_pairs + sum(kept),
         journal.num_empty + chunk.num_pairs - len(kept),
         journal.num_long + len(kept) - sum(kept),
+        num_lost=journal.num_lost + len(losses),
+        lost=examples([*journal.lost, *(loss.excerpt() for loss in losses)]),
+        num_nul=journal.num_nul + len(chunk.nul),
+        first_nul=journal.first_nul or first_nul,
     )
+
+
+def examples(losses: Iterable[Loss]) -> list[Loss]:
+    """The first few, each for another character."""
+    by_character: dict[str, Loss] = {}
+    for loss in losses:
+        by_character.setdefault(loss.character, loss)
+    return list(by_character.values())[:NUM_EXAMPLES]
 
 
 def _ahead(items: Iterator[T]) -> Generator[T]:
@@ -179,10 +222,10 @@ def _save(folder: Path, journal: Journal, sides: Sequence[SideWriter]) -> Journa
 def _read_journal(folder: Path) -> Journal:
     """The last one saved; that of an empty store if there is none, or it cannot be true."""
     try:
-        journal = Journal(**json.loads((folder / JOURNAL).read_text()))
+        journal = TypeAdapter(Journal).validate_json((folder / JOURNAL).read_bytes())
         if all((folder / name).stat().st_size >= n for name, n in journal.sizes.items()):
             return journal
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError):
         pass
     return Journal()
 

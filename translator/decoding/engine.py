@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from translator.data.lines import one_line
 from translator.data.tokenizer import Tokenizer
 from translator.errors import ConfigError, RunError, UserError
 
@@ -162,8 +163,3 @@ class Engine:
                 yield from begun.popleft()()
         if error is not None:
             raise error
-
-
-def one_line(text: str) -> str:
-    """Bytes that spell a line break must not make two lines of one."""
-    return text.replace("\r", " ").replace("\n", " ")

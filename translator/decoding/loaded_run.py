@@ -74,7 +74,7 @@ def load_run(
     _check_overrides(overrides)
     path = directory.shipped if as_tuned else directory.best
     recorded = _recorded(directory)
-    tokenizer = Tokenizer.load(directory.tokenizer(recorded.tokenizer.joint))
+    tokenizer = Tokenizer.load(directory.tokenizer())
     if not path.exists():
         raise RunError(
             f"{directory.path}: no weights have been validated yet; train on to the first "

@@ -73,7 +73,7 @@ def save(folder: Path, run: LoadedRun, translator: Translator, config: Config, n
     there = RunDirectory(folder)
     save_arrays(there.best, run.weights, **run.facts)
     save_config(config, there.config)
-    translator.tokenizer.save(there.tokenizer(config.tokenizer.joint))
+    translator.tokenizer.save(there.vocabularies)
     (folder / "README.md").write_text(_card(run, translator, config, notes), encoding="utf-8")
 
 

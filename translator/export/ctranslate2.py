@@ -23,7 +23,6 @@ from translator.data.tokenizer import (
     PAD_ID,
     UNKNOWN_ID,
     Tokenizer,
-    Vocabulary,
 )
 from translator.decoding.engine import Engine
 from translator.environment import num_threads
@@ -43,7 +42,7 @@ record = json.loads((here / "export.json").read_text(encoding="utf-8"))
 options, longest = record["options"], record["max_length"]
 model = ctranslate2.Translator(str(here))
 for line in sys.stdin:
-    pieces = source.encode(line.strip(), out_type=str)[:longest]  # a tag goes in front: "<2de>"
+    pieces = source.encode(line.rstrip("\\n"), out_type=str)[:longest]  # a tag goes in front
     text = target.decode(model.translate_batch([pieces], **options)[0].hypotheses[0])
     print(text.replace("\\r", " ").replace("\\n", " "), flush=True)
 '''
@@ -206,8 +205,8 @@ def specification(
     written = longest_translation(config.decoding, read)
     spec.encoder.position_encodings.encodings = _positions(config, weights, "source", read + 1)
     spec.decoder.position_encodings.encodings = _positions(config, weights, "target", written)
-    spec.register_source_vocabulary(_pieces(tokenizer.source))
-    spec.register_target_vocabulary(_pieces(tokenizer.target))
+    spec.register_source_vocabulary(tokenizer.source.pieces)
+    spec.register_target_vocabulary(tokenizer.target.pieces)
     spec.config.layer_norm_epsilon = EPSILON
     spec.config.add_source_eos = True
     spec.config.unk_token = tokenizer.source.piece(UNKNOWN_ID)
@@ -257,7 +256,3 @@ def _positions(config: Config, weights: Arrays, side: str, count: int) -> np.nda
     if layer.table is not None:
         layer.table.assign(weights[f"{side}_positions/table"])
     return layer(np.arange(max(LEAST_POSITIONS, count))).numpy()
-
-
-def _pieces(vocabulary: Vocabulary) -> list[str]:
-    return [vocabulary.piece(i) for i in range(len(vocabulary))]

@@ -93,7 +93,7 @@ def make_export(
         made = _bundle(folder, run, translator, shared, notes)
     else:
         save_config(shared, folder / EXPORT_CONFIG)
-        tokenizer.save(RunDirectory(folder).tokenizer(tokenizer.joint))
+        tokenizer.save(RunDirectory(folder).vocabularies)
         if format == "savedmodel":
             made = _savedmodel(folder, translator, shared)
         else:
@@ -126,7 +126,7 @@ def _ctranslate2(
 
     tokenizer = run.tokenizer
     ctranslate2.save(folder, config, tokenizer, run.weights, quantization)
-    _write_example(folder, ctranslate2.EXAMPLE, tokenizer)
+    _write_example(folder, ctranslate2.EXAMPLE)
     options = ctranslate2.options(config, tokenizer, alpha)
     size = config.decoding.tokens_per_batch
     engine = ctranslate2.CTranslate2(folder, tokenizer, options, config.data.max_length, size)
@@ -137,7 +137,7 @@ def _savedmodel(folder: Path, translator: Translator, config: Config) -> Made:
     from translator.export import savedmodel
 
     savedmodel.save(folder, translator.model, config)
-    _write_example(folder, savedmodel.EXAMPLE, translator.tokenizer)
+    _write_example(folder, savedmodel.EXAMPLE)
     search = _search(config)
     engine = savedmodel.SavedModel(folder, translator.tokenizer, config, search.beam_size)
     return Made(engine, engine, config.decoding.length_penalty_kind, search, "float32")
@@ -157,9 +157,8 @@ def _search(config: Config) -> Search:
     return Search(beam_size=decoding.beam_size, length_penalty=decoding.length_penalty)
 
 
-def _write_example(folder: Path, text: str, tokenizer: Tokenizer) -> None:
-    paths = RunDirectory(folder).tokenizer(tokenizer.joint)
-    names = paths[0].name, paths[-1].name
+def _write_example(folder: Path, text: str) -> None:
+    names = tuple(path.name for path in RunDirectory(folder).vocabularies)
     (folder / EXAMPLE).write_text(text.format(names=names), encoding="utf-8")
 
 

@@ -91,7 +91,7 @@ def load_export(
     check_files(folder, record)
     config = override(load_recorded(folder / EXPORT_CONFIG), overrides)
     _check_overrides(record, config, overrides)
-    tokenizer = Tokenizer.load(RunDirectory(folder).tokenizer(config.tokenizer.joint))
+    tokenizer = Tokenizer.load(RunDirectory(folder).tokenizer())
     return LoadedExport(folder, record, config, tuple(overrides), tokenizer)
 
 

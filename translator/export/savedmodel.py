@@ -36,7 +36,7 @@ source, target = (sentencepiece.SentencePieceProcessor(str(here / name)) for nam
 longest = json.loads((here / "export.json").read_text(encoding="utf-8"))["max_length"]
 translate = tf.saved_model.load(str(here / "1")).signatures["serving_default"]
 for line in sys.stdin:
-    ids = source.encode(line.strip())[:longest] or [0]  # the id of a tag goes in front
+    ids = source.encode(line.rstrip("\\n"))[:longest] or [0]  # the id of a tag goes in front
     found = translate(source_ids=tf.constant([ids]))["ids"][0].numpy()
     text = target.decode([int(i) for i in found if i])
     print(text.replace("\\r", " ").replace("\\n", " "), flush=True)

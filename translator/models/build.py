@@ -45,11 +45,18 @@ def build_model(
 def check_size(
     config: Config, tokenizer: Tokenizer, weights: Mapping[str, np.ndarray], origin: str
 ) -> None:
-    """Raise RunError if a configuration asks for a model more than twice as large as these weights.
+    """Raise RunError if a configuration asks for a model more than twice as large as these weights,
+    or for one table of embeddings where the vocabularies differ.
 
     Whoever opens a run from elsewhere has not chosen its numbers: no memory is taken before.
     """
     model = config.model
+    if model.share_embeddings == "all" and not tokenizer.joint:
+        raise RunError(
+            f"{origin}: source and target share their embeddings (model.share_embeddings: all), "
+            "but source.model and target.model hold different pieces; bring back the two files "
+            "that belong together."
+        )
     num_decoder_layers = model.num_decoder_layers or model.num_layers
     attentions = model.num_layers + 2 * num_decoder_layers
     rows = len(tokenizer.target) + (0 if model.share_embeddings == "all" else len(tokenizer.source))
