@@ -17,7 +17,7 @@ import tensorflow_datasets as tfds
 
 from translator.config.schema import Corpus, DataConfig, NamedSplit, Split, TextFiles, TsvFiles
 from translator.data.corpus import Pair, fingerprint, name_of, read_pairs
-from translator.data.lines import read_lines, read_stream
+from translator.data.lines import is_blank, read_lines, read_stream
 from translator.errors import DataError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -103,10 +103,6 @@ class TestLines:
         assert list(read_lines(tmp_path / write("text.gz", content))) == lines
         assert list(read_stream(io.BytesIO(content), "standard input")) == lines
 
-    def test_are_read_one_at_a_time(self) -> None:
-        endless = iter(lambda: b"again\n", None)
-        assert next(read_stream(endless, "standard input")) == "again"
-
     def test_that_are_not_utf8_name_their_place(self) -> None:
         with pytest.raises(
             DataError, match=r"^standard input, line 2: not UTF-8 \(byte 0xe9\); .*iconv"
@@ -182,8 +178,32 @@ class TestTextFiles:
         split = TextFiles(source=write("a.en", b"a\nb\n"), target=write("a.de", b"a\n\xfc\n"))
         assert error_of(tmp_path, split) == (
             f"{tmp_path}/a.de, line 2: not UTF-8 (byte 0xfc); convert the text, "
-            "for example with: iconv -f LATIN1 -t UTF-8"
+            "for example with: iconv -f LATIN1 -t UTF-8, or fetch it again if this place alone is "
+            "damaged"
         )
+
+
+@pytest.mark.parametrize(
+    ("text", "blank"),
+    [
+        ("", True),
+        (" \t\u00a0\u2003\u3000", True),
+        ("\u200b", True),
+        ("\ufeff\u200d \u2060", True),
+        ("\u00ad", True),
+        ("\u3164\u115f\uffa0", True),  # Hangul fillers, letters by their category
+        ("\ufe0f\U000e0100", True),  # variation selectors without a character
+        ("\u2800", True),
+        ("\0\x1b\x85", True),
+        ("\u200e.", False),
+        ("\u0301", False),  # an accent without a letter shows
+        ("\u06dd", False),  # a format character that shows
+        ("❤\ufe0f", False),
+        ("\ufffd", False),
+    ],
+)
+def test_blank_is_what_shows_nothing(text: str, blank: bool) -> None:
+    assert is_blank(text) == blank
 
 
 class TestUnreadableFiles:
@@ -207,6 +227,9 @@ class TestUnreadableFiles:
     def test_folder(self, tmp_path: Path, error: ErrorAbout, name: str) -> None:
         (tmp_path / name).mkdir()
         assert error(name) == f"{tmp_path}/{name} is a folder; name the files in it"
+
+    def test_with_a_nul_in_its_name(self, tmp_path: Path, error: ErrorAbout) -> None:
+        assert error("a\0b") == (f"'{tmp_path}/a\\x00b': a file name cannot hold a NUL character")
 
     def test_below_a_file(self, tmp_path: Path, write: Write, error: ErrorAbout) -> None:
         write("file", b"a\n")

@@ -8,15 +8,39 @@ through `read_lines` or `read_stream`.
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from translator.data.encodings import (
+    EVIDENCE,
+    LONGEST_FIRST_LINE,
+    not_utf8,
+    without_line_feeds,
+    wrong_start,
+)
 from translator.errors import DataError
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_INVISIBLE = re.compile(
+    r"[\s\0-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*"
+)
+"""White space, control characters, those that Unicode calls Default_Ignorable_Code_Point, the empty
+Braille pattern, and marks of annotations."""
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen: no character, white space, or zero-width ones alone.
+
+    Combining marks without a letter can be seen; variation selectors without one cannot.
+    """
+    return _INVISIBLE.fullmatch(text) is not None
 
 
 def one_line(text: str) -> str:
@@ -37,32 +61,61 @@ def is_gzip(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
-def read_stream(stream: Iterable[bytes], name: str) -> Iterator[str]:
+def read_stream(stream: BinaryIO, name: str) -> Iterator[str]:
     """The lines of a binary stream, which errors call `name`.
 
     Without their line feeds (or CRLF), and without the byte order mark some files start with.
+    Raises DataError for what is no text in UTF-8, and says what it seems to be.
     """
-    for number, line in enumerate(stream, start=1):  # binary streams split at b"\n" only
-        if number == 1:
-            line = line.removeprefix(_BYTE_ORDER_MARK)
-        if line.endswith(b"\n"):
-            line = line[:-1].removesuffix(b"\r")
-        yield decode_line(line, name, number)
+    after_utf8 = False
+    for number, raw in enumerate(_raw_lines(stream, name), start=1):
+        line = raw[:-1].removesuffix(b"\r") if raw.endswith(b"\n") else raw
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            follows = raw[len(line) :] + _ahead(stream)
+            problem = not_utf8(error, follows, after_utf8)
+            raise DataError(f"{name}, line {number}: {problem}") from error
+        after_utf8 = after_utf8 or not text.isascii()
+        yield text
 
 
-def decode_line(raw: bytes, name: str, number: int) -> str:
+def _raw_lines(stream: BinaryIO, name: str) -> Iterator[bytes]:
+    """The lines as they are, but for a byte order mark."""
+    first = stream.readline(LONGEST_FIRST_LINE)
+    if problem := wrong_start(first + _ahead(stream)) or without_line_feeds(first):
+        raise DataError(f"{name} {problem}")
+    if len(first) == LONGEST_FIRST_LINE and not first.endswith(b"\n"):
+        first += stream.readline()
+    if first:
+        yield first.removeprefix(_BYTE_ORDER_MARK)
+    yield from stream  # binary streams split at b"\n" only
+
+
+def _ahead(stream: BinaryIO) -> bytes:
+    """Some of what comes next in a file; nothing of a pipe, which might make us wait."""
+    if not stream.seekable():
+        return b""
+    place = stream.tell()
+    found = stream.read(EVIDENCE)
+    stream.seek(place)
+    return found
+
+
+def decode_line(line: bytes, name: str, number: int) -> str:
+    """The text of a line that stands alone."""
     try:
-        return raw.decode("utf-8")
+        return line.decode()
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{name}, line {number}: not UTF-8 (byte {raw[error.start]:#04x}); convert the text, "
-            "for example with: iconv -f LATIN1 -t UTF-8"
-        ) from error
+        problem = not_utf8(error, follows=b"", after_utf8=False)
+        raise DataError(f"{name}, line {number}: {problem}") from error
 
 
 @contextmanager
 def file_errors(path: Path) -> Iterator[None]:
     """Says in one sentence why a file cannot be read."""
+    if "\0" in str(path):
+        raise DataError(f"{str(path)!r}: a file name cannot hold a NUL character")
     try:
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
