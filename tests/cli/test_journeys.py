@@ -250,8 +250,9 @@ class TestFailing:
         with pytest.raises(RunError) as caught:
             train(Path("c.yaml"), overrides=self.EXPLODING)
         assert re.fullmatch(
-            r"The loss at step 2 is (nan|inf) \(gradient norm nan\), and going back 3 times to "
-            r"half the learning rate did not help; runs/c/incidents/step-00000002-4\.json has the "
+            r"Training diverged: the loss at step 2 is (nan|inf) \(gradient norm nan\), and going "
+            r"back 3 times to half the learning rate did not help; "
+            r"runs/c/incidents/step-00000002-4\.json has the "
             r"details\. Begin another run with a lower training\.optimizer\.learning_rate or more "
             r"warmup_steps, and look at the batch: its text may be at fault\.",
             str(caught.value),

@@ -15,6 +15,7 @@ from translator.data.batches import Batch, pad
 from translator.errors import OutOfMemory, RunError
 from translator.layers.dropout import place
 from translator.models.weights import Arrays, model_weights
+from translator.training import learner as module
 from translator.training.learner import Learner
 from translator.training.loss import cross_entropy
 from translator.training.preflight import rehearse
@@ -193,6 +194,17 @@ class TestUpdate:
         update = learner.update([BATCHES[0]], 2, 0.01)
         assert np.isnan([update.loss, update.gradient_norm]).all()
         assert_same_bits(learner.state(), before)
+
+    @pytest.mark.usefixtures("eagerly")
+    def test_tells_no_loss_that_cannot_be(
+        self, make_learner: MakeLearner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def beyond_float32(*arguments: tf.Tensor) -> tf.Tensor:
+            return cross_entropy(*arguments) - 1e3
+
+        monkeypatch.setattr(module, "chunked_cross_entropy", beyond_float32)
+        update = make_learner(model_seed=2).update([BATCHES[0]], 1, 0.01)
+        assert np.isnan(update.loss) and np.isfinite(update.gradient_norm)
 
 
 class TestGradientNorms:

@@ -18,6 +18,7 @@ from translator.training.loss import (
     chunked_cross_entropy,
     chunked_r_drop,
     cross_entropy,
+    least_cross_entropy,
     r_drop,
 )
 
@@ -139,6 +140,30 @@ def of_two_passes(num_tokens: int, dtype: tf.DType = tf.float32) -> tuple[tf.Ten
 
 def only_the_loss(loss: Loss, alpha: float) -> Loss:
     return lambda *arguments: loss(*arguments, alpha)[0]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_of_logits_that_are_far_apart_is_not_cut(smoothing: float) -> None:
+    """A probability of e⁻¹⁰⁰⁰ is no float; taken for the smallest one, the loss was negative."""
+    table = tf.constant([[0.0], [-1000.0], [1000.0]])
+    states, labels = tf.constant([[1.0], [1.0], [0.0]]), tf.constant([1, 2, 0])
+    plain, chunked = (
+        float(loss(states, table, labels, smoothing))
+        for loss in (cross_entropy, chunked_cross_entropy)
+    )
+    # The first label is 2,000 below the highest logit, the mean of all 1,000.
+    assert plain == pytest.approx((1 - smoothing) * 2000 + smoothing * 2000 + math.log(3), rel=1e-6)
+    assert chunked == pytest.approx(plain, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("smoothing", "size", "least"),
+    [(0.0, 7, 0.0), (1.0, 8, math.log(8)), (0.5, 2, math.log(4) - 0.75 * math.log(3))],
+)
+def test_no_prediction_of_a_smoothed_label_is_better_than_it(
+    smoothing: float, size: int, least: float
+) -> None:
+    assert least_cross_entropy(smoothing, size) == pytest.approx(least)
 
 
 @R_DROPS

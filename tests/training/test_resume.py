@@ -245,7 +245,7 @@ def test_a_run_that_went_back_and_was_killed_ends_with_the_same_bits(
     code, said = whole.train_until("nowhere", 1, 0, **keys)
     assert code == 0, said
     back = step // 8 * 8
-    assert f"The loss at step {step} is nan (gradient norm " in said
+    assert f"Training diverged: the loss at step {step} is nan (gradient norm " in said
     assert (
         f"Training goes back to step {back}, and on with half the learning rate (setback 1 of at "
         f"most 3). runs/c/incidents/step-{step:08}-1.json has the details."

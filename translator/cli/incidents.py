@@ -40,11 +40,14 @@ def keep_incident(run: RunDirectory, failure: Failure, number: int, text: Tokeni
 def what_happened(failure: Failure) -> str:
     if failure.leap is None:
         return (
-            f"The loss at step {failure.step:,} is {failure.loss:.4g} "
-            f"(gradient norm {failure.gradient_norm})"
+            f"Training diverged: the loss at step {failure.step:,} is {failure.loss:.4g} "
+            f"(gradient norm {failure.gradient_norm:.4g})"
         )
     lowest, mean = failure.leap
-    return f"Up to step {failure.step:,} the loss has leapt from {lowest:.3f} to {mean:.3f}"
+    return (
+        f"Training diverged: up to step {failure.step:,} the loss has leapt from {lowest:.3f} to "
+        f"{mean:.3f}"
+    )
 
 
 def _number(value: float) -> float | str:

@@ -5,6 +5,7 @@ B batch, S source length, T target length.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -25,7 +26,11 @@ from translator.models.weights import (
     set_model_weights,
 )
 from translator.training.distribution import Replicas, deal
-from translator.training.loss import chunked_cross_entropy, chunked_r_drop
+from translator.training.loss import (
+    chunked_cross_entropy,
+    chunked_r_drop,
+    least_cross_entropy,
+)
 from translator.training.optimizer import Adam
 
 _IDS = tf.TensorSpec([None, None], tf.int32)
@@ -44,7 +49,8 @@ class Update(NamedTuple):
     """What a step tells of itself."""
 
     loss: float
-    """Smoothed cross-entropy a target token, in nats; with R-Drop the mean of both passes."""
+    """Smoothed cross-entropy a target token, in nats; with R-Drop the mean of both passes. NaN if
+    what was computed is below any cross-entropy, as logits too far apart for float32 make it."""
     gradient_norm: float
 
 
@@ -63,6 +69,8 @@ class Learner:
         self._config = config
         variables = named_variables(model)
         self._weights = [variable.value for variable in variables.values()]
+        least = least_cross_entropy(config.label_smoothing, model.output_table.shape[0])
+        self._impossible_below = least / 2 - 0.01  # so far rounding does not go
         self._optimizer = Adam(config.optimizer, variables)
         self._averages: list[tf.Variable] = []
         if config.averaging.kind == "ema":
@@ -105,7 +113,8 @@ class Learner:
                 tf.constant(rate, tf.float32),
                 tf.constant(num_tokens, tf.float32),
             )
-            return Update(float(loss) / num_tokens, float(norm))
+            loss = float(loss) / num_tokens
+            return Update(loss if loss >= self._impossible_below else math.nan, float(norm))
         except tf.errors.ResourceExhaustedError:
             num_pairs = sum(len(shard.labels) for shard in shards)
             raise OutOfMemory(self.num_shards, num_pairs) from None

@@ -8,6 +8,7 @@ M tokens, D model width, V vocabulary.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -31,6 +32,15 @@ def cross_entropy(
     of_labels = tf.gather(log_p, labels, batch_dims=1)
     mean = tf.reduce_mean(log_p, axis=-1)
     return -tf.reduce_sum((1 - label_smoothing) * of_labels + label_smoothing * mean)
+
+
+def least_cross_entropy(label_smoothing: float, vocabulary_size: int) -> float:
+    """What `cross_entropy` cannot be below, a token: the entropy of a smoothed label."""
+    others = label_smoothing / vocabulary_size
+    label = 1 - label_smoothing + others
+    return -sum(
+        count * p * math.log(p) for count, p in ((1, label), (vocabulary_size - 1, others)) if p
+    )
 
 
 def r_drop(
@@ -80,7 +90,7 @@ def _chunked(
     mean(z)), and its gradient towards z is p − (1 − ε) onehot − ε/V. Only p and its three products
     are as large as [M, V]: (1 − ε) is taken off p in place at the labels, and ε/V, the same
     everywhere, is left to vectors: towards the states it is ε · mean(table), towards the table the
-    sum of the states times ε/V. A probability too small for a float counts as the smallest one.
+    sum of the states times ε/V.
 
     The divergence is that of rows 0 and 1, 2 and 3, and so on; it is 0 if the weight is.
     """
@@ -109,7 +119,7 @@ def _chunked(
             z = tf.cast(tf.matmul(s, low_table, transpose_b=True), tf.float32)
             p = tf.nn.softmax(z)
             z_label, p_label = tf.gather_nd(z, at_labels), tf.gather_nd(p, at_labels)
-            log_p = tf.math.log(tf.maximum(p_label, TINY))
+            log_p = _log(p_label, z_label, z, p)
             p_wanted = tf.fill(tf.shape(y), (1 - label_smoothing) / scale)
             if weight:
                 of_chunk, p = _divergence(z, p, weight)
@@ -153,6 +163,18 @@ def _chunked(
         return (total + weight * divergence, divergence), gradient
 
     return loss(states, table)
+
+
+def _log(p_label: tf.Tensor, z_label: tf.Tensor, z: tf.Tensor, p: tf.Tensor) -> tf.Tensor:
+    """log p_label [M]; from the logits where it is too small for a float, which is rare."""
+    is_tiny = p_label < TINY
+    log_p = tf.math.log(tf.maximum(p_label, TINY))
+
+    def from_logits() -> tf.Tensor:
+        below_highest = z_label - tf.reduce_max(z, axis=-1)
+        return tf.where(is_tiny, below_highest + tf.math.log(tf.reduce_max(p, axis=-1)), log_p)
+
+    return tf.cond(tf.reduce_any(is_tiny), from_logits, lambda: log_p)
 
 
 def _divergence(z: tf.Tensor, p: tf.Tensor, weight: float) -> tuple[tf.Tensor, tf.Tensor]:
