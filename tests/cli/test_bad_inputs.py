@@ -106,6 +106,18 @@ TRAIN: list[tuple[str, Callable[[], object], str]] = [
         "HERE/a.en has 2 lines and HERE/a.de has 1; line i of one must translate line i of the "
         "other.",
     ),
+    (
+        "carriage returns alone",
+        lambda: write("train.tsv", "One.\tEins.\rTwo.\tZwei.\r"),
+        "HERE/train.tsv has no line feed in its 22 bytes, but 1 carriage returns; lines must end "
+        r"with line feeds: convert it, for example with: tr '\r' '\n'.",
+    ),
+    (
+        "carriage returns alone in the validation text",
+        lambda: write("validation.tsv", "One.\tEins.\rTwo.\tZwei.\r"),
+        "HERE/validation.tsv has no line feed in its 22 bytes, but 1 carriage returns; lines must "
+        r"end with line feeds: convert it, for example with: tr '\r' '\n'.",
+    ),
     ("empty corpus", lambda: two_files("", ""), "HERE/a.en has no lines; name a file with text."),
     (
         "empty side",

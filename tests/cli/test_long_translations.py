@@ -85,7 +85,7 @@ def test_it_ends_with_the_same_bytes(
 def test_after_what_is_done_the_input_may_be_mended(run: Path) -> None:
     lines = "\n".join(SENTENCES).encode().splitlines(keepends=True)
     Path("in.en").write_bytes(b"".join([*lines[:9], b"caf\xe9\n", *lines[10:]]))
-    said = r"in.en, line 10: not UTF-8 .*UTF-8\. After that is mended, --resume goes on\.$"
+    said = r"in.en, line 10: not UTF-8 .*damaged\. After that is mended, --resume goes on\.$"
     with pytest.raises(UserError, match=said):
         translate(run, "in.en", "out.de")
     Path("in.en").write_bytes(b"".join(lines))
@@ -98,7 +98,7 @@ def test_after_what_is_done_the_input_may_be_mended(run: Path) -> None:
 def test_where_nothing_was_saved_it_begins_anew(run: Path, resume: bool) -> None:
     whole = b"Good morning.\nA hotel.\n"
     Path("in.en").write_bytes(whole + b"caf\xe9\n")
-    said = r"in.en, line 3: not UTF-8 .*UTF-8\. After that is mended, --resume goes on\.$"
+    said = r"in.en, line 3: not UTF-8 .*damaged\. After that is mended, --resume goes on\.$"
     with pytest.raises(UserError, match=said):
         translate(run, "in.en", "out.de")
     assert Path("out.de").read_text().count("\n") == 2

@@ -14,10 +14,12 @@ import pytest
 from translator.cli import counting as module
 from translator.cli import prepare
 from translator.cli.counting import counting
-from translator.config import load_config
+from translator.config import Config, load_config
 from translator.data import survey as survey_module
+from translator.data.corpus import read_pairs
+from translator.data.store import open_store
 from translator.data.survey import survey
-from translator.errors import DataError
+from translator.errors import DataError, RunError
 from translator.runs import RunDirectory
 
 from .conftest import ROOT, Command
@@ -81,6 +83,30 @@ class TestTheVocabulary:
         )
         assert prepared.training.facts.num_pairs == 60
 
+    def test_is_learnt_beside_lines_that_are_too_long(self, workplace: Path, capsys: Said) -> None:
+        short = begin().tokenizer
+        with (workplace / "train.tsv").open("a") as file:
+            file.write(f"One.\t{'Eins. ' * 20_000}\n{'Two. ' * 20_000}\tZwei.\n")
+        capsys.readouterr()
+        prepared = begin("runs/other")
+        assert capsys.readouterr().err == (
+            "Reading the text …\n"
+            "2 pairs with a line of more than 65,536 bytes are left out of what the vocabulary is "
+            "learnt from.\n"
+        )
+        assert prepared.tokenizer.digest == short.digest
+        facts = prepared.training.facts
+        assert (facts.num_pairs, facts.num_long) == (60, 2)
+
+    def test_is_not_learnt_from_such_lines_alone(self, workplace: Path) -> None:
+        (workplace / "train.tsv").write_text(f"One.\t{'Eins. ' * 20_000}\n")
+        with pytest.raises(DataError) as caught:
+            begin()
+        assert str(caught.value) == (
+            "data.train: every pair has a line of more than 65,536 bytes, and no vocabulary can be "
+            "learnt from that; put one sentence on a line"
+        )
+
     def test_is_not_learnt_again_from_the_same_text(
         self, workplace: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -116,6 +142,55 @@ class TestTheVocabulary:
         monkeypatch.delattr(prepare, "train_tokenizer")
         with pytest.raises(NameError):
             begin("runs/other")
+
+
+def older_run(config: Config) -> RunDirectory:
+    """A run as it was made when only white space was left out as an empty side."""
+    run = RunDirectory(Path("runs/c"))
+    prepared = begin()
+    tokenizer, data = prepared.tokenizer, config.data
+    digests = {}
+    for split, limit in (("train", data.max_length), ("validation", None)):
+        store = open_store(
+            Path(f"older {split}"),
+            lambda split=split: read_pairs(data, split),  # type: ignore[misc]
+            tokenizer,
+            max_length=limit,
+            keep_text=False,
+            keep_blank=True,
+        )
+        digests[split] = store.facts.digest
+    run.text.write_text(json.dumps(digests))
+    return run
+
+
+class TestSidesOfInvisibleCharacters:
+    @pytest.fixture(autouse=True)
+    def text(self, workplace: Path) -> None:
+        with (workplace / "train.tsv").open("a") as file:
+            file.write("One.\t\u200b\n\u200b\tTwo.\n")
+
+    def test_are_left_out(self) -> None:
+        facts = begin().training.facts
+        assert (facts.num_pairs, facts.num_empty) == (60, 2)
+
+    def test_stay_in_a_run_that_began_with_them(self) -> None:
+        config = load_config(Path("c.yaml"))
+        facts = prepare.settled(config, older_run(config)).training.facts
+        assert (facts.num_pairs, facts.num_empty) == (62, 0)
+
+    def test_do_not_stay_where_the_text_is_another(self, workplace: Path) -> None:
+        config = load_config(Path("c.yaml"))
+        run = older_run(config)
+        with (workplace / "train.tsv").open("a") as file:
+            file.write("Three.\tDrei.\n")
+        with pytest.raises(RunError, match="text is not the one that this run began with"):
+            prepare.settled(config, run)
+
+    def test_are_left_out_when_a_newer_run_goes_on(self) -> None:
+        begin()
+        prepared = prepare.settled(load_config(Path("c.yaml")), RunDirectory(Path("runs/c")))
+        assert prepared.training.facts.num_pairs == 60
 
 
 def test_text_that_changes_while_it_is_read_is_refused(

@@ -294,6 +294,10 @@ class TestTsvFiles:
         message = error_of(tmp_path, TsvFiles(tsv=write("a.tsv", b"")))
         assert message == f"{tmp_path}/a.tsv has no lines; name a file with text"
 
+    def test_with_one_side_of_invisible_characters(self, tmp_path: Path, write: Write) -> None:
+        message = error_of(tmp_path, TsvFiles(tsv=write("a", "\u200b\ta\n\ufeff\tb\n".encode())))
+        assert message.startswith("data.train has one empty side: all 2 lines of its source")
+
     def test_with_one_empty_side(self, tmp_path: Path, write: Write) -> None:
         message = error_of(tmp_path, TsvFiles(tsv=write("a.tsv", b"a\t\nb\t\n")))
         assert message.startswith("data.train has one empty side: all 2 lines of its target")
@@ -312,8 +316,10 @@ class TestATag:
         assert pairs_of(tmp_path, split) == [Pair("<2de> one", "eins"), Pair("<2de> two", "zwei")]
 
     def test_leaves_an_empty_source_empty(self, tmp_path: Path, write: Write) -> None:
-        split = TsvFiles(tsv=write("a", b"one\teins\n\tzwei\n \tdrei\n"), tag="<2de>")
-        assert [pair.source for pair in pairs_of(tmp_path, split)] == ["<2de> one", "", " "]
+        text = "one\teins\n\tzwei\n \tdrei\n\u200b\tvier\n"
+        split = TsvFiles(tsv=write("a", text.encode()), tag="<2de>")
+        sources = [pair.source for pair in pairs_of(tmp_path, split)]
+        assert sources == ["<2de> one", "", " ", "\u200b"]
 
     def test_does_not_hide_an_empty_side(self, tmp_path: Path, write: Write) -> None:
         split = TsvFiles(tsv=write("a", b"\teins\n"), tag="<2de>")

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 from translator.config.schema import DataConfig, TokenizerConfig, TsvFiles
 from translator.data.corpus import Pair, fingerprint
 from translator.data.store import Store, open_store, store_key
-from translator.data.tokenizer import Tokenizer, train_tokenizer
+from translator.data.tokenizer import Tokenizer, Vocabulary, train_tokenizer
 from translator.data.writing import CHUNK
 from translator.errors import DataError
 
@@ -57,6 +57,65 @@ def test_a_store_holds_what_the_tokenizer_gives(tmp_path: Path, tokenizer: Token
 def test_a_store_counts_what_it_leaves_out(tmp_path: Path, tokenizer: Tokenizer) -> None:
     facts = make(tmp_path / "s", tokenizer).facts
     assert (facts.num_pairs, facts.num_empty, facts.num_long) == (3, 2, 2)
+
+
+class TestASideOfInvisibleCharacters:
+    PAIRS = [  # noqa: RUF012
+        PAIRS[0],
+        Pair("Alone.", "\u200b"),
+        Pair("\ufeff \u200d", "Allein."),
+        Pair("Alone.", "\u00ad\u3164"),
+        PAIRS[1],
+    ]
+
+    @pytest.fixture(params=["nmt_nfkc", "identity"])
+    def tokenizer(self, request: pytest.FixtureRequest) -> Tokenizer:
+        config = TokenizerConfig(vocabulary_size=340, joint=False, normalization=request.param)
+        return train_tokenizer(config, lambda: PAIRS, 1, lambda _: None)
+
+    def test_is_left_out_and_counted(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
+        store = make(tmp_path / "s", tokenizer, self.PAIRS)
+        assert list(store.pairs()) == PAIRS[:2]
+        assert (store.facts.num_pairs, store.facts.num_empty, store.facts.num_long) == (2, 3, 0)
+
+    def test_has_no_pieces_where_every_pair_stays(
+        self, tmp_path: Path, tokenizer: Tokenizer
+    ) -> None:
+        store = make(tmp_path / "s", tokenizer, self.PAIRS, max_length=None)
+        assert list(store.pairs()) == self.PAIRS
+        assert (store.source.lengths > 0).tolist() == [True, True, False, True, True]
+        assert (store.target.lengths > 0).tolist() == [True, False, True, False, True]
+
+    def test_behind_a_tag_is_left_out_too(self, tmp_path: Path) -> None:
+        config = TokenizerConfig(vocabulary_size=340)
+        tokenizer = train_tokenizer(config, lambda: PAIRS, 1, lambda _: None, ["<2de>"])
+        tagged = [Pair("<2de> \u200b", "Allein."), Pair("<2de>", "Allein."), PAIRS[0]]
+        assert list(make(tmp_path / "s", tokenizer, tagged).pairs()) == [PAIRS[0]]
+
+    def test_stays_in_the_text_of_an_older_run(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
+        store = open_store(
+            tmp_path / "s",
+            lambda: [*self.PAIRS, Pair(" ", "Allein.")],
+            tokenizer,
+            max_length=40,
+            keep_text=True,
+            keep_blank=True,
+        )
+        assert list(store.pairs()) == self.PAIRS
+        assert store.facts.num_empty == 1
+
+
+def test_a_side_without_pieces_is_empty(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    class Mute(Vocabulary):
+        """Has no pieces for numbers."""
+
+        def encode(self, sentences: Sequence[str], sampling: object = None) -> list[list[int]]:
+            return [[] if s.isdigit() else [5] for s in sentences]
+
+    mute = Tokenizer(Mute(tokenizer.source.model), Mute(tokenizer.target.model))
+    pairs = [Pair("a", "1"), Pair("2", "b"), Pair("c", "d")]
+    store = make(tmp_path / "s", mute, pairs)
+    assert list(store.pairs()) == [Pair("c", "d")] and store.facts.num_empty == 2
 
 
 def test_a_side_may_be_just_as_long_as_the_limit(tmp_path: Path, tokenizer: Tokenizer) -> None:

@@ -23,7 +23,7 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_small_text_is_all_sample() -> None:
-    assert survey(pairs(10, length=10)) == (10, pairs(10, length=10))
+    assert survey(pairs(10, length=10)) == (10, pairs(10, length=10), 0)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,15 @@ def test_a_small_text_is_all_sample() -> None:
 )
 def test_of_a_large_one_every_nth_pair_is_taken(count: int, length: int, stride: int) -> None:
     """Ten pairs of ten bytes fit, and no more than twenty pairs in any case."""
-    assert survey(pairs(count, length)) == (count, pairs(count, length)[::stride])
+    assert survey(pairs(count, length)) == (count, pairs(count, length)[::stride], 0)
+
+
+@pytest.mark.parametrize("letter", ["x", "日"])
+def test_lines_too_long_to_learn_from_are_counted_and_no_sample(letter: str) -> None:
+    longest = letter * (module.LONGEST_SENTENCE // len(letter.encode()))
+    text = [Pair("a", longest + letter), Pair("b", "c"), Pair(longest + "xx", ""), Pair("d", "e")]
+    assert survey(text) == (4, [Pair("b", "c"), Pair("d", "e")], 2)
+    assert survey([Pair("", longest)]).num_overlong == 0
 
 
 def test_size_is_in_bytes() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from translator.data.tags import split_tag
+from translator.data.tags import is_empty, split_tag
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,11 @@ from translator.data.tags import split_tag
 )
 def test_a_tag_is_known_and_at_the_very_beginning(sentence: str, split: tuple[str, str]) -> None:
     assert split_tag(sentence, ("<2en>", "<2de>")) == split
+
+
+@pytest.mark.parametrize(
+    ("sentence", "empty"),
+    [("", True), ("<2de>", True), ("<2de> \u200b", True), ("<2fr> ", False), ("<2de> .", False)],
+)
+def test_a_tag_alone_leaves_a_sentence_empty(sentence: str, empty: bool) -> None:
+    assert is_empty(sentence, ("<2en>", "<2de>")) == empty

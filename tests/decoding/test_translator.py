@@ -132,7 +132,7 @@ class TestEcho:
         assert make_echo().translate([]) == []
 
     def test_of_empty_lines_is_empty_with_as_many_lines(self, make_echo: MakeEcho) -> None:
-        hypotheses = make_echo().hypotheses(["", "open", "", " \t ", ""])
+        hypotheses = make_echo().hypotheses(["", "open", "\u00ad\u3164", " \t ", "\u200b"])
         assert [h[0].text for h in hypotheses] == ["", "open", "", "", ""]
         assert [hypotheses[i] for i in (0, 2, 3, 4)] == [[Translation("", 0.0)]] * 4
 

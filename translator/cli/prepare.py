@@ -30,7 +30,7 @@ from translator.data.corpus import fingerprint, read_unchanged
 from translator.data.mixture import Mixture
 from translator.data.spelling import longest_side
 from translator.data.store import Store, open_store, store_key
-from translator.data.survey import Survey, survey
+from translator.data.survey import LONGEST_SENTENCE, Survey, survey
 from translator.data.tokenizer import Tokenizer, tokenizer_key, train_tokenizer
 from translator.errors import ConfigError, DataError, RunError
 from translator.evaluation.score import check_tokenizer
@@ -39,6 +39,11 @@ from translator.runs import RunDirectory, read_json
 
 TEXTS = {"train": "training", "validation": "validation", "test": "test"}
 """Splits, as messages call their text."""
+
+
+BLANK_LEFT_OUT = {"blank_sides": "left out"}
+"""What text.json holds beside the checksums of the text; runs that lack it began when a side of
+invisible characters was no empty side."""
 
 
 class Prepared(NamedTuple):
@@ -111,10 +116,12 @@ def settled(config: Config, run: RunDirectory) -> Prepared:
     """What a run has settled, with new limits; nothing is written into it."""
     config = continued(load_recorded(run.config), config, run)
     tokenizer = Tokenizer.load(run.tokenizer())
-    prepared = _open(config, tokenizer)
+    recorded = read_json(run.text)
+    keep_blank = not BLANK_LEFT_OUT.items() <= recorded.items()
+    prepared = _open(config, tokenizer, keep_blank=keep_blank)
     if run.start.exists():
         prepared = prepared._replace(start_weights=load_arrays(run.start)[0])
-    if _text_digests(prepared) != read_json(run.text):
+    if not _text_digests(prepared).items() <= recorded.items():
         raise RunError(
             f"{run.path}: the training or validation text is not the one that this run began with. "
             "Bring it back, or begin another run with --run."
@@ -182,7 +189,17 @@ def _learn_tokenizer(config: Config, text: Survey, known: dict[str, object]) -> 
     seed = config.training.seed
 
     def learn(folder: Path) -> None:
-        if len(text.sample) < text.num_pairs:
+        if text.num_overlong == text.num_pairs:
+            raise DataError(
+                f"data.train: every pair has a line of more than {LONGEST_SENTENCE:,} bytes, and "
+                "no vocabulary can be learnt from that; put one sentence on a line"
+            )
+        if text.num_overlong:
+            say(
+                f"{text.num_overlong:,} pairs with a line of more than {LONGEST_SENTENCE:,} bytes "
+                "are left out of what the vocabulary is learnt from."
+            )
+        if len(text.sample) + text.num_overlong < text.num_pairs:
             say(
                 f"SentencePiece learns from {2 * len(text.sample):,} of {2 * text.num_pairs:,} "
                 "sentences, evenly spread over the text."
@@ -214,7 +231,9 @@ def _completed(
     return completed
 
 
-def _open(config: Config, tokenizer: Tokenizer, num_pairs: int | None = None) -> Prepared:
+def _open(
+    config: Config, tokenizer: Tokenizer, num_pairs: int | None = None, keep_blank: bool = False
+) -> Prepared:
     corpora = list(config.data.corpora("train"))
 
     def store(
@@ -225,7 +244,8 @@ def _open(config: Config, tokenizer: Tokenizer, num_pairs: int | None = None) ->
         total: int | None = None,
     ) -> Store:
         text = fingerprint(config.data, split, index)
-        key = store_key(text, tokenizer, max_length=max_length, keep_text=keep_text)
+        settings = {"max_length": max_length, "keep_text": keep_text, "keep_blank": keep_blank}
+        key = store_key(text, tokenizer, **settings)
         number = f" {index + 1} of {len(corpora)}" if index is not None and len(corpora) > 1 else ""
         with counting(f"Preparing the {TEXTS[split]} text{number}", total) as show:
             return open_store(
@@ -234,6 +254,7 @@ def _open(config: Config, tokenizer: Tokenizer, num_pairs: int | None = None) ->
                 tokenizer,
                 max_length=max_length,
                 keep_text=keep_text,
+                keep_blank=keep_blank,
                 show=show,
                 say=say,
             )
@@ -258,7 +279,7 @@ def _text_digests(prepared: Prepared) -> dict[str, str]:
 
 
 def _record_text(run: RunDirectory, prepared: Prepared) -> None:
-    run.text.write_text(json.dumps(_text_digests(prepared), indent=2) + "\n")
+    run.text.write_text(json.dumps(_text_digests(prepared) | BLANK_LEFT_OUT, indent=2) + "\n")
 
 
 def say(text: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from translator.config.schema import Corpus, DataConfig, NamedSplit, Paths, TextFiles, TsvFiles
-from translator.data.lines import file_errors, read_lines
+from translator.data.lines import file_errors, is_blank, read_lines
 from translator.data.named_sets import named_set_facts, read_named_set
 from translator.errors import DataError
 
@@ -105,7 +105,7 @@ def _facts(data: DataConfig, corpus: Corpus) -> dict[str, object]:
 def _tagged(pairs: Iterable[Pair], tag: str) -> Iterator[Pair]:
     """An empty source stays empty: there is nothing in it to translate."""
     for source, target in pairs:
-        yield Pair(f"{tag} {source}" if source.strip() else source, target)
+        yield Pair(source if is_blank(source) else f"{tag} {source}", target)
 
 
 def _read_text(sources: list[Path], targets: list[Path], key: str) -> Iterator[Pair]:
@@ -162,8 +162,8 @@ def _with_text_on_both_sides(pairs: Iterable[Pair], key: str) -> Iterator[Pair]:
     num_pairs, has_source, has_target = 0, False, False
     for pair in pairs:
         num_pairs += 1
-        has_source = has_source or bool(pair.source.strip())
-        has_target = has_target or bool(pair.target.strip())
+        has_source = has_source or not is_blank(pair.source)
+        has_target = has_target or not is_blank(pair.target)
         yield pair
     if num_pairs == 0:
         raise DataError(f"{key} has no pairs; name text there that is not empty")

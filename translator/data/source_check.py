@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from translator.config.schema import DataConfig
+from translator.data.lines import is_blank
 from translator.data.tags import TAG_IN_FRONT
 
 
@@ -54,7 +55,7 @@ class SourceCheck:
         if "\0" in sentence:
             self._num_nul += 1
             self._first_nul = self._first_nul or self._num_seen
-        if not (self._tags and sentence.strip()):
+        if not self._tags or is_blank(sentence):
             return
         begin = TAG_IN_FRONT.match(sentence)
         if begin is None:

@@ -21,7 +21,7 @@ from translator.data.tokenizer import Tokenizer
 from translator.data.writing import FACTS, Facts, Recipe, write_store
 from translator.errors import DataError
 
-FORMAT = 3
+FORMAT = 4
 
 
 class Store:
@@ -63,6 +63,7 @@ def open_store(
     *,
     max_length: int | None,
     keep_text: bool,
+    keep_blank: bool = False,
     show: Callable[[int], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Store:
@@ -70,9 +71,10 @@ def open_store(
 
     The folder's name must be another when anything that made the store is (`store_key`). With
     `max_length`, pairs with an empty or a longer side are left out; without, every pair stays.
+    Empty is what shows nothing, or with `keep_blank` white space alone.
     `show` hears how many pairs have been read, `say` what a user should know. Raises DataError when
     no pair is left, or the disk is full. What is interrupted goes on at the next call.
     """
-    recipe = Recipe(pairs, tokenizer, max_length, keep_text)
+    recipe = Recipe(pairs, tokenizer, max_length, keep_text, keep_blank)
     make_once(folder, lambda unfinished: write_store(unfinished, recipe, show), say)
     return Store(folder)

@@ -18,6 +18,9 @@ some 20 times as much memory."""
 MOST_SENTENCES = 2_000_000
 """In a sample, even if they are short."""
 
+LONGEST_SENTENCE = 2**16
+"""Bytes of a line that SentencePiece may learn from."""
+
 SHOW_EVERY = 10_000
 
 
@@ -26,7 +29,10 @@ class Survey(NamedTuple):
 
     num_pairs: int
     sample: list[Pair]
-    """All pairs, or every 2nd, 4th, 8th … when there are too many to learn a vocabulary from."""
+    """All pairs, or every 2nd, 4th, 8th … when there are too many to learn a vocabulary from;
+    without those with a line that is too long."""
+    num_overlong: int = 0
+    """Pairs with a line of more than LONGEST_SENTENCE bytes."""
 
     def statistics(self) -> CorpusStatistics:
         """What follows from the sample for the rules of `auto`."""
@@ -49,9 +55,11 @@ def survey(pairs: Iterable[Pair], show: Callable[[int], None] = lambda _: None) 
     Raises what reading raises: what is wrong with a text shows here, before the long work.
     """
     sample: list[Pair] = []
-    num_pairs, stride, size = 0, 1, 0
+    num_pairs, num_overlong, stride, size = 0, 0, 1, 0
     for pair in pairs:
-        if num_pairs % stride == 0:
+        if _is_overlong(pair):
+            num_overlong += 1
+        elif num_pairs % stride == 0:
             sample.append(pair)
             size += _size(pair)
             while len(sample) > 1 and (size > LARGEST_SAMPLE or 2 * len(sample) > MOST_SENTENCES):
@@ -61,7 +69,7 @@ def survey(pairs: Iterable[Pair], show: Callable[[int], None] = lambda _: None) 
         num_pairs += 1
         if num_pairs % SHOW_EVERY == 0:
             show(num_pairs)
-    return Survey(num_pairs, sample)
+    return Survey(num_pairs, sample, num_overlong)
 
 
 def letters(character: str) -> int:
@@ -81,6 +89,12 @@ def _overlap(source: Counter[str], target: Counter[str]) -> float:
     if not all(totals):
         return 1.0
     return sum(min(source[x] / totals[0], target[x] / totals[1]) for x in alphabet)
+
+
+def _is_overlong(pair: Pair) -> bool:
+    return any(
+        4 * len(text) > LONGEST_SENTENCE and len(text.encode()) > LONGEST_SENTENCE for text in pair
+    )
 
 
 def _size(pair: Pair) -> int:

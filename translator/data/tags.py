@@ -9,6 +9,7 @@ import re
 from collections.abc import Container
 
 from translator.config.schema import TAG
+from translator.data.lines import is_blank
 
 TAG_IN_FRONT = re.compile(f"({TAG}) ?")
 
@@ -19,3 +20,8 @@ def split_tag(sentence: str, tags: Container[str]) -> tuple[str, str]:
     if found and found[1] in tags:
         return found[1], sentence[found.end() :]
     return "", sentence
+
+
+def is_empty(sentence: str, tags: Container[str]) -> bool:
+    """Whether there is nothing to translate in a sentence, behind one of `tags` or without."""
+    return is_blank(split_tag(sentence, tags)[1])

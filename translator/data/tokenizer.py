@@ -20,7 +20,6 @@ from functools import cached_property
 from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from unicodedata import category
 
 import numpy as np
 import sentencepiece
@@ -28,9 +27,9 @@ import sentencepiece
 from translator.config.schema import TokenizerConfig, TokenizerKind
 from translator.data.corpus import Pair
 from translator.data.learning import LearningError, learn
-from translator.data.lines import one_line
+from translator.data.lines import is_blank, one_line
 from translator.data.sampling import Pieces, sample_bpe, sample_unigram
-from translator.data.survey import LARGEST_SAMPLE, MOST_SENTENCES
+from translator.data.survey import LARGEST_SAMPLE, LONGEST_SENTENCE, MOST_SENTENCES
 from translator.data.tags import split_tag
 from translator.environment import num_threads
 from translator.errors import DataError, RunError
@@ -40,9 +39,6 @@ PAD_ID, UNKNOWN_ID, BEGIN_ID, END_ID = 0, 1, 2, 3
 FOR_TARGETS = b"\x1a\x08\n\x06target"
 """Appended to a SentencePiece model, it marks the model as one for targets: a ModelProto that names
 its normalizer "target". Protobuf merges concatenated messages."""
-
-INVISIBLE = ("Cc", "Cf", "Zl", "Zp", "Zs")
-"""Unicode categories of characters that alone make no text: controls, format characters, space."""
 
 Side = Literal["source", "target"]
 
@@ -284,8 +280,7 @@ def _normalizer(
 
 def _trimmed(target: str) -> str:
     """A target without space at its ends; nothing if no character of it can be seen."""
-    text = target.strip()
-    return "" if all(category(character) in INVISIBLE for character in text) else text
+    return "" if is_blank(target) else target.strip()
 
 
 def _train(
@@ -311,7 +306,7 @@ def _train(
         "remove_extra_whitespaces": False,
         "input_sentence_size": MOST_SENTENCES,
         "shuffle_input_sentence": True,
-        "max_sentence_length": 2**16,
+        "max_sentence_length": LONGEST_SENTENCE,
         "num_threads": num_threads(),
         "pad_id": PAD_ID,
         "unk_id": UNKNOWN_ID,

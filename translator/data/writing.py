@@ -22,7 +22,8 @@ from pydantic import TypeAdapter
 from translator.data.corpus import Pair
 from translator.data.sides import SideWriter, read_blocks
 from translator.data.spelling import Spelling, spelling
-from translator.data.tokenizer import Loss, Tokenizer
+from translator.data.tags import is_empty
+from translator.data.tokenizer import Loss, Tokenizer, Vocabulary
 from translator.errors import DataError
 from translator.files import write_whole
 
@@ -49,7 +50,7 @@ class Facts(NamedTuple):
 
     num_pairs: int
     num_empty: int
-    """Pairs left out because a side was empty."""
+    """Pairs left out because a side shows nothing, or has no pieces."""
     num_long: int
     """Pairs left out because a side had more than max_length pieces."""
     digest: str
@@ -88,6 +89,9 @@ class Recipe(NamedTuple):
     tokenizer: Tokenizer
     max_length: int | None
     keep_text: bool
+    keep_blank: bool
+    """Whether a side of invisible characters stays, as in runs that were begun when only white
+    space was left out."""
 
 
 def write_store(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> None:
@@ -136,7 +140,7 @@ def _write(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> Journal
 
 
 class _Encoded(NamedTuple):
-    """A chunk of pairs, those of them that are not empty, and their ids, side by side."""
+    """How many pairs a chunk has, and those that are not left out as empty: texts and ids."""
 
     num_pairs: int
     texts: list[list[str]]
@@ -160,14 +164,24 @@ def _chunks(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
 
 
 def _encode(chunk: list[Pair], recipe: Recipe) -> _Encoded:
-    not_empty = chunk
-    if recipe.max_length is not None:
-        not_empty = [p for p in chunk if p.source.strip() and p.target.strip()]
-    texts = [[pair[i] for pair in not_empty] for i in range(len(recipe.tokenizer))]
-    rows = [v.encode(t) for v, t in zip(recipe.tokenizer, texts, strict=True)]
-    losses = recipe.tokenizer.target.losses(texts[1], rows[1])
+    texts = [list(side) for side in zip(*chunk, strict=True)]
+    rows = [_rows(v, t, recipe) for v, t in zip(recipe.tokenizer, texts, strict=True)]
     nul = [i for i, pair in enumerate(chunk) if "\0" in pair.source or "\0" in pair.target]
+    if recipe.max_length is not None:
+        if recipe.keep_blank:
+            kept = [bool(pair.source.strip() and pair.target.strip()) for pair in chunk]
+        else:
+            kept = [bool(source and target) for source, target in zip(*rows, strict=True)]
+        texts = [list(compress(side, kept)) for side in texts]
+        rows = [list(compress(side, kept)) for side in rows]
+    losses = recipe.tokenizer.target.losses(texts[1], rows[1])
     return _Encoded(len(chunk), texts, rows, losses, nul)
+
+
+def _rows(vocabulary: Vocabulary, texts: list[str], recipe: Recipe) -> list[list[int]]:
+    if not recipe.keep_blank:
+        texts = ["" if is_empty(text, vocabulary.tags) else text for text in texts]
+    return vocabulary.encode(texts)
 
 
 def _add(
