@@ -128,8 +128,14 @@ TRAIN: list[tuple[str, Callable[[], object], str]] = [
     (
         "no tab",
         lambda: write("train.tsv", "One.\tEins.\nTwo.\n"),
-        "HERE/train.tsv, line 2: no tab, so one column; data.train needs exactly two, the source, "
-        "a tab, and the target.",
+        "HERE/train.tsv, line 2: no tab, so one column; data.train needs two, the source, a tab, "
+        "and the target.",
+    ),
+    (
+        "three columns",
+        lambda: write("train.tsv", "One.\tEins.\tCC-BY\n"),
+        "HERE/train.tsv, line 1: 3 columns; say which are source and target, such as "
+        "data.train.columns: [1, 2].",
     ),
     (
         "invalid UTF-8",

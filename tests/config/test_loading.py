@@ -247,8 +247,24 @@ def test_a_key_or_value_of_a_strange_form_is_told_in_one_short_sentence(
 def test_a_key_of_another_kind_of_corpus_is_not_advised(refused: Callable[..., str]) -> None:
     base = BASE.replace("tsv: train.tsv", "tsv: train.tsv, source: a")
     assert refused(base=base) == (
-        "c.yaml, line 4: there is no key data.train.source; data.train may hold tag, weight, tsv."
+        "c.yaml, line 4: there is no key data.train.source; data.train may hold tag, weight, tsv, "
+        "columns."
     )
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ("[1]", "columns should be two different columns, such as [1, 2], not [1]."),
+        ("[2, 2]", "columns should be two different columns, such as [1, 2], not [2, 2]."),
+        ("[1, 2, 3]", "columns should be two different columns, such as [1, 2], not [1, 2, 3]."),
+        ("[0, 1]", "columns[0] should be greater than or equal to 1, not 0."),
+        ("2", "columns should be a valid list, not 2."),
+    ],
+)
+def test_columns_of_a_tsv_are_two(refused: Callable[..., str], columns: str, sentence: str) -> None:
+    base = BASE.replace("tsv: train.tsv", f"tsv: train.tsv, columns: {columns}")
+    assert refused(base=base) == f"c.yaml, line 4: data.train.{sentence}"
 
 
 @pytest.mark.parametrize(
@@ -434,7 +450,7 @@ class TestSeveralCorpora:
                 "weight: 0.5",
                 "zzz: 1",
                 "line 6: there is no key data.train[1].zzz; data.train[1] may hold tag, weight, "
-                "source, target, tsv, split.",
+                "source, target, tsv, columns, split.",
             ),
             (
                 "weight: 0.5",
@@ -669,7 +685,7 @@ def test_differences_are_dotted_keys_with_both_values(load: Load) -> None:
     one, other = load(), load(overrides=("training.averaging.count=3", "data.test={tsv: t}"))
     assert list(differences(one, one)) == []
     assert sorted(differences(one, other)) == [
-        ("data.test", None, {"tag": None, "weight": None, "tsv": "t"}),
+        ("data.test", None, {"tag": None, "weight": None, "tsv": "t", "columns": None}),
         ("training.averaging.count", 5, 3),
     ]
 

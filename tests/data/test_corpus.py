@@ -278,17 +278,53 @@ class TestTsvFiles:
     @pytest.mark.parametrize(
         ("line", "found"),
         [
-            (b"no tab", "no tab, so one column"),
-            (b"", "no tab, so one column"),
-            (b"a\tb\tc", "more than two columns (3)"),
+            (
+                b"no tab",
+                "no tab, so one column; data.train needs two, the source, a tab, and the target",
+            ),
+            (b"", "no tab, so one column; data.train needs two, the source, a tab, and the target"),
+            (
+                b"a\tb\tc",
+                "3 columns; say which are source and target, such as data.train.columns: [1, 2]",
+            ),
         ],
     )
     def test_has_two_columns(self, tmp_path: Path, write: Write, line: bytes, found: str) -> None:
         split = TsvFiles(tsv=write("a.tsv", b"a\tb\n" + line + b"\n"))
+        assert error_of(tmp_path, split) == f"{tmp_path}/a.tsv, line 2: {found}"
+
+    @pytest.mark.parametrize(
+        ("columns", "pairs"),
+        [
+            ([1, 2], [Pair("a", "b"), Pair("e", "")]),
+            ([3, 1], [Pair("c", "a"), Pair("", "e")]),
+        ],
+    )
+    def test_may_have_columns_that_are_named(
+        self, tmp_path: Path, write: Write, columns: list[int], pairs: list[Pair]
+    ) -> None:
+        split = TsvFiles(tsv=write("a.tsv", b"a\tb\tc\td\r\ne\t\t\n"), columns=columns)
+        assert pairs_of(tmp_path, split) == pairs
+
+    @pytest.mark.parametrize(
+        ("line", "found"), [(b"a\tb", "2 columns"), (b"a", "no tab, so one column")]
+    )
+    def test_has_the_columns_that_are_named(
+        self, tmp_path: Path, write: Write, line: bytes, found: str
+    ) -> None:
+        split = TsvFiles(tsv=write("a.tsv", b"a\tb\tc\n" + line + b"\n"), columns=[3, 1])
         assert error_of(tmp_path, split) == (
-            f"{tmp_path}/a.tsv, line 2: {found}; data.train needs exactly two, the source, a tab, "
-            "and the target"
+            f"{tmp_path}/a.tsv, line 2: {found}, but data.train.columns names column 3"
         )
+
+    def test_has_another_fingerprint_with_other_columns(self, tmp_path: Path, write: Write) -> None:
+        name = write("a.tsv", b"a\tb\tc\n")
+        facts = [
+            fingerprint(file_config(tmp_path, TsvFiles(tsv=name, columns=columns)), "train")
+            for columns in (None, [1, 2], [1, 3])
+        ]
+        assert all(one not in facts[:i] for i, one in enumerate(facts))
+        assert list(facts[0]) == ["tsv"]  # as it was before columns had names
 
     def test_without_lines(self, tmp_path: Path, write: Write) -> None:
         message = error_of(tmp_path, TsvFiles(tsv=write("a.tsv", b"")))
@@ -342,7 +378,7 @@ class TestSeveralCorpora:
 
     def test_are_named_by_their_place(self, data: DataConfig, write: Write) -> None:
         write("a.tsv", b"one\n")
-        with pytest.raises(DataError, match=r"; data\.train\[0\] needs exactly two, "):
+        with pytest.raises(DataError, match=r"; data\.train\[0\] needs two, "):
             list(read_pairs(data, "train"))
 
     def test_have_a_fingerprint_each_and_one_together(self, data: DataConfig) -> None:

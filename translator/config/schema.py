@@ -102,11 +102,27 @@ class TextFiles(Corpus):
     """File (or files) in the target language, as many and as long as the source's."""
 
 
+def _are_two_columns(columns: list[int]) -> list[int]:
+    if len(columns) == 2 == len(set(columns)):
+        return columns
+    raise PydanticCustomError("columns", "two different columns, such as [1, 2]")
+
+
 class TsvFiles(Corpus):
     """Tab-separated text: a line holds the source sentence, a tab, and the target sentence."""
 
     tsv: Paths
     """File (or files), plain or .gz."""
+    columns: (
+        Annotated[
+            list[Count],
+            Field(json_schema_extra={"minItems": 2, "maxItems": 2, "uniqueItems": True}),
+            AfterValidator(_are_two_columns),
+        ]
+        | None
+    ) = None
+    """Columns of source and target, counted from 1, of lines with more than two: [1, 3]. Without
+    it, every line must have exactly two."""
 
 
 class NamedSplit(Corpus):

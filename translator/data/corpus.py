@@ -9,7 +9,7 @@ text: `<2de> Good morning` is the same sentence in a store, in validation and ty
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -82,8 +82,8 @@ def _read(data: DataConfig, corpus: Corpus, key: str) -> Iterator[Pair]:
     match corpus:
         case TextFiles(source=source, target=target):
             return _read_text(_paths(data, source), _paths(data, target), key)
-        case TsvFiles(tsv=tsv):
-            return _read_tsv(_paths(data, tsv), key)
+        case TsvFiles(tsv=tsv, columns=columns):
+            return _read_tsv(_paths(data, tsv), columns, key)
         case NamedSplit(split=split):
             return (Pair(*pair) for pair in read_named_set(data, split, key))
     raise TypeError(corpus)
@@ -95,8 +95,9 @@ def _facts(data: DataConfig, corpus: Corpus) -> dict[str, object]:
         case TextFiles(source=source, target=target):
             facts["source"] = [_file_facts(path) for path in _paths(data, source)]
             facts["target"] = [_file_facts(path) for path in _paths(data, target)]
-        case TsvFiles(tsv=tsv):
+        case TsvFiles(tsv=tsv, columns=columns):
             facts["tsv"] = [_file_facts(path) for path in _paths(data, tsv)]
+            facts |= {"columns": columns} if columns else {}
         case NamedSplit(split=split):
             facts |= named_set_facts(data, split)
     return facts
@@ -135,23 +136,28 @@ def _read_file_pair(source: Path, target: Path) -> Iterator[Pair]:
         )
 
 
-def _read_tsv(paths: list[Path], key: str) -> Iterator[Pair]:
+def _read_tsv(paths: list[Path], columns: Sequence[int] | None, key: str) -> Iterator[Pair]:
+    source, target = columns or (1, 2)
+    last = max(source, target)
     for path in paths:
         number = 0
         for number, line in enumerate(read_lines(path), start=1):
-            columns = line.split("\t")
-            if len(columns) != 2:
-                raise DataError(
-                    f"{path}, line {number}: {_columns_found(len(columns))}; "
-                    f"{key} needs exactly two, the source, a tab, and the target"
-                )
-            yield Pair(*columns)
+            cells = line.split("\t")
+            if len(cells) < last or (columns is None and len(cells) > 2):
+                found = _wrong_columns(len(cells), columns, key)
+                raise DataError(f"{path}, line {number}: {found}")
+            yield Pair(cells[source - 1], cells[target - 1])
         if number == 0:
             raise _no_lines(path)
 
 
-def _columns_found(count: int) -> str:
-    return "no tab, so one column" if count == 1 else f"more than two columns ({count})"
+def _wrong_columns(count: int, columns: Sequence[int] | None, key: str) -> str:
+    found = "no tab, so one column" if count == 1 else f"{count} columns"
+    if columns is not None:
+        return f"{found}, but {key}.columns names column {max(columns)}"
+    if count == 1:
+        return f"{found}; {key} needs two, the source, a tab, and the target"
+    return f"{found}; say which are source and target, such as {key}.columns: [1, 2]"
 
 
 def _no_lines(path: Path) -> DataError:
