@@ -85,3 +85,24 @@ def test_nothing_is_there_twice(tmp_path: Path) -> None:
         more.writestr("config.yaml", "b: 2\n")
     with pytest.raises(RunError, match="it holds a file twice"):
         unpacked(path)
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "more"])
+def test_what_is_damaged_in_the_cache_is_unpacked_anew_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    path = archive(tmp_path / "b", FILES)
+    folder = unpacked(path)
+    weights = folder / "best.safetensors"
+    match damage:
+        case "changed":
+            weights.write_text("heights")
+        case "missing":
+            weights.unlink()
+        case "more":
+            (folder / "more").write_text("")
+    assert unpacked(path) == folder
+    assert {file.name: file.read_text() for file in folder.iterdir()} == FILES
+    assert caplog.messages == [
+        f"{folder}: this part of the cache is damaged or incomplete; making it anew."
+    ]

@@ -23,7 +23,7 @@ def make(folder):
     print("making", flush=True)
     sys.stdin.read()
 
-make_once(Path(sys.argv[1]), make, lambda text: print(text, flush=True))
+make_once(Path(sys.argv[1]), make, lambda text: print(text, flush=True), Path.is_dir)
 print("done", flush=True)
 """
 
@@ -57,10 +57,29 @@ def names(folder: Path) -> list[str]:
 
 
 def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
-    make_once(tmp_path / "a", fill, silent)
-    make_once(tmp_path / "a", lambda _: silent("made again"), silent)
+    make_once(tmp_path / "a", fill, silent, Path.is_dir)
+    make_once(tmp_path / "a", lambda _: silent("made again"), silent, Path.is_dir)
     assert names(tmp_path) == ["a"]
     assert (tmp_path / "a/file").read_text() == "whole"
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_what_is_not_whole_is_made_again_with_a_word(tmp_path: Path, is_folder: bool) -> None:
+    def is_whole(folder: Path) -> bool:
+        return folder.is_dir() and names(folder) == ["file"]
+
+    if is_folder:
+        (tmp_path / "a").mkdir()
+        (tmp_path / "a/other").write_text("left over")
+    else:
+        (tmp_path / "a").write_text("")
+    said: list[str] = []
+    make_once(tmp_path / "a", fill, said.append, is_whole)
+    assert names(tmp_path) == ["a"] and names(tmp_path / "a") == ["file"]
+    assert said == [
+        f"{tmp_path}/a: this part of the cache is damaged or incomplete; making it anew."
+    ]
+    make_once(tmp_path / "a", lambda _: silent("made again"), silent, is_whole)
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt(), Stopped(15)])
@@ -70,13 +89,13 @@ def test_what_was_interrupted_is_taken_up(tmp_path: Path, interruption: BaseExce
         raise interruption
 
     with pytest.raises(type(interruption)):
-        make_once(tmp_path / "a", stop, silent)
+        make_once(tmp_path / "a", stop, silent, Path.is_dir)
     assert not (tmp_path / "a").exists()
 
     def go_on(folder: Path) -> None:
         assert names(folder) == ["file"]
 
-    make_once(tmp_path / "a", go_on, silent)
+    make_once(tmp_path / "a", go_on, silent, Path.is_dir)
     assert names(tmp_path / "a") == ["file"]
     assert names(tmp_path) == ["a"]
 
@@ -87,7 +106,7 @@ def test_what_failed_is_removed(tmp_path: Path) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        make_once(tmp_path / "a", fail, silent)
+        make_once(tmp_path / "a", fail, silent, Path.is_dir)
     assert names(tmp_path) == []
 
 
@@ -96,7 +115,7 @@ def test_an_error_of_the_disk_is_said(tmp_path: Path) -> None:
         raise OSError(28, os.strerror(28))
 
     with pytest.raises(DataError) as caught:
-        make_once(tmp_path / "a", fail, silent)
+        make_once(tmp_path / "a", fail, silent, Path.is_dir)
     assert str(caught.value) == (
         f"{tmp_path}: cannot keep files here: No space left on device. Free some space, or "
         "set XDG_CACHE_HOME to another folder."
@@ -110,7 +129,7 @@ def test_only_what_was_abandoned_long_ago_is_removed(tmp_path: Path, name: str) 
         path.touch() if path.name.endswith("lock") else path.mkdir()
     for path, seconds in ((old, 60), (new, -60), (whole, 60)):
         os.utime(path, (time.time() - ABANDONED_AFTER - seconds,) * 2)
-    make_once(tmp_path / "a", fill, silent)
+    make_once(tmp_path / "a", fill, silent, Path.is_dir)
     assert names(tmp_path) == ["a", "y.unfinished", "z"]
 
 

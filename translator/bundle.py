@@ -6,6 +6,7 @@ can lie outside of its folder, nor be larger than the file that it came in.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -64,11 +65,10 @@ def unpacked(path: Path) -> Path:
                 content = archive.read(name)
             (unfinished / name).write_bytes(content)
 
-    if folder.exists():
-        kept = {path.name: _checksum(path) for path in folder.iterdir()}
-        if kept != checksums:
-            shutil.rmtree(folder)
-    make_once(folder, write, lambda _: None)
+    def is_whole(folder: Path) -> bool:
+        return checksums == {path.name: _checksum(path) for path in folder.iterdir()}
+
+    make_once(folder, write, logging.getLogger(__name__).warning, is_whole)
     return folder
 
 

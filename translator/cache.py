@@ -33,21 +33,30 @@ def cache_folder() -> Path:
         ) from None
 
 
-def make_once(folder: Path, make: Callable[[Path], None], say: Callable[[str], None]) -> None:
+def make_once(
+    folder: Path,
+    make: Callable[[Path], None],
+    say: Callable[[str], None],
+    is_whole: Callable[[Path], bool],
+) -> None:
     """Make `folder` unless it is there; wait for another process that is making it.
 
     `make` fills an unfinished folder, in which an interrupted call may have left something to go on
-    from; what a failed call left has been removed. Raises DataError if nothing can be kept there.
+    from; what a failed call left has been removed. A folder that is not whole is made anew, and
+    `say` hears of it. Raises DataError if nothing can be kept there.
     """
-    if folder.exists():
-        return
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     try:
+        if folder.exists() and is_whole(folder):
+            return
         folder.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(folder.parent)
         with _alone(folder.with_name(f"{folder.name}.unfinished-lock"), say):
             if folder.exists():
-                return
+                if is_whole(folder):
+                    return
+                say(f"{folder}: this part of the cache is damaged or incomplete; making it anew.")
+                _remove(folder)
             unfinished.mkdir(exist_ok=True)
             try:
                 make(unfinished)
@@ -88,4 +97,8 @@ def _remove_abandoned(folder: Path) -> None:
     for path in folder.glob("*unfinished*"):
         with suppress(FileNotFoundError):  # another process was faster
             if time.time() - path.stat().st_mtime > ABANDONED_AFTER:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -115,6 +115,26 @@ class TestTheVocabulary:
         assert begin("runs/other").tokenizer.digest == first.digest
         assert all(path.exists() for path in RunDirectory(Path("runs/other")).tokenizer())
 
+    @pytest.mark.parametrize("name", ["tokenizer.model", "digest"])
+    @pytest.mark.parametrize("damage", ["emptied", "cut off", "missing"])
+    def test_that_is_damaged_in_the_cache_is_learnt_anew_with_a_word(
+        self, workplace: Path, capsys: Said, name: str, damage: str
+    ) -> None:
+        first = begin().tokenizer
+        [model] = (workplace / "cache/translator").glob("*/tokenizer.model")
+        path, content = model.with_name(name), model.with_name(name).read_bytes()
+        if damage == "missing":
+            path.unlink()
+        else:
+            path.write_bytes(content[:-20] if damage == "cut off" else b"")
+        capsys.readouterr()
+        assert begin("runs/other").tokenizer.digest == first.digest
+        assert capsys.readouterr().err == (
+            "Reading the text …\n"
+            f"{path.parent}: this part of the cache is damaged or incomplete; making it anew.\n"
+        )
+        assert path.read_bytes() == content
+
     @pytest.mark.parametrize(
         ("old", "new"),
         [

@@ -156,6 +156,32 @@ def test_a_store_is_made_once_and_then_opened(tmp_path: Path, tokenizer: Tokeniz
     assert opened.facts == made.facts
 
 
+FILES = [f"{s}.{kind}" for s in ("source", "target") for kind in ("ids", "offsets", "text")]
+
+
+@pytest.mark.parametrize("damage", ["emptied", "cut off", "longer", "missing"])
+@pytest.mark.parametrize("name", [*FILES, "target.text_offsets", "facts.json", "journal.json"])
+def test_a_store_that_is_not_whole_is_made_anew_with_a_word(
+    tmp_path: Path, tokenizer: Tokenizer, name: str, damage: str
+) -> None:
+    folder = tmp_path / "s"
+    facts = make(folder, tokenizer).facts
+    content = (folder / name).read_bytes()
+    changed = {"emptied": b"", "cut off": content[:-1], "longer": content + b"x"}
+    if damage == "missing":
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(changed[damage])
+    said: list[str] = []
+    for _ in range(2):
+        store = open_store(
+            folder, lambda: PAIRS, tokenizer, max_length=40, keep_text=True, say=said.append
+        )
+        assert store.facts == facts and list(store.pairs()) == SHORT
+    assert said == [f"{folder}: this part of the cache is damaged or incomplete; making it anew."]
+    assert (folder / name).read_bytes() == content
+
+
 def test_the_arrays_stay_on_disk(tmp_path: Path, tokenizer: Tokenizer) -> None:
     assert isinstance(make(tmp_path / "s", tokenizer).source.offsets.base, np.memmap)
 

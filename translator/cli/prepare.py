@@ -208,9 +208,17 @@ def _learn_tokenizer(config: Config, text: Survey, known: dict[str, object]) -> 
             config.tokenizer, lambda: text.sample, seed, say, config.data.tags
         )
         tokenizer.save(RunDirectory(folder).vocabularies)
+        (folder / "digest").write_text(tokenizer.digest)
+
+    def is_whole(folder: Path) -> bool:
+        try:
+            tokenizer = Tokenizer.load(RunDirectory(folder).vocabularies)
+            return tokenizer.digest == (folder / "digest").read_text()
+        except (RunError, OSError, ValueError):
+            return False
 
     folder = cache_folder() / tokenizer_key(known, config.tokenizer, seed)
-    make_once(folder, learn, say)
+    make_once(folder, learn, say, is_whole)
     return Tokenizer.load(RunDirectory(folder).vocabularies)
 
 

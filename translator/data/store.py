@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from translator.cache import make_once
 from translator.data.corpus import Pair
 from translator.data.sides import Side
 from translator.data.tokenizer import Tokenizer
-from translator.data.writing import FACTS, Facts, Recipe, write_store
+from translator.data.writing import Recipe, is_whole, read_facts, write_store
 from translator.errors import DataError
 
 FORMAT = 4
@@ -29,7 +28,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         try:
-            self.facts = TypeAdapter(Facts).validate_json((folder / FACTS).read_bytes())
+            self.facts = read_facts(folder)
             self.source = Side(folder, "source", len(self))
             self.target = Side(folder, "target", len(self))
         except (OSError, ValueError):
@@ -73,8 +72,9 @@ def open_store(
     `max_length`, pairs with an empty or a longer side are left out; without, every pair stays.
     Empty is what shows nothing, or with `keep_blank` white space alone.
     `show` hears how many pairs have been read, `say` what a user should know. Raises DataError when
-    no pair is left, or the disk is full. What is interrupted goes on at the next call.
+    no pair is left, or the disk is full. What is interrupted goes on at the next call; what lacks
+    files, or parts of them, is made anew.
     """
     recipe = Recipe(pairs, tokenizer, max_length, keep_text, keep_blank)
-    make_once(folder, lambda unfinished: write_store(unfinished, recipe, show), say)
+    make_once(folder, lambda unfinished: write_store(unfinished, recipe, show), say, is_whole)
     return Store(folder)

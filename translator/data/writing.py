@@ -118,6 +118,22 @@ def write_store(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> No
     write_whole(folder / FACTS, json.dumps(facts._asdict()))
 
 
+def read_facts(folder: Path) -> Facts:
+    """What `write_store` has written. Raises OSError or ValueError if it is missing or damaged."""
+    return TypeAdapter(Facts).validate_json((folder / FACTS).read_bytes())
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a store has all its files, of the sizes that they had when it was written."""
+    journal = _read_journal(folder)
+    try:
+        sizes = {name: (folder / name).stat().st_size for name in journal.sizes}
+        num_pairs = read_facts(folder).num_pairs
+    except (OSError, ValueError):
+        return False
+    return num_pairs == journal.num_pairs and sizes == journal.sizes
+
+
 def _write(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> Journal:
     """Write what the journal says is missing, or all."""
     journal = _read_journal(folder)
