@@ -10,6 +10,8 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
+from translator.files import write_whole
+
 PACKAGES = ("tensorflow", "keras", "numpy", "sentencepiece")
 
 SWITCHES = (
@@ -127,7 +129,7 @@ def changes(recorded: dict[str, str]) -> list[str]:
 
 
 def record(path: Path) -> None:
-    path.write_text(json.dumps(current(), indent=2) + "\n")
+    write_whole(path, json.dumps(current(), indent=2) + "\n")
 
 
 def _processor() -> str:

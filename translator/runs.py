@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from translator.bundle import unpacked
 from translator.errors import ConfigError, RunError
+from translator.files import naming, write_whole
 
 TEXT_KEYS = tuple(
     f"data.{key}" for key in ("folder", "dataset", "wheel", "train", "validation", "test")
@@ -23,6 +24,22 @@ TEXT_KEYS = tuple(
 EXPORT_CONFIG = "training.yaml"
 """The configuration in a folder for another program, which is no run."""
 
+SETTLED = frozenset(
+    {
+        *("checkpoints", "environment.json", "start.safetensors", "state.json", "text.json"),
+        *("tokenizer.model", "source.model", "target.model"),
+    }
+)
+"""What may be there of a run whose beginning was cut short: config.yaml comes last."""
+
+LEARNT = frozenset(
+    {
+        *("averaged.safetensors", "best.safetensors", "metrics.jsonl", "profile.txt"),
+        *("exports", "incidents", "results", "tensorboard", "tuned.json", "validation"),
+    }
+)
+"""What training and the use of a model add to a run."""
+
 
 class RunDirectory:
     """The one place that knows the names of files inside a run.
@@ -30,6 +47,7 @@ class RunDirectory:
     config.yaml              the configuration, every default and `auto` written out
     environment.json         packages, processor and threads that the run began with
     text.json                checksums of the text that it began with
+    state.json               whether it ever had a checkpoint, and the run it began from, if any
     source.model             SentencePiece, as it reads the source
     target.model             the same for the target; older runs may have tokenizer.model for both
     checkpoints/             all that a resume needs, of two to four steps; weights to average
@@ -55,6 +73,7 @@ class RunDirectory:
         self.vocabularies = [path / "source.model", path / "target.model"]
         """Where a tokenizer is saved."""
         self._shared_model = path / "tokenizer.model"
+        self.state = path / "state.json"
         self.start = path / "start.safetensors"
         self.best = path / "best.safetensors"
         self.averaged = path / "averaged.safetensors"
@@ -101,17 +120,67 @@ class RunDirectory:
         return self.config.is_file()
 
     @property
+    def was_begun(self) -> bool:
+        """Whether this is a run that may go on, and no folder with a config.yaml of its own."""
+        return self.exists and (self.text.is_file() or self.environment.is_file())
+
+    @property
     def shipped(self) -> Path:
         """The weights that translate, eval and export use."""
         return self.averaged if self.averaged.exists() else self.best
 
     def create(self) -> None:
-        """Make the directory. Raises RunError if it is in the way or may not be made."""
+        """Make the directory of a new run, or find a run in it. Raises RunError if anything else
+        is in the way, or it may not be made."""
+        if not self.was_begun:
+            self._refuse_what_is_no_run()
         try:
             self._checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{self.path}: cannot make a run here: {error.strerror}.") from None
         self._refuse_links()
+
+    def _refuse_what_is_no_run(self) -> None:
+        """A new run takes an empty folder, or what is left of its own beginning."""
+        if self.path.is_file():
+            raise RunError(f"{self.path}: this is a file; name a folder for the run with --run.")
+        for outer in self.path.resolve().parents:
+            if RunDirectory(outer).was_begun:
+                raise RunError(
+                    f"{self.path}: this folder is inside the run {outer}; name one outside with "
+                    "--run."
+                )
+        if is_export(self.path):
+            raise RunError(
+                f"{self.path}: this is an export; name a new or empty folder with --run."
+            )
+        if not self.path.is_dir():
+            return
+        found = self._contents()
+        arrays = {
+            str(path.relative_to(self.path)) for path in (*self.checkpoints(), *self.snapshots())
+        }
+        learnt = found & (LEARNT | arrays)
+        own = found - SETTLED - learnt - {self.config.name}
+        if not own and learnt & (arrays | {self.best.name, self.metrics.name}):
+            missing = self.text.name if self.exists else self.config.name
+            raise RunError(
+                f"{self.path}: it holds {min(learnt)} of a run but no {missing}. Bring {missing} "
+                f"back; or begin another run with --run; or delete {self.path} to start over."
+            )
+        if own or learnt or self.exists or (found and self._checkpoints.name not in found):
+            raise RunError(
+                f"{self.path}: this folder holds files of its own, such as "
+                f"{min(own or learnt or found)}, and is not a run. Name a new or empty folder with "
+                "--run."
+            )
+
+    def _contents(self) -> set[str]:
+        """The names of what lies in the folder and its checkpoints, but for the lock and the mark
+        of a session; a file that a crash left unfinished has the name that it would have got."""
+        paths = [*self.path.iterdir(), *self._checkpoints.glob("*")]
+        names = {str(p.relative_to(self.path)).removesuffix(".unfinished") for p in paths}
+        return names - {".lock", ".session"}
 
     def _refuse_links(self) -> None:
         """A run from elsewhere must not lead our writing out of its directory."""
@@ -138,6 +207,15 @@ class RunDirectory:
     def snapshots(self) -> list[Path]:
         """Weights that were validated and are kept to be averaged, oldest first."""
         return _by_step(self._checkpoints, "weights")
+
+    def read_state(self) -> dict[str, Any]:
+        """What state.json holds: nothing, if an older version made the run. Raises RunError."""
+        return read_json(self.state) if self.state.exists() else {}
+
+    def update_state(self, **values: Any) -> None:
+        state = self.read_state()
+        if state != state | values:
+            write_whole(self.state, json.dumps(state | values, indent=2) + "\n")
 
     @property
     def tensorboard(self) -> Path:
@@ -189,7 +267,8 @@ class RunDirectory:
         except OSError as error:
             raise RunError(f"{path}: cannot lock this file: {error.strerror}.") from None
         with held:
-            session.write_text(f"{os.getpid()}\n")
+            with naming(session):
+                session.write_text(f"{os.getpid()}\n")
             if _holds_number(path):
                 os.truncate(path, 0)
             try:

@@ -284,8 +284,7 @@ def misfit_checkpoint() -> None:
 
 DAMAGED = (
     "this file is damaged (its checksum does not match its contents). Copy it again, or delete "
-    "it: training goes on from the checkpoint before, and makes lost best weights anew; a "
-    "bundle is unpacked anew."
+    "it: training makes lost best weights anew, and a bundle is unpacked anew."
 )
 NO_RUN = "{}: there is no such run; `translator train` makes one."
 
@@ -418,7 +417,8 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
         "damaged checkpoint",
         lambda: damage(newest()),
         "train c.yaml",
-        f"runs/c/checkpoints/step-00000020.safetensors: {DAMAGED}",
+        "runs/c/checkpoints/step-00000020.safetensors: this file is damaged (its checksum does not "
+        "match its contents). Copy it again, or delete it: training continues from step 15.",
     ),
     (
         "checkpoint that does not fit",

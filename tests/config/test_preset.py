@@ -244,11 +244,9 @@ class TestARunThatGoesOn:
 
 def test_a_run_begun_from_another_has_its_model(load: Load) -> None:
     other = resolved(load("", "model.positions=learned"), 5_000)
-    wanted = begun_from(other, load("", "model.dropout_rate=0.05"))
+    wanted = begun_from(other, load("", "model.dropout_rate=0.05"), Path("other"))
     assert wanted.model == replaced(other, {"model.dropout_rate": 0.05}).model
     assert resolved(wanted, 10**7).model == wanted.model
     assert resolved(wanted, 10**7).training != resolved(load(), 5_000).training
     begun = resolved(wanted, 10**7)
     assert continued(begun, load("", "model.dropout_rate=0.05"), RUN) == begun
-    by_hand = load(BY_HAND)
-    assert begun_from(other, by_hand) == by_hand

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from translator.config.schema import TrainingConfig
 from translator.errors import RunError
 from translator.models.weights import (
     FORMAT,
@@ -27,6 +28,7 @@ from translator.models.weights import (
 from translator.runs import RunDirectory
 from translator.training.checkpoint import (
     Position,
+    check_progress,
     load_checkpoint,
     mean_weights,
     save_checkpoint,
@@ -56,9 +58,8 @@ def refusal(path: Path) -> str:
 
 
 DAMAGED = (
-    "FILE: this file is damaged (its checksum does not match its contents). Copy it "
-    "again, or delete it: training goes on from the checkpoint before, and makes lost best "
-    "weights anew; a bundle is unpacked anew."
+    "FILE: this file is damaged (its checksum does not match its contents). Copy it again, or "
+    "delete it: training makes lost best weights anew, and a bundle is unpacked anew."
 )
 
 
@@ -349,13 +350,28 @@ class TestACheckpoint:
         for step in (1, 2, 3):
             save_checkpoint(run, Position(step=step), ARRAYS)
         run.checkpoint(3).write_bytes(run.checkpoint(3).read_bytes()[:-1])
-        with pytest.raises(
-            RunError, match="delete it: training goes on from the checkpoint before"
-        ):
+        with pytest.raises(RunError, match=r"or delete it: training continues from step 2\.$"):
             load_checkpoint(run)
         run.checkpoint(3).unlink()
         found = load_checkpoint(run)
         assert found is not None and found[0].step == 2
+
+    @pytest.mark.parametrize("has_weights", [False, True])
+    def test_that_is_damaged_is_not_to_be_deleted_if_it_is_the_only_one(
+        self, run: RunDirectory, has_weights: bool
+    ) -> None:
+        save_checkpoint(run, Position(step=3), ARRAYS)
+        run.checkpoint(3).write_bytes(run.checkpoint(3).read_bytes()[:-1])
+        if has_weights:
+            save_arrays(run.best, ARRAYS, step=3)
+        start = f", with --from {run.path} to start with its weights" if has_weights else ""
+        with pytest.raises(RunError) as caught:
+            load_checkpoint(run)
+        assert str(caught.value) == (
+            f"{run.checkpoint(3)}: this file is damaged (its checksum does not match its "
+            "contents). Copy it again from a backup. The run has no other checkpoint, so it "
+            f"cannot continue without this one; begin another run with --run{start}."
+        )
 
     def test_takes_the_place_of_all_but_one_before(self, run: RunDirectory) -> None:
         for step in (1, 2, 3, 4):
@@ -462,3 +478,78 @@ class TestRecords:
             file.write('{"kind": "train", "st')
         self.write(run, 61, 100)
         assert self.rows(run)[-2:] == [("validation", 80), ("train", 100)]
+
+
+class TestARunWithoutCheckpoints:
+    """Killed before the first, it starts over; if they are lost, it does not."""
+
+    CONFIG = TrainingConfig(save_every=5, validate_every=10)
+
+    @pytest.fixture
+    def run(self, tmp_path: Path) -> RunDirectory:
+        run = RunDirectory(tmp_path / "run")
+        run.create()
+        return run
+
+    def record(self, run: RunDirectory, *steps: int) -> None:
+        rows = (json.dumps({"kind": "train", "step": step}) for step in steps)
+        run.metrics.write_text("".join(f"{row}\n" for row in rows))
+
+    def refusal(self, run: RunDirectory) -> str:
+        with pytest.raises(RunError) as caught:
+            check_progress(run, self.CONFIG)
+        return str(caught.value).replace(str(run.path), "RUN")
+
+    SENTENCE = (
+        "RUN: its checkpoints are missing, so it cannot continue, and starting over would replace "
+        "its weights and metrics. Bring the checkpoints back; or begin another run with --run{}; "
+        "or delete RUN to start over."
+    )
+    FROM = ", with --from RUN to start with its weights"
+
+    def test_starts_over_if_none_was_ever_saved(self, run: RunDirectory) -> None:
+        run.update_state(has_checkpoint=False)
+        check_progress(run, self.CONFIG)
+        self.record(run, 1, 2, 4, 8)
+        save_arrays(run.best, ARRAYS, step=10)  # It was killed before the checkpoint at step 10.
+        check_progress(run, self.CONFIG)
+
+    def test_does_not_start_over_if_they_are_lost(self, run: RunDirectory) -> None:
+        run.update_state(has_checkpoint=False, begun_from="x")
+        save_checkpoint(run, Position(step=2), ARRAYS)
+        assert run.read_state() == {"has_checkpoint": True, "begun_from": "x"}
+        self.record(run, 1, 2)
+        check_progress(run, self.CONFIG)
+        run.checkpoint(2).unlink()
+        assert self.refusal(run) == self.SENTENCE.format("")
+        save_arrays(run.averaged, ARRAYS, step=2)
+        run.metrics.unlink()
+        assert self.refusal(run) == self.SENTENCE.format(self.FROM)
+
+    def test_starts_over_if_nothing_else_is_left(self, run: RunDirectory) -> None:
+        run.update_state(has_checkpoint=True)
+        run.metrics.touch()
+        check_progress(run, self.CONFIG)
+
+    def test_of_an_older_version_starts_over_up_to_its_first_checkpoint(
+        self, run: RunDirectory
+    ) -> None:
+        """Such a run does not tell whether it had one, but its metrics do."""
+        check_progress(run, self.CONFIG)
+        self.record(run, 1, 2, 4, 5)
+        check_progress(run, self.CONFIG)
+        self.record(run, 1, 2, 4, 6)
+        assert self.refusal(run) == self.SENTENCE.format("")
+        self.record(run, 1)
+        save_arrays(run.best, ARRAYS, step=1)
+        assert self.refusal(run) == self.SENTENCE.format(self.FROM)
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_metrics(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    run.create()
+    with Records(run, Position(), keep_text=False) as records:
+        run.metrics = Path("/dev/full")
+        with pytest.raises(OSError, match="No space left") as caught:
+            records.add(Progress(Position(step=1, summed_steps=1), 1.0, 1.0, 1.0, 1.0))
+    assert caught.value.filename == "/dev/full"

@@ -51,14 +51,24 @@ def options(
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="YAML configuration.", metavar="CONFIG")],
+    config: Annotated[
+        Path,
+        typer.Argument(
+            help="YAML configuration; config.yaml of a run continues it.", metavar="CONFIG"
+        ),
+    ],
     run: Annotated[
-        Path | None,
-        typer.Option("--run", help="Directory of the run.", show_default="runs/NAME of the config"),
+        str | None,
+        typer.Option(
+            "--run",
+            metavar="PATH",
+            help="Directory of the run.",
+            show_default="runs/NAME of the config",
+        ),
     ] = None,
     settings: Settings = None,
     start_from: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--from", metavar="RUN", help="Begin with weights and tokenizer of a run."),
     ] = None,
 ) -> None:

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from translator.data.tokenizer import Tokenizer
+from translator.files import write_whole
 from translator.runs import RunDirectory
 from translator.training.setback import Failure
 
@@ -33,7 +34,7 @@ def keep_incident(run: RunDirectory, failure: Failure, number: int, text: Tokeni
                 strict=True,
             )
         ]
-    path.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(report, ensure_ascii=False, indent=1) + "\n")
     return path
 
 

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from translator import environment
 from translator.cache import cache_folder, make_once
 from translator.cli.counting import counting
@@ -34,8 +36,16 @@ from translator.data.survey import LONGEST_SENTENCE, Survey, survey
 from translator.data.tokenizer import Tokenizer, tokenizer_key, train_tokenizer
 from translator.errors import ConfigError, DataError, RunError
 from translator.evaluation.score import check_tokenizer
-from translator.models.weights import Arrays, load_arrays, save_arrays, set_model_weights
+from translator.files import write_whole
+from translator.models.weights import (
+    Arrays,
+    DamagedFile,
+    load_arrays,
+    save_arrays,
+    set_model_weights,
+)
 from translator.runs import RunDirectory, read_json
+from translator.training.checkpoint import check_progress
 
 TEXTS = {"train": "training", "validation": "validation", "test": "test"}
 """Splits, as messages call their text."""
@@ -56,16 +66,19 @@ class Prepared(NamedTuple):
     start_weights: Arrays | None
 
 
+class Start(NamedTuple):
+    """What a run begins with that begins from another."""
+
+    tokenizer: Tokenizer
+    weights: Arrays
+
+
 def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepared:
     """Settle a new run: tokenizer, precision, and everything `auto`."""
-    if run.checkpoints():
-        raise RunError(
-            f"{run.path}: it holds checkpoints but no config.yaml; bring that back, or begin "
-            "another run with --run."
-        )
     check_tokenizer(config.evaluation, config.data.target_language)
+    start = None
     if start_from is not None:
-        config = begun_from(load_recorded(RunDirectory.existing(start_from).config), config)
+        config, start = _from_run(config, start_from)
     text, known = _survey(config)
     statistics = text.statistics()
     # The precision waits: measuring it brings in TensorFlow, half a GiB that SentencePiece and the
@@ -73,11 +86,7 @@ def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepare
     machine = Machine(None, environment.has_gpu(), environment.num_threads())
     _describe_choices(choose(config, statistics, machine), text.num_pairs)
     config = resolve(config, statistics, machine)
-    start_weights = None
-    if start_from is None:
-        tokenizer = _learn_tokenizer(config, text, known)
-    else:
-        tokenizer, start_weights = _from_run(config, start_from)
+    tokenizer = start.tokenizer if start else _learn_tokenizer(config, text, known)
     tokenizer.save(run.vocabularies)
     statistics = _completed(statistics, config, text, tokenizer)
     config = resolve(config, statistics, machine)
@@ -85,21 +94,27 @@ def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepare
     config = resolve(
         config, statistics, machine._replace(bfloat16_speedup=_bfloat16_speedup(config))
     )
-    prepared = prepared._replace(config=config, start_weights=start_weights)
-    if start_weights is not None:
+    prepared = prepared._replace(config=config, start_weights=start.weights if start else None)
+    run.start.unlink(missing_ok=True)  # A beginning that was cut short may have left one.
+    if start is not None:
         from translator.models.build import build_model
 
         sizes = len(tokenizer.source), len(tokenizer.target)
-        set_model_weights(build_model(config, *sizes, "float32"), start_weights, str(start_from))
-        save_arrays(run.start, start_weights)
+        set_model_weights(build_model(config, *sizes, "float32"), start.weights, str(start_from))
+        save_arrays(run.start, start.weights)
     environment.record(run.environment)
     _record_text(run, prepared)
+    origin = None if start_from is None else str(start_from.resolve())
+    run.update_state(has_checkpoint=False, begun_from=origin)
     save_config(config, run.config)
     return prepared
 
 
-def resume(config: Config, run: RunDirectory) -> Prepared:
+def resume(config: Config, run: RunDirectory, start_from: Path | None = None) -> Prepared:
     """Take up a run: its own configuration, but for new limits."""
+    check_progress(run, load_recorded(run.config).training)
+    if start_from is not None:
+        _check_origin(run, start_from)
     prepared = settled(config, run)
     if values := kept(config, prepared.config):
         say(f"{run.path} keeps what the configuration leaves unset: {', '.join(values)}.")
@@ -108,6 +123,7 @@ def resume(config: Config, run: RunDirectory) -> Prepared:
             f"Warning: {run.path} was begun with another set-up ({'; '.join(changes)}); the "
             "weights may differ in their last bits from those of an unbroken run."
         )
+    run.update_state(has_checkpoint=bool(run.checkpoints()))
     save_config(prepared.config, run.config)
     return prepared
 
@@ -119,8 +135,7 @@ def settled(config: Config, run: RunDirectory) -> Prepared:
     recorded = read_json(run.text)
     keep_blank = not BLANK_LEFT_OUT.items() <= recorded.items()
     prepared = _open(config, tokenizer, keep_blank=keep_blank)
-    if run.start.exists():
-        prepared = prepared._replace(start_weights=load_arrays(run.start)[0])
+    prepared = prepared._replace(start_weights=_start_weights(run))
     if not _text_digests(prepared).items() <= recorded.items():
         raise RunError(
             f"{run.path}: the training or validation text is not the one that this run began with. "
@@ -129,13 +144,49 @@ def settled(config: Config, run: RunDirectory) -> Prepared:
     return prepared
 
 
-def _from_run(config: Config, path: Path) -> tuple[Tokenizer, Arrays]:
-    """Tokenizer and weights of another run."""
+def _start_weights(run: RunDirectory) -> Arrays | None:
+    """The weights that a run began with, if from another. Raises RunError if they are lost, and
+    needed."""
+    if run.start.exists():
+        try:
+            return load_arrays(run.start)[0]
+        except DamagedFile:
+            raise DamagedFile(
+                run.start, "Copy it again, or begin another run with --run and --from."
+            ) from None
+    if run.checkpoints() or run.read_state().get("begun_from") is None:
+        return None
+    raise RunError(
+        f"{run.start}: this file is missing, and the run has no checkpoint yet. Bring it back, or "
+        "begin another run with --run and --from."
+    )
+
+
+def _check_origin(run: RunDirectory, start_from: Path) -> None:
+    """Raise RunError unless a run began from this one."""
+    origin = run.read_state().get("begun_from")
+    if origin == str(start_from.resolve()):
+        return
+    began = "without --from"
+    if run.start.exists():
+        other = RunDirectory.existing(start_from).shipped
+        if other.exists() and _are_equal(load_arrays(run.start)[0], load_arrays(other)[0]):
+            return
+        began = f"with --from {origin or 'and other weights'}"
+    raise RunError(
+        f"{run.path} began {began}, and now --from is {start_from}. Leave out --from to continue "
+        "it, or begin another run with --run."
+    )
+
+
+def _are_equal(one: Arrays, other: Arrays) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[k], other[k]) for k in one)
+
+
+def _from_run(config: Config, path: Path) -> tuple[Config, Start]:
+    """The configuration, completed by that of another run; and tokenizer and weights of that."""
     other = RunDirectory.existing(path)
-    joint = load_recorded(other.config).tokenizer.joint
-    if joint != config.tokenizer.joint:
-        raise ConfigError(f"tokenizer.joint must be {str(joint).lower()}, as in {path}.")
-    weights, _ = load_arrays(other.shipped)
+    config = begun_from(load_recorded(other.config), config, path)
     tokenizer = Tokenizer.load(other.tokenizer())
     if unknown := [tag for tag in config.data.tags if tag not in tokenizer.source.tags]:
         known = f"only {', '.join(tokenizer.source.tags)}" if tokenizer.source.tags else "no tags"
@@ -143,7 +194,12 @@ def _from_run(config: Config, path: Path) -> tuple[Tokenizer, Arrays]:
             f"data.train has the tag {unknown[0]}, but the vocabulary of {path} has {known}; leave "
             "it out, or begin without --from."
         )
-    return tokenizer, weights
+    if not other.shipped.exists():
+        raise RunError(
+            f"{path}: no weights have been validated yet, so no run can begin from it; train it on "
+            "to its first validation."
+        )
+    return config, Start(tokenizer, load_arrays(other.shipped)[0])
 
 
 def _survey(config: Config) -> tuple[Survey, dict[str, object]]:
@@ -287,7 +343,7 @@ def _text_digests(prepared: Prepared) -> dict[str, str]:
 
 
 def _record_text(run: RunDirectory, prepared: Prepared) -> None:
-    run.text.write_text(json.dumps(_text_digests(prepared) | BLANK_LEFT_OUT, indent=2) + "\n")
+    write_whole(run.text, json.dumps(_text_digests(prepared) | BLANK_LEFT_OUT, indent=2) + "\n")
 
 
 def say(text: str) -> None:

@@ -40,7 +40,8 @@ def train(
 ) -> None:
     """Train the configuration of a YAML file in a run, or continue it where it stopped.
 
-    The run is runs/NAME after the file's name unless given. Where TF_CONFIG or Slurm names several
+    The run is runs/NAME after the file's name unless given; the config.yaml of a run continues that
+    run. Where TF_CONFIG or Slurm names several
     workers, this is one of them. Raises UserError; Stopped, with all saved, when a signal came.
     """
     from translator.cli.workers import follow, gathered
@@ -48,8 +49,16 @@ def train(
 
     freeze_weights(False)
     config_path = Path(config_path)
-    config = load_config(config_path, overrides)
-    run = RunDirectory(Path(run_path or Path("runs") / config_path.stem))
+    if "" in (run_path, start_from):
+        raise RunError("--run and --from need the name of a folder, not an empty one.")
+    run = RunDirectory(Path("runs") / config_path.stem)
+    own = RunDirectory(config_path.parent)
+    is_recorded = own.was_begun and config_path.exists() and own.config.samefile(config_path)
+    if run_path is not None:
+        run = RunDirectory(Path(run_path))
+    elif is_recorded:
+        run = own
+    config = (load_recorded if is_recorded else load_config)(config_path, overrides)
     origin = None if start_from is None else Path(start_from)
     with Interruption() as interruption:
         try:
@@ -98,7 +107,7 @@ def _tell_of_kill(run: RunDirectory) -> None:
         f"Warning: the process that trained {run.path} before was killed without a word, as Linux "
         "does when memory is short (or it was a power cut, or kill -9)."
     )
-    shards = load_recorded(run.config).training.accumulation_steps if run.exists else "auto"
+    shards = load_recorded(run.config).training.accumulation_steps if run.was_begun else "auto"
     if shards != "auto":
         say(
             f"If it was memory: add --set training.accumulation_steps={2 * shards} to the command. "
@@ -116,7 +125,8 @@ def _train(
     interruption: Interruption,
 ) -> None:
     may_cut = config.training.accumulation_steps == "auto"
-    prepared = resume(config, run) if run.exists else begin(config, run, start_from)
+    settle = resume if run.was_begun else begin
+    prepared = settle(config, run, start_from)
 
     from translator.cli.sitting import Sitting
     from translator.evaluation.validation import Validator

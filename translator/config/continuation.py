@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -9,7 +10,7 @@ from pydantic import BaseModel
 from translator.config.keys import differences, is_set, parts, replaced, value
 from translator.config.loading import check
 from translator.config.preset import KEYS as PRESET_KEYS
-from translator.config.schema import Config, ModelConfig
+from translator.config.schema import Config, ModelConfig, TokenizerConfig
 from translator.errors import ConfigError, RunError
 from translator.runs import RunDirectory
 
@@ -52,7 +53,11 @@ RESOLVED = {
 """What a beginning replaces by a value, which the run keeps."""
 
 MODEL = [f"model.{name}" for name in ModelConfig.model_fields]
-"""With --from the other run's, where a preset leaves it open."""
+TOKENIZER = [f"tokenizer.{name}" for name in TokenizerConfig.model_fields]
+"""With --from, both are the other run's…"""
+
+FREE = {"tokenizer.sampling_alpha", *(key for key in MODEL if key.endswith("dropout_rate"))}
+"""…but for these, which only training uses. With a preset, dropout is the other run's if unset."""
 
 
 def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
@@ -125,10 +130,20 @@ def _shown(value: object) -> str:
     return "not set" if value is None else repr(value)
 
 
-def begun_from(other: Config, wanted: Config) -> Config:
-    """What is wanted, its model as the other run's where a preset leaves it open."""
-    if wanted.preset is None:
-        return wanted
-    keys = (*MODEL, *(key for key in PRESET_KEYS if key.startswith("tokenizer.")))
-    open_keys = [key for key in keys if not is_set(wanted, key)]
-    return replaced(wanted, {key: value(other, key) for key in open_keys})
+def begun_from(other: Config, wanted: Config, origin: Path) -> Config:
+    """What is wanted, with the vocabulary and the model of the other run. Raises ConfigError if a
+    key of theirs is set and differs."""
+    taken, refused = {}, []
+    for key in (*TOKENIZER, *MODEL):
+        old, new = value(other, key), value(wanted, key)
+        is_open = not is_set(wanted, key) or (key in RESOLVED and new == RESOLVED[key])
+        if is_open and (key not in FREE or (wanted.preset is not None and key in MODEL)):
+            taken[key] = old
+        elif old != new and key not in FREE:
+            refused.append(f"{key} is {_shown(old)} there and {_shown(new)} here")
+    if refused:
+        raise ConfigError(
+            f"--from {origin}: a run has the vocabulary and the model that it begins from: "
+            f"{'; '.join(refused)}. Leave out what differs, or begin without --from."
+        )
+    return replaced(wanted, taken)

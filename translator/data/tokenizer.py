@@ -33,6 +33,7 @@ from translator.data.survey import LARGEST_SAMPLE, LONGEST_SENTENCE, MOST_SENTEN
 from translator.data.tags import split_tag
 from translator.environment import num_threads
 from translator.errors import DataError, RunError
+from translator.files import write_whole
 
 PAD_ID, UNKNOWN_ID, BEGIN_ID, END_ID = 0, 1, 2, 3
 
@@ -207,7 +208,7 @@ class Tokenizer(NamedTuple):
     def save(self, paths: Sequence[Path]) -> None:
         """Write the two models, source and target."""
         for path, vocabulary in zip(paths, self, strict=True):
-            path.write_bytes(vocabulary.model)
+            write_whole(path, vocabulary.model)
 
     @classmethod
     def load(cls, paths: Sequence[Path]) -> Tokenizer:

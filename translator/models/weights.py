@@ -40,6 +40,20 @@ def named_variables(model: keras.Model) -> dict[str, keras.Variable]:
     return named
 
 
+class DamagedFile(RunError):
+    """A file whose contents are not what was written."""
+
+    def __init__(
+        self,
+        path: Path,
+        way_out: str = "Copy it again, or delete it: training makes lost best weights anew, and a "
+        "bundle is unpacked anew.",
+    ) -> None:
+        super().__init__(
+            f"{path}: this file is damaged (its checksum does not match its contents). {way_out}"
+        )
+
+
 def model_weights(model: keras.Model) -> Arrays:
     """The values of `named_variables`."""
     return {name: np.asarray(variable) for name, variable in named_variables(model).items()}
@@ -102,10 +116,10 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}.") from None
     except (safetensors.SafetensorError, TypeError):  # TypeError: numbers that NumPy does not have
-        raise RunError(_damaged(path)) from None
+        raise DamagedFile(path) from None
     facts = _facts(header, path)
     if header.get("sha256") != _checksum(arrays, facts):
-        raise RunError(_damaged(path))
+        raise DamagedFile(path)
     return arrays, facts
 
 
@@ -120,7 +134,7 @@ def load_facts(path: Path) -> dict[str, Any]:
         with safetensors.safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
     except (OSError, safetensors.SafetensorError):
-        raise RunError(_damaged(path)) from None
+        raise DamagedFile(path) from None
     return _facts(header, path)
 
 
@@ -131,15 +145,7 @@ def _facts(header: Mapping[str, str], path: Path) -> dict[str, Any]:
             return facts
     except (KeyError, ValueError, RecursionError):
         pass
-    raise RunError(_damaged(path))
-
-
-def _damaged(path: Path) -> str:
-    return (
-        f"{path}: this file is damaged (its checksum does not match its contents). Copy it "
-        "again, or delete it: training goes on from the checkpoint before, and makes lost best "
-        "weights anew; a bundle is unpacked anew."
-    )
+    raise DamagedFile(path)
 
 
 def _checksum(arrays: Mapping[str, np.ndarray], facts: dict[str, Any]) -> str:

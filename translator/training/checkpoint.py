@@ -7,6 +7,7 @@ give the same files again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 
+from translator.config.schema import TrainingConfig
 from translator.errors import RunError
-from translator.models.weights import Arrays, load_arrays, load_facts, save_arrays
+from translator.models.weights import Arrays, DamagedFile, load_arrays, load_facts, save_arrays
 from translator.runs import RunDirectory, step_of
 
 KEPT_CHECKPOINTS = 2
@@ -77,6 +79,7 @@ def save_checkpoint(run: RunDirectory, position: Position, state: Arrays) -> Non
     That is all that came later, too: a run that goes back takes another way.
     """
     save_arrays(run.checkpoint(position.step), state, **asdict(position))
+    run.update_state(has_checkpoint=True)
     for path in run.checkpoints():
         if step_of(path) > position.step:
             path.unlink()
@@ -96,8 +99,48 @@ def save_checkpoint(run: RunDirectory, position: Position, state: Arrays) -> Non
 
 def load_checkpoint(run: RunDirectory) -> tuple[Position, Arrays] | None:
     """The newest checkpoint, if there is one. Raises RunError if it is damaged."""
-    checkpoints = run.checkpoints()
-    return read_checkpoint(checkpoints[-1]) if checkpoints else None
+    if not (checkpoints := run.checkpoints()):
+        return None
+    *earlier, newest = checkpoints
+    try:
+        return read_checkpoint(newest)
+    except DamagedFile:
+        raise DamagedFile(
+            newest,
+            f"Copy it again, or delete it: training continues from step {step_of(earlier[-1]):,}."
+            if earlier
+            else "Copy it again from a backup. The run has no other checkpoint, so it cannot "
+            f"continue without this one; {_elsewhere(run)}.",
+        ) from None
+
+
+def check_progress(run: RunDirectory, config: TrainingConfig) -> None:
+    """Raise RunError if a run has lost its checkpoints: training would start over in it, and
+    replace what it has learnt.
+
+    A run that was killed before its first checkpoint may start over: it learns the same again.
+    """
+    has_metrics = run.metrics.exists() and run.metrics.stat().st_size > 0
+    has_weights = run.shipped.exists()
+    if run.checkpoints() or not (has_metrics or has_weights):
+        return
+    had_checkpoint = run.read_state().get("has_checkpoint")
+    if had_checkpoint is None:  # An older version made the run.
+        rows = run.metrics.read_text(encoding="utf-8", errors="replace") if has_metrics else ""
+        last_step = max(map(int, re.findall(r'"step": ([0-9]+)', rows)), default=0)
+        first_checkpoint = min(config.save_every, config.validate_every)
+        had_checkpoint = has_weights or last_step > first_checkpoint
+    if had_checkpoint:
+        raise RunError(
+            f"{run.path}: its checkpoints are missing, so it cannot continue, and starting over "
+            "would replace its weights and metrics. Bring the checkpoints back; or "
+            f"{_elsewhere(run)}; or delete {run.path} to start over."
+        )
+
+
+def _elsewhere(run: RunDirectory) -> str:
+    start = f", with --from {run.path} to start with its weights" if run.shipped.exists() else ""
+    return f"begin another run with --run{start}"
 
 
 def read_checkpoint(path: Path) -> tuple[Position, Arrays]:

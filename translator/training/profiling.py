@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections import defaultdict
@@ -11,6 +12,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
 
+from translator.files import write_whole
 from translator.training.loop import Progress
 
 SKIPPED, PROFILED = 10, 5
@@ -35,7 +37,7 @@ def profiled(steps: Iterator[Progress], logs: Path, table: Path) -> Iterator[Pro
                 continue
             number += 1
             if number == SKIPPED:
-                tf.profiler.experimental.start(str(logs))
+                tf.profiler.experimental.start(os.fsencode(logs))
                 tracing, started = True, time.perf_counter()
             elif number == SKIPPED + PROFILED:
                 milliseconds = 1000 * (time.perf_counter() - started) / PROFILED
@@ -43,7 +45,7 @@ def profiled(steps: Iterator[Progress], logs: Path, table: Path) -> Iterator[Pro
                 tracing = False
                 newest = max(logs.glob("plugins/profile/*/*.xplane.pb"))
                 space = XSpace.FromString(newest.read_bytes())
-                table.write_text(_table(space, milliseconds), encoding="utf-8")
+                write_whole(table, _table(space, milliseconds))
     finally:
         if tracing:
             tf.profiler.experimental.stop(save=False)

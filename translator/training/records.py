@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from types import TracebackType
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from translator.errors import RunError
-from translator.files import write_whole
+from translator.files import naming, write_whole
 from translator.runs import RunDirectory, step_of
 from translator.training.checkpoint import Position, is_recorded
 from translator.training.loop import Progress, Validation
@@ -27,7 +28,7 @@ class Records:
     def _open(self, position: Position) -> None:
         self._speeds: list[float] = []
         _forget_after(self._run, position)
-        self._metrics = self._run.metrics.open("a", encoding="utf-8")
+        self._run.metrics.touch()
         self._tensorboard = _EventFile(self._run, position.step)
 
     def __enter__(self) -> Records:
@@ -36,15 +37,11 @@ class Records:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        self._metrics.close()
         self._tensorboard.close()
 
     def add(self, progress: Progress) -> None:
         if progress.failure is not None:
-            self._close()
+            self._tensorboard.close()
             self._open(progress.position)
             return
         if progress.validation is not None:
@@ -76,7 +73,7 @@ class Records:
         )
         if self._keep_text:
             text = "".join(f"{line}\n" for line in validation.translations)
-            self._run.validation(progress.position.step).write_text(text, encoding="utf-8")
+            write_whole(self._run.validation(progress.position.step), text)
 
     def _write(self, kind: str, progress: Progress, **values: Any) -> None:
         position = progress.position
@@ -87,8 +84,8 @@ class Records:
             "target_tokens": position.target_tokens,
             **values,
         }
-        self._metrics.write(json.dumps(row) + "\n")
-        self._metrics.flush()
+        with naming(self._run.metrics), self._run.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
         scalars = {f"{kind}/{k}": v for k, v in values.items() if isinstance(v, float)}
         self._tensorboard.write(position.step, scalars)
 
@@ -105,7 +102,7 @@ class _EventFile:
 
     def __init__(self, run: RunDirectory, step: int) -> None:
         now = time.time()
-        self._writer = tf.io.TFRecordWriter(str(run.event_file(now)))
+        self._writer = tf.io.TFRecordWriter(os.fsencode(run.event_file(now)))
         self._add(wall_time=now, file_version="brain.Event:2")
         # Tells TensorBoard to drop what an earlier sitting wrote after this step.
         start = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)

@@ -1,0 +1,290 @@
+"""`translator train` continues a run, begins a new one, or refuses; it never replaces a run."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copytree, rmtree
+
+import pytest
+
+from translator.cli.train import train
+from translator.config import load_recorded
+from translator.errors import ConfigError, RunError
+from translator.models.weights import load_arrays, save_arrays
+from translator.runs import RunDirectory
+
+from .conftest import CONFIG, Command
+
+pytestmark = pytest.mark.slow
+
+Said = pytest.CaptureFixture[str]
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def make_old(run: Path) -> None:
+    """Take away what older versions did not write."""
+    (run / "state.json").unlink()
+    config = run / "config.yaml"
+    config.write_text(config.read_text().removeprefix("schema_version: 2\n"))
+
+
+def refusal(*arguments: object, **keys: object) -> str:
+    with pytest.raises((ConfigError, RunError)) as caught:
+        train("c.yaml", *arguments, **keys)  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+NO_CHECKPOINTS = (
+    "runs/c: its checkpoints are missing, so it cannot continue, and starting over would replace "
+    "its weights and metrics. Bring the checkpoints back; or begin another run with --run{}; or "
+    "delete runs/c to start over."
+)
+START = ", with --from runs/c to start with its weights"
+NO_CONFIG = (
+    "runs/c: it holds {} of a run but no config.yaml. Bring config.yaml back; or begin another run "
+    "with --run; or delete runs/c to start over."
+)
+
+
+def remove(*names: str) -> Callable[[Path], None]:
+    def act(run: Path) -> None:
+        for name in names:
+            path = run / name
+            rmtree(path) if path.is_dir() else path.unlink()
+
+    return act
+
+
+def keep_only(*names: str) -> Callable[[Path], None]:
+    def act(run: Path) -> None:
+        remove(*(path.name for path in run.iterdir() if path.name not in names))(run)
+
+    return act
+
+
+class TestARunThatHasLearnt:
+    @pytest.mark.parametrize("is_old", [False, True])
+    @pytest.mark.parametrize(
+        ("spoil", "sentence"),
+        [
+            (remove("checkpoints"), NO_CHECKPOINTS.format(START)),
+            (remove("checkpoints", "metrics.jsonl"), NO_CHECKPOINTS.format(START)),
+            (remove("checkpoints", "best.safetensors"), NO_CHECKPOINTS.format("")),
+            (
+                remove("config.yaml"),
+                NO_CONFIG.format("best.safetensors"),
+            ),
+            (
+                remove("config.yaml", "best.safetensors", "checkpoints"),
+                NO_CONFIG.format("metrics.jsonl"),
+            ),
+            (keep_only("best.safetensors"), NO_CONFIG.format("best.safetensors")),
+        ],
+    )
+    def test_is_not_begun_anew(
+        self, run: Path, is_old: bool, spoil: Callable[[Path], None], sentence: str
+    ) -> None:
+        if is_old:
+            make_old(run)
+        spoil(run)
+        before = contents(run)
+        assert refusal() == sentence
+        assert {p: b for p, b in contents(run).items() if p.name != ".lock"} == {
+            p: b for p, b in before.items() if p.name != ".lock"
+        }
+
+    def test_can_be_the_start_of_another_as_the_sentence_says(self, run: Path) -> None:
+        rmtree(run / "checkpoints")
+        train("c.yaml", "runs/d", ["training.max_steps=1"], run)
+        assert Path("runs/d/best.safetensors").exists()
+
+    def test_starts_over_once_its_folder_is_deleted(self, run: Path) -> None:
+        before = contents(run)[run / "metrics.jsonl"]
+        rmtree(run)
+        train("c.yaml")
+        assert len((run / "metrics.jsonl").read_text().splitlines()) == len(before.splitlines())
+
+    def test_that_an_older_version_made_continues(self, run: Path, capsys: Said) -> None:
+        make_old(run)
+        train("c.yaml", overrides=["training.max_steps=23"])
+        assert "Continuing runs/c after step 20." in capsys.readouterr().err
+        assert json.loads((run / "state.json").read_text()) == {"has_checkpoint": True}
+        assert (run / "config.yaml").read_text().startswith("schema_version: 2\n")
+
+    def test_continues_with_the_values_that_were_given_to_it(
+        self, workplace: Path, capsys: Said
+    ) -> None:
+        smoothing = "training.label_smoothing=0.3"
+        train("c.yaml", overrides=[smoothing, "training.max_steps=2"])
+        train("c.yaml", overrides=["training.max_steps=3"])
+        assert load_recorded(Path("runs/c/config.yaml")).training.label_smoothing == 0.3
+        assert (
+            "runs/c keeps what the configuration leaves unset: training.label_smoothing 0.3.\n"
+        ) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_killed_before_its_first_checkpoint_the_same_command_starts_over(
+    trained: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch, is_old: bool
+) -> None:
+    """Before the first step; and, but for old runs, between a validation and its checkpoint."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    run, keys = Path("runs/c"), ["training.save_every=10"]
+    places = ["checkpoint.load_checkpoint", "loop.save_checkpoint"]
+    for place in places[:1] if is_old else places:
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(f"translator.training.{place}", kill)
+            train("c.yaml", overrides=keys)
+    if is_old:
+        make_old(run)
+    assert is_old or (run / "best.safetensors").exists()
+    train("c.yaml", overrides=keys)
+    best, _ = load_arrays(run / "best.safetensors")
+    expected, _ = load_arrays(trained / "runs/c/best.safetensors")
+    assert all(best[name].tobytes() == expected[name].tobytes() for name in expected)
+
+
+class TestTheConfigurationOfARun:
+    def test_continues_that_run(self, run: Path, capsys: Said) -> None:
+        train(run / "config.yaml", overrides=["training.max_steps=22"])
+        assert "Continuing runs/c after step 20." in capsys.readouterr().err
+        assert not Path("runs/config").exists()
+
+    def test_of_an_older_version_does_too(
+        self, run: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_old(run)
+        monkeypatch.chdir(run)
+        train("config.yaml")
+        assert "Continuing . after step 20." in capsys.readouterr().err
+
+    def test_begins_another_where_it_is_told(self, run: Path, capsys: Said) -> None:
+        train(run / "config.yaml", "runs/d", ["training.max_steps=1"])
+        assert "Continuing" not in capsys.readouterr().err
+        assert load_recorded(Path("runs/d/config.yaml")).training.max_steps == 1
+
+    def test_is_a_name_like_any_other_where_there_is_no_run(self, workplace: Path) -> None:
+        Path("c.yaml").rename("config.yaml")
+        train("config.yaml", overrides=["training.max_steps=1"])
+        assert Path("runs/config/best.safetensors").exists()
+
+
+class TestFrom:
+    def test_is_taken_again_if_it_is_the_same(self, run: Path, capsys: Said) -> None:
+        limit = ["training.max_steps=1"]
+        train("c.yaml", "runs/d", limit, run)
+        copytree(run, "runs/copy")
+        train(run.with_name("d") / "config.yaml", None, limit, run.absolute())
+        train("c.yaml", "runs/d", limit, "runs/copy")
+        rmtree(run)
+        train("c.yaml", "runs/d", limit, run)
+        assert capsys.readouterr().err.count("Continuing runs/d after step 1.") == 3
+
+    def test_of_an_old_run_is_known_by_its_weights(self, run: Path, capsys: Said) -> None:
+        limit = ["training.max_steps=1"]
+        train("c.yaml", "runs/d", limit, run)
+        make_old(Path("runs/d"))
+        train("c.yaml", "runs/d", limit, run)
+        assert "Continuing runs/d after step 1." in capsys.readouterr().err
+        best = RunDirectory(run).best
+        arrays, facts = load_arrays(best)
+        save_arrays(best, {name: 2 * array for name, array in arrays.items()}, **facts)
+        make_old(Path("runs/d"))
+        assert refusal("runs/d", limit, run) == (
+            "runs/d began with --from and other weights, and now --from is runs/c. Leave out "
+            "--from to continue it, or begin another run with --run."
+        )
+
+    def test_is_refused_on_a_run_that_began_otherwise(self, run: Path) -> None:
+        limit = ["training.max_steps=1"]
+        ending = "Leave out --from to continue it, or begin another run with --run."
+        for other in ("there-is-none", "runs/c"):
+            assert refusal(run, limit, other) == (
+                f"runs/c began without --from, and now --from is {other}. {ending}"
+            )
+        train("c.yaml", "runs/d", limit, run)
+        train("c.yaml", "runs/e", ["training.max_steps=1", "training.seed=2"])
+        assert refusal("runs/d", limit, "runs/e") == (
+            f"runs/d began with --from {run.absolute()}, and now --from is runs/e. {ending}"
+        )
+        assert "runs/none: there is no such run" in refusal("runs/d", limit, "runs/none")
+
+    def test_a_lost_start_is_not_replaced_by_chance(self, run: Path) -> None:
+        train("c.yaml", "runs/d", ["training.max_steps=1"], run)
+        begun = Path("runs/d")
+        remove("start.safetensors", "checkpoints", "metrics.jsonl", "best.safetensors")(begun)
+        assert refusal("runs/d") == (
+            "runs/d/start.safetensors: this file is missing, and the run has no checkpoint yet. "
+            "Bring it back, or begin another run with --run and --from."
+        )
+
+    @pytest.mark.parametrize(
+        ("section", "difference"),
+        [
+            ("{kind: bpe, sampling_alpha: 0.1}", "kind is 'unigram' there and 'bpe' here"),
+            ("{vocabulary_size: 300}", "vocabulary_size is 340 there and 300 here"),
+            ("{joint: false}", "joint is True there and False here"),
+            ("{byte_fallback: false}", "byte_fallback is True there and False here"),
+            ("{character_coverage: 0.99}", "character_coverage is 1.0 there and 0.99 here"),
+        ],
+    )
+    def test_refuses_a_vocabulary_with_other_settings(
+        self, run: Path, section: str, difference: str
+    ) -> None:
+        text = CONFIG.replace("{vocabulary_size: 340}", section)
+        if "joint" in section:
+            text = text.replace("model: {", "model: {share_embeddings: target, ")
+        Path("c.yaml").write_text(text)
+        said = refusal("runs/d", [], run)
+        assert said.startswith("--from runs/c: a run has the vocabulary and the model that it ")
+        assert f"tokenizer.{difference}" in said
+        assert said.endswith(". Leave out what differs, or begin without --from.")
+
+    def test_refuses_a_model_that_would_compute_otherwise(self, run: Path) -> None:
+        said = refusal("runs/d", ["model.activation=gelu", "model.num_heads=4"], run)
+        assert "model.num_heads is 2 there and 4 here; model.activation is 'relu' there and" in said
+
+    def test_records_the_settings_of_the_vocabulary_that_it_has(self, run: Path) -> None:
+        Path("c.yaml").write_text(CONFIG.replace("{vocabulary_size: 340}", "{sampling_alpha: 0.2}"))
+        train("c.yaml", "runs/d", ["training.max_steps=1"], run)
+        there = load_recorded(run / "config.yaml").tokenizer
+        here = load_recorded(Path("runs/d/config.yaml")).tokenizer
+        assert here == there.model_copy(update={"sampling_alpha": 0.2})
+
+    def test_refuses_a_run_that_was_never_validated(self, run: Path) -> None:
+        (run / "best.safetensors").unlink()
+        assert refusal("runs/d", [], run) == (
+            "runs/c: no weights have been validated yet, so no run can begin from it; train it on "
+            "to its first validation."
+        )
+
+
+def test_an_empty_name_is_no_folder(workplace: Path, command: Command) -> None:
+    for option in ("--run", "--from"):
+        done = command("train", "c.yaml", option, "")
+        assert done.returncode == 2
+        assert done.stderr == (
+            "Error: --run and --from need the name of a folder, not an empty one.\n"
+        )
+    assert not Path("checkpoints").exists() and not Path("runs").exists()
+
+
+@pytest.mark.parametrize("name", [b"runs/\xff", b"runs/a\nb\x1b[1m"])
+def test_a_run_may_have_any_name(workplace: Path, name: bytes) -> None:
+    """Also one that is no UTF-8: it is trained, continued, begun from, and told of."""
+    run = Path(os.fsdecode(name))
+    train("c.yaml", run, ["training.profile=true", "training.max_steps=16"])
+    train(run / "config.yaml", None, ["training.max_steps=17"])
+    train("c.yaml", "runs/d", ["training.max_steps=1"], run)
+    assert (run / "profile.txt").exists()
+    assert len(list((run / "tensorboard").glob("events*"))) == 2
