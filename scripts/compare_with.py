@@ -270,7 +270,7 @@ def arrays_differ(other: Path, own: Path) -> str:
 
 def lines_differ(other: Path, own: Path) -> str:
     """How many lines of two files differ, and the first, if any does."""
-    there, here = (path.read_text("utf-8").split("\n") for path in (other, own))
+    there, here = (path.read_text("utf-8").removesuffix("\n").split("\n") for path in (other, own))
     if len(there) != len(here):
         return f"{len(there)} lines, now {len(here)}"
     wrong = [i for i, (a, b) in enumerate(zip(there, here, strict=True)) if a != b]
