@@ -181,6 +181,9 @@ def assert_same_run(one: Folder, other: Folder) -> None:
     assert_same_bits(one.last(), other.last())
     assert_same_bits(one.best()[0], other.best()[0])
     assert one.best()[1] == other.best()[1]
+    weights = [(folder.run.best, *folder.run.snapshots()) for folder in (one, other)]
+    for own, others in zip(*weights, strict=True):
+        assert own.read_bytes() == others.read_bytes(), own.name
     assert one.translations() == other.translations()
     assert one.metrics() == other.metrics()
 
