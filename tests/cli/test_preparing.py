@@ -15,6 +15,7 @@ from translator.cli import counting as module
 from translator.cli import prepare
 from translator.cli.counting import counting
 from translator.config import Config, load_config
+from translator.data import fetching
 from translator.data import survey as survey_module
 from translator.data.corpus import read_pairs
 from translator.data.store import open_store
@@ -59,6 +60,21 @@ class TestCounting:
             for done in range(10):
                 show(done)
         assert capsys.readouterr().err == ""
+
+    def test_shows_how_far_a_set_is_that_is_being_fetched(
+        self, clock: list[float], capsys: Said, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(fetching, "REPORT_EVERY", 0.01)
+        said = ""
+        with counting("Reading") as show, fetching.reported("a_set"):
+            clock[0] += 75
+            while not said:
+                time.sleep(0.01)
+                said = capsys.readouterr().err
+        assert said == "Reading: fetching a_set, 1:15 so far\n"
+        clock[0] += 75
+        show(5)
+        assert capsys.readouterr().err == "Reading: 5 pairs\n"
 
 
 def begin(run: str = "runs/c") -> prepare.Prepared:

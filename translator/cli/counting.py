@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from translator.data.fetching import watched
+
 SAY_EVERY = 10.0
 """Seconds between lines where there is no terminal; what takes less says nothing."""
 
@@ -19,7 +21,7 @@ def counting(
     doing: str, total: int | None = None, what: str = "pairs"
 ) -> Iterator[Callable[[int], None]]:
     """Give a function that shows how many are done, on stderr: a live bar at a terminal, else a
-    line now and then."""
+    line now and then. Of a set that must be fetched first, it shows how far that is."""
     console = Console(file=sys.stderr, highlight=False)
     bar = Progress(
         TextColumn(doing),
@@ -34,16 +36,20 @@ def counting(
     first: tuple[int, float] | None = None
 
     def show(done: int) -> None:
-        nonlocal said, first
-        now = time.monotonic()
-        first = first or (done, now)
-        text = _text(done, total, what, done - first[0], now - first[1])
-        bar.update(task, completed=done, text=text)
-        if not console.is_terminal and now - said >= SAY_EVERY:
-            console.print(f"{doing}: {text}", markup=False, soft_wrap=True)
-            said = now
+        nonlocal first
+        first = first or (done, time.monotonic())
+        text = _text(done, total, what, done - first[0], time.monotonic() - first[1])
+        bar.update(task, completed=done)
+        tell(text)
 
-    with bar:
+    def tell(text: str) -> None:
+        nonlocal said
+        bar.update(task, text=text)
+        if not console.is_terminal and time.monotonic() - said >= SAY_EVERY:
+            console.print(f"{doing}: {text}", markup=False, soft_wrap=True)
+            said = time.monotonic()
+
+    with bar, watched(tell):
         yield show
 
 

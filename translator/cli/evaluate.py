@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translator import environment
+from translator.cli.counting import counting
 from translator.config import Config
 from translator.data.corpus import read_pairs
 from translator.data.lines import read_lines
@@ -104,7 +105,8 @@ def _text(
             raise ConfigError(f"--split {split}: choose train, validation or test.")
         if getattr(config.data, split) is None:
             raise ConfigError(f"data.{split} is not set in this run; give --source and --target.")
-        pairs = list(read_pairs(config.data, split))
+        with counting(f"Reading the {split} text"):
+            pairs = list(read_pairs(config.data, split))
         origin = {"split": split, "data": config.data.model_dump_json()}
         return Text(split, [p.source for p in pairs], [p.target for p in pairs], origin)
     if split is not None:

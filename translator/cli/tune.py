@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from translator.cli.counting import counting
 from translator.data.corpus import read_pairs
 from translator.environment import freeze_weights
 from translator.errors import RunError
@@ -60,7 +61,8 @@ def tune(
     beam_sizes = beam_sizes or sorted({*BEAM_SIZES, before.beam_size})
     penalties = penalties or sorted({*LENGTH_PENALTIES, *own_penalty})
     translator = opened.engine(frozen=False)
-    pairs = list(read_pairs(config.data, "validation"))
+    with counting("Reading the validation text"):
+        pairs = list(read_pairs(config.data, "validation"))
     sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
     bleu = BleuCounts(references, config.evaluation, config.data.target_language)
 

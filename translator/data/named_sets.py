@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from translator.config.schema import DataConfig
+from translator.data.fetching import reported
 from translator.data.lines import decode_line
 from translator.errors import DataError
 
@@ -131,7 +132,7 @@ def _check_languages(data: DataConfig, builder: Any) -> None:
 def _prepare(data: DataConfig, builder: Any) -> None:
     """Fetches and converts the set, unless that has been done before."""
     try:
-        with _silence():
+        with _silence(), reported(builder.info.full_name):
             builder.download_and_prepare()
     except DataError:
         raise

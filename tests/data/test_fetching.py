@@ -1,0 +1,145 @@
+"""What TensorFlow Datasets does for a long time is told to whoever watches."""
+
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+import tensorflow_datasets as tfds
+
+from translator.config.schema import DataConfig
+from translator.data import fetching
+from translator.data.fetching import watched
+from translator.data.named_sets import read_named_set
+
+MIB = 2**20
+PATIENCE = 60
+"""Seconds until a test gives up."""
+
+
+class Watcher:
+    """Remembers what it hears, and lets others wait until it has heard something."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self._changed = threading.Condition()
+
+    def __call__(self, text: str) -> None:
+        with self._changed:
+            self.heard.append(text)
+            self._changed.notify_all()
+
+    def wait_for(self, pattern: str) -> None:
+        with self._changed:
+            assert self._changed.wait_for(
+                lambda: any(re.search(pattern, text) for text in self.heard), PATIENCE
+            ), self.heard
+
+
+watcher = Watcher()
+address = ""
+
+
+class HeavySet(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc, unused-ignore]
+    """Downloads a file of 3 MiB and makes two examples; goes on when that has been heard."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    code_path = Path(__file__)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = tfds.features.Translation(languages=("en", "de"))
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Iterator[tuple[int, dict[str, str]]]]:
+        assert len(dl_manager.download(f"{address}/file").read_bytes()) == 3 * MIB
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self) -> Iterator[tuple[int, dict[str, str]]]:
+        print("Generating …", file=sys.stderr)
+        yield 1, {"en": "One.", "de": "Eins."}
+        yield 2, {"en": "Two.", "de": "Zwei."}
+
+
+class Server(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(3 * MIB))
+        self.end_headers()
+        self.wfile.write(bytes(2 * MIB))
+        self.wfile.flush()
+        watcher.wait_for("downloaded 1 of 3 MiB")
+        self.wfile.write(bytes(MIB))
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DataConfig]:
+    monkeypatch.setattr(fetching, "REPORT_EVERY", 0.01)
+    monkeypatch.setattr(f"{__name__}.watcher", Watcher())
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        monkeypatch.setattr(f"{__name__}.address", f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield DataConfig(
+            source_language="en",
+            target_language="de",
+            dataset="heavy_set",
+            dataset_folder=str(tmp_path),
+            train="train",
+            validation="train",
+        )
+        server.shutdown()
+        thread.join()
+
+
+def test_fetching_a_set_is_told_with_sizes_and_speed(
+    data: DataConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with watched(watcher):
+        pairs = list(read_named_set(data, "train", "data.train"))
+    assert len(pairs) == 2
+    assert capsys.readouterr() == ("", "")
+    downloads = [text for text in watcher.heard if "downloaded" in text]
+    assert re.fullmatch(r"downloaded 1 of 3 MiB, [\d.,]+ a second, 0:\d\d so far", downloads[0])
+    told = re.compile(r"(fetching heavy_set/1\.0\.0|[a-z]+ [\d,]+ .+ a second), 0:\d\d so far")
+    assert all(map(told.fullmatch, watcher.heard))
+    num_heard = len(watcher.heard)
+    with watched(watcher):
+        assert list(read_named_set(data, "train", "data.train")) == pairs
+    assert len(watcher.heard) == num_heard  # it is there already
+
+
+def test_where_nobody_watches_nothing_is_told(
+    data: DataConfig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "wait_for", lambda _: None)
+    assert len(list(read_named_set(data, "train", "data.train"))) == 2
+    assert watcher.heard == [] and capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("bar", "words"),
+    [
+        (("Dl Size...", " MiB", 12, 1200), "downloaded 12 of 1,200 MiB, 3.0 a second"),
+        (("Dl Size...", " MiB", 0, 1200), ""),
+        (("Dl Completed...", " url", 1, 3), ""),
+        (("Extraction completed...", " file", 1, 0), "unpacked 1 file, 0.2 a second"),
+        (
+            ("Generating train examples...", " examples", 40_000, None),
+            "converted 40,000 examples, 10,000 a second",
+        ),
+        (("Generating splits...", " splits", 1, 3), ""),
+        (("Shuffling /x...", " examples", 400, 800), "sorted 400 of 800 examples, 100 a second"),
+    ],
+)
+def test_a_bar_in_words(bar: tuple[str, str, int, int | None], words: str) -> None:
+    prefix, unit, n, total = bar
+    values = {"prefix": prefix, "unit": unit, "n": n, "total": total, "elapsed": 4.0}
+    assert fetching._in_words(values) == words
