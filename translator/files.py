@@ -8,8 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from translator.errors import UserError
+
 BLOCK = 2**20
 """Bytes that are read at a time."""
+
+
+def check_name(path: Path, kind: type[UserError]) -> None:
+    """Raise a `kind` of error for a name that no file can have."""
+    if "\0" in str(path):
+        raise kind(f"{str(path)!r}: a file name cannot hold a NUL character.")
 
 
 def sha256(path: Path) -> str:

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from translator.bundle import unpacked
 from translator.errors import ConfigError, RunError
-from translator.files import naming, write_whole
+from translator.files import check_name, naming, write_whole
 
 TEXT_KEYS = tuple(
     f"data.{key}" for key in ("folder", "dataset", "wheel", "train", "validation", "test")
@@ -132,6 +132,7 @@ class RunDirectory:
     def create(self) -> None:
         """Make the directory of a new run, or find a run in it. Raises RunError if anything else
         is in the way, or it may not be made."""
+        check_name(self.path, RunError)
         if not self.was_begun:
             self._refuse_what_is_no_run()
         try:

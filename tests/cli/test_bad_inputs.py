@@ -13,6 +13,11 @@ import numpy as np
 import pytest
 
 from translator.cli import app, chatter, prepare
+from translator.cli.evaluate import evaluate
+from translator.cli.export import export
+from translator.cli.train import train
+from translator.cli.translate import translate
+from translator.errors import UserError
 from translator.models.weights import load_arrays, save_arrays
 from translator.runs import RunDirectory
 
@@ -536,3 +541,24 @@ def test_a_hostile_checkpoint_writes_nowhere_else(type_: Type, run: Path, workpl
     assert code == 2
     assert said.startswith("Error: ")
     assert outside(workplace) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda path: train(path),
+        lambda path: train(Path("c.yaml"), path),
+        lambda path: translate("runs/c", path, "out.de"),
+        lambda path: translate("runs/c", "test.en", path),
+        lambda path: evaluate("runs/c", source=path, target="test.de"),
+        lambda path: evaluate("runs/c", hypotheses=path),
+        lambda path: export("runs/c", "bundle", output=path),
+    ],
+    ids=["config", "run", "input", "output", "source", "hypotheses", "export"],
+)
+def test_from_python_a_nul_in_a_file_name_is_refused(
+    run: Path, call: Callable[[Path], object]
+) -> None:
+    with pytest.raises(UserError, match=r"^'a\\x00b': a file name cannot hold a NUL character\.$"):
+        call(Path("a\0b"))

@@ -229,7 +229,7 @@ class TestUnreadableFiles:
         assert error(name) == f"{tmp_path}/{name} is a folder; name the files in it"
 
     def test_with_a_nul_in_its_name(self, tmp_path: Path, error: ErrorAbout) -> None:
-        assert error("a\0b") == (f"'{tmp_path}/a\\x00b': a file name cannot hold a NUL character")
+        assert error("a\0b") == (f"'{tmp_path}/a\\x00b': a file name cannot hold a NUL character.")
 
     def test_below_a_file(self, tmp_path: Path, write: Write, error: ErrorAbout) -> None:
         write("file", b"a\n")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from translator.bundle import pack, unpacked
 from translator.errors import ConfigError, RunError
 from translator.export import need_ctranslate2
+from translator.files import check_name
 from translator.runs import RunDirectory
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def export(
         raise ConfigError(f"{run_path} is one file; say where the export goes by --output.")
     directory.need_text(overrides)
     place = Path(output or directory.export(_name(format, quantization)))
+    check_name(place, ConfigError)
     _check_place(place, format)
     run = load_run(directory, overrides)
     place.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from translator.decoding import engine as engines
 from translator.decoding.loaded_run import LoadedRun, load_run_config
 from translator.errors import ConfigError, DataError, UserError
 from translator.export.opening import LoadedExport
+from translator.files import check_name
 from translator.opening import open_run
 from translator.runs import RunDirectory, is_export
 
@@ -45,6 +46,8 @@ def translate(
         raise ConfigError("--resume goes from file to file: name --input and --output.")
     if (source is None and sys.stdin is None) or (output is None and sys.stdout is None):
         raise ConfigError("Standard input or output is closed; name --input and --output.")
+    if output:
+        check_name(output, ConfigError)
     interactive = source is None and sys.stdin.isatty()
     lines = read_lines(source) if source else read_stream(sys.stdin.buffer, "standard input")
     if source and output and source.exists() and output.exists() and output.samefile(source):

@@ -22,7 +22,7 @@ from translator.config import versions
 from translator.config.keys import Key, dotted, parts
 from translator.config.schema import CONFLICT, Config
 from translator.errors import ConfigError
-from translator.files import write_whole
+from translator.files import check_name, write_whole
 
 PATH_KEYS = ("folder", "dataset_folder", "wheel")
 LARGEST_FILE = 2**20
@@ -141,8 +141,7 @@ def load_recorded(path: Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def _load(path: Path, overrides: Sequence[str], unnamed_version: int) -> Config:
-    if "\0" in str(path):
-        raise ConfigError(f"{str(path)!r}: a file name cannot hold a NUL character.")
+    check_name(path, ConfigError)
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise ConfigError(f"{path}: it is larger than any configuration.")

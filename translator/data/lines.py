@@ -23,6 +23,7 @@ from translator.data.encodings import (
     wrong_start,
 )
 from translator.errors import DataError
+from translator.files import check_name
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -114,8 +115,7 @@ def decode_line(line: bytes, name: str, number: int) -> str:
 @contextmanager
 def file_errors(path: Path) -> Iterator[None]:
     """Says in one sentence why a file cannot be read."""
-    if "\0" in str(path):
-        raise DataError(f"{str(path)!r}: a file name cannot hold a NUL character")
+    check_name(path, DataError)
     try:
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
