@@ -56,6 +56,43 @@ def test_text_comes_back(tokenizer: Tokenizer) -> None:
     assert tokenizer.source.decode([]) == []
 
 
+WORLD = list("世".encode())
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text", "num_stray"),
+    [
+        (WORLD, "世", 0),
+        (WORLD[:1], "", 1),
+        (WORLD[:2], "", 2),
+        ([0xB8, *WORLD, 0x96], "世", 2),
+        ([*WORLD[:2], 0x41], "A", 2),
+        ([0xED, 0xA0, 0x80], "", 3),  # half of a pair of UTF-16
+        ([0xC0, 0x80], "", 2),  # NUL in two bytes
+        ([0xEF, 0xBF, 0xBD], "\N{REPLACEMENT CHARACTER}", 0),
+        ([0xEF, 0xBF, 0xBD, 0xFF], "\N{REPLACEMENT CHARACTER}", 1),
+    ],
+)
+def test_bytes_that_spell_nothing_are_left_out_and_counted(
+    tokenizer: Tokenizer, numbers: list[int], text: str, num_stray: int
+) -> None:
+    vocabulary = tokenizer.target
+    some = [vocabulary.id(f"<0x{number:02X}>") for number in numbers]
+    word = vocabulary.encode(["Tom"])[0]
+    rows = [some, word, [*word, *some, *word]]
+    assert vocabulary.spell(rows) == [(text, num_stray), ("Tom", 0), (f"Tom{text} Tom", num_stray)]
+    assert vocabulary.decode(rows) == [text, "Tom", f"Tom{text} Tom"]
+
+
+def test_a_replacement_character_of_the_text_stays() -> None:
+    text = "What is \N{REPLACEMENT CHARACTER}?"
+    pairs = [*PAIRS, Pair(text, text)] * 3
+    vocabulary = learn(pairs, normalization="identity").target
+    row = vocabulary.encode([text])[0]
+    assert not any(vocabulary.is_unknown(i) for i in row)
+    assert vocabulary.spell([row, [*row, vocabulary.id("<0xE4>")]]) == [(text, 0), (text, 1)]
+
+
 def test_the_special_ids_are_pad_unknown_begin_end(tokenizer: Tokenizer) -> None:
     processor = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.source.model)
     ids = [processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id()]

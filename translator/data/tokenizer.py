@@ -17,7 +17,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import chain, takewhile
+from itertools import chain, groupby, takewhile
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -40,6 +40,9 @@ PAD_ID, UNKNOWN_ID, BEGIN_ID, END_ID = 0, 1, 2, 3
 FOR_TARGETS = b"\x1a\x08\n\x06target"
 """Appended to a SentencePiece model, it marks the model as one for targets: a ModelProto that names
 its normalizer "target". Protobuf merges concatenated messages."""
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+"""SentencePiece writes it for bytes that are no UTF-8."""
 
 Side = Literal["source", "target"]
 
@@ -146,10 +149,30 @@ class Vocabulary:
         ]
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """Ids → sentences."""
+        """Ids → sentences, without bytes that spell no character."""
+        return [text for text, _ in self.spell(ids)]
+
+    def spell(self, ids: Sequence[Sequence[int]]) -> list[tuple[str, int]]:
+        """`decode`, with the number of bytes that each row has in vain."""
         if not ids:
             return []  # SentencePiece would make one of it
-        return self._processor.decode([list(row) for row in ids], num_threads=1)
+        rows = [list(row) for row in ids]
+        spelt = [(text, 0) for text in self._processor.decode(rows, num_threads=1)]
+        for i, (text, _) in enumerate(spelt):
+            if REPLACEMENT in text:  # which the row may say itself
+                kept = self._without_stray_bytes(rows[i])
+                spelt[i] = self._processor.decode(kept), len(rows[i]) - len(kept)
+        return spelt
+
+    def _without_stray_bytes(self, row: Sequence[int]) -> list[int]:
+        """Ids, of consecutive bytes only those that are UTF-8."""
+        kept: list[int] = []
+        for is_byte, some in groupby(row, self._processor.is_byte):
+            if is_byte:
+                raw = bytes(int(self.piece(i)[3:5], 16) for i in some)  # of <0x41>: 65
+                some = (self.id(f"<0x{byte:02X}>") for byte in raw.decode(errors="ignore").encode())
+            kept.extend(some)
+        return kept
 
     def losses(self, sentences: Sequence[str], ids: Sequence[list[int]]) -> dict[int, Loss]:
         """The sentences, by index, that do not come back from their ids, space at the ends aside.

@@ -1,0 +1,14 @@
+"""What the example programs of all exports share. They are formatted: braces stand twice."""
+
+TEXT_OF = '''\
+def text_of(ids):
+    """One line of text; bytes that spell no character are left out."""
+    kept = []
+    for is_byte, some in itertools.groupby(ids, target.is_byte):
+        if is_byte:
+            raw = bytes(int(target.id_to_piece(i)[3:5], 16) for i in some)  # of <0x41>: 65
+            utf8 = raw.decode(errors="ignore").encode()
+            some = [target.piece_to_id(f"<0x{{byte:02X}}>") for byte in utf8]
+        kept.extend(some)
+    return target.decode(kept).replace("\\r", " ").replace("\\n", " ")
+'''
