@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from translator.cli.doubts import Known, text_doubts
+import numpy as np
+
+from translator.cli.doubts import Known, limit_doubts, text_doubts
+from translator.config.circumstances import LEAST_LIMIT
 from translator.config.schema import Config
 from translator.data.spelling import Spelling
 from translator.data.tokenizer import Loss
@@ -126,3 +129,17 @@ def test_many_pairs_that_are_too_long_are_said() -> None:
 def test_a_preset_does_not_advise_against_its_own_choice() -> None:
     [sentence] = said(FACTS._replace(num_long=15), preset="auto")
     assert sentence.endswith("more than 1024 pieces. Begin a run with shorter sentences.")
+
+
+def test_targets_beyond_the_length_limit_are_said_with_the_limit_they_need() -> None:
+    sources, targets = np.full(1000, 9), np.full(1000, 29)
+    assert list(limit_doubts("training", LEAST_LIMIT, sources, targets)) == []
+    targets[:5] = 99
+    assert list(limit_doubts("training", LEAST_LIMIT, sources, targets)) == []
+    targets[:6] = 99
+    assert list(limit_doubts("training", LEAST_LIMIT, sources, targets)) == [
+        "0.6% of the targets of the training text are longer than translations may be (2 times the "
+        "pieces of their source, plus 10): those are cut there. Begin a run with "
+        "decoding.max_length_ratio 2 and max_length_extra 100, or more, or set them for "
+        "`translate` and `eval`."
+    ]

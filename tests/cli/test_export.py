@@ -282,8 +282,17 @@ def test_a_savedmodel_is_the_same_model(run: Path, workplace: Path, capsys: Said
     text = Path("validation.en").read_text() + "\n" + 4000 * "word " + "\nno\n"
     Path("in.en").write_text(text)
     translate(run, "in.en", "ours.de", overrides=["decoding.precision=float32"])
+    capsys.readouterr()
     translate(exported, "in.en", "its.de", engine="savedmodel")
+    assert "Warning: Translations that end at the length limit: " in capsys.readouterr().err
     assert Path("its.de").read_text() == Path("ours.de").read_text()
+    lines = text.splitlines()
+    engines = (
+        Translator.load(run, ["decoding.precision=float32"]),
+        load_export(exported, engine="savedmodel").engine(),
+    )
+    ends = [[(best.length, best.at_limit) for best, *_ in e.hypotheses(lines)] for e in engines]
+    assert ends[0] == ends[1]
     for beam in ([], ["decoding.beam_size=5"]):
         n_best = 5 if beam else 3
         translate(run, "in.en", "ours.tsv", n_best, ["decoding.precision=float32", *beam])

@@ -496,6 +496,7 @@ class TestTranslating:
         translate(run, Path("in.txt"), Path("out.txt"), n_best=3)
         rows = [line.split("\t") for line in Path("out.txt").read_text().splitlines()]
         assert [number for number, *_ in rows] == ["1"] * 3 + ["2"] + ["3"] * 3
+        assert len({(number, text) for number, _, text in rows}) == len(rows)
         scores = [float(score) for _, score, _ in rows]
         assert scores[:3] == sorted(scores[:3], reverse=True)
         translate(run, Path("in.txt"), Path("best.txt"))
@@ -515,8 +516,20 @@ class TestTranslating:
         translate(run, Path("in.txt"), Path("out.txt"))
         said = capsys.readouterr().err
         assert said.startswith("Warning: line 2 is too long; its last ")
-        assert said.count("\n") == 1
+        assert said.count("is too long") == 1
         assert Path("out.txt").read_text().count("\n") == 2
+
+    def test_counts_what_is_cut(self, run: Path, capsys: Said) -> None:
+        """This model hardly ever ends by itself, and may write as much as it reads."""
+        Path("in.txt").write_text("\nThe train is late.\nYes.\n")
+        translate(run, Path("in.txt"), Path("out.txt"))
+        [said] = capsys.readouterr().err.splitlines()
+        assert re.match(r"Warning: Translations that end at the length limit: [12], the fi", said)
+        evaluate(run, split="validation")
+        assert "Translations that end at the length limit: " in capsys.readouterr().err
+        rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        shares = [row["at_limit"] for row in rows if row["kind"] == "validation"]
+        assert shares and all(0 < share <= 1 for share in shares)
 
     def test_into_the_file_it_reads_destroys_nothing(self, run: Path) -> None:
         path = Path("in.txt")

@@ -1,5 +1,6 @@
 """Text is prepared in sight of the user, who may stop it at any time and go on."""
 
+import itertools
 import json
 import os
 import random
@@ -14,10 +15,12 @@ import pytest
 from translator.cli import counting as module
 from translator.cli import prepare
 from translator.cli.counting import counting
+from translator.cli.doubts import doubts
 from translator.config import Config, load_config
 from translator.data import fetching
 from translator.data import survey as survey_module
 from translator.data.corpus import read_pairs
+from translator.data.length_limit import share_beyond
 from translator.data.store import open_store
 from translator.data.survey import survey
 from translator.errors import DataError, RunError
@@ -227,6 +230,76 @@ class TestSidesOfInvisibleCharacters:
         begin()
         prepared = prepare.settled(load_config(Path("c.yaml")), RunDirectory(Path("runs/c")))
         assert prepared.training.facts.num_pairs == 60
+
+
+ACTIONS = {"walk": "WALK", "run": "RUN", "jump": "JUMP", "look": "LOOK"}
+
+
+def commands() -> list[str]:
+    """Commands and the actions that they ask for (as in SCAN, Lake & Baroni 2018), as lines."""
+    parts = []
+    for verb, direction, times in itertools.product(
+        ACTIONS, ("left", "right"), ("", " twice", " thrice")
+    ):
+        turns = [direction.upper(), ACTIONS[verb]]
+        count = {"": 1, " twice": 2, " thrice": 3}[times]
+        parts.append((f"{verb} {direction}{times}", turns * count))
+        parts.append((f"{verb} around {direction}{times}", turns * 4 * count))
+    return [
+        f"{one} {word} {other}\t{' '.join(actions + more if word == 'and' else more + actions)}"
+        for (one, actions), (other, more) in itertools.product(parts, parts[::3])
+        for word in ("and", "after")
+    ]
+
+
+class TestTheLengthLimit:
+    @pytest.fixture
+    def scan(self, workplace: Path) -> Path:
+        """c.yaml with targets several times as long as their sources, and no length limit."""
+        lines = commands()
+        random.Random(1).shuffle(lines)
+        (workplace / "train.tsv").write_text("".join(f"{line}\n" for line in lines[:600]))
+        (workplace / "validation.tsv").write_text("".join(f"{line}\n" for line in lines[600:700]))
+        config = workplace / "c.yaml"
+        text = config.read_text().replace(", max_length_ratio: 1.0, max_length_extra: 0", "")
+        config.write_text(text.replace("max_length: 80", "max_length: 300"))
+        return config
+
+    def test_follows_from_a_text_with_long_targets(self, scan: Path, capsys: Said) -> None:
+        prepared = begin()
+        limit = prepared.config.decoding.length_limit
+        assert limit.ratio > 2
+        assert capsys.readouterr().err.endswith(
+            f"Translations may have {limit}, so that the targets of this text fit.\n"
+        )
+        for text in (prepared.training, prepared.validation):
+            assert share_beyond(limit, text.source.lengths, text.target.lengths) == 0
+        assert list(doubts(prepared)) == []
+        kept = load_config(Path("runs/c/config.yaml")).decoding
+        assert (kept.max_length_ratio, kept.max_length_extra) == limit
+        again = prepare.resume(load_config(scan), RunDirectory(Path("runs/c")))
+        assert again.config == prepared.config
+
+    def test_that_is_too_low_for_them_is_said_before_the_first_step(self, scan: Path) -> None:
+        config = load_config(scan, ["decoding.max_length_ratio=2", "decoding.max_length_extra=10"])
+        directory = RunDirectory(Path("runs/c"))
+        directory.create()
+        prepared = prepare.begin(config, directory, None)
+        assert prepared.config.decoding.length_limit == (2, 10)
+        said = [text for text in doubts(prepared) if "longer than translations may be" in text]
+        assert [text.split("targets of ")[1].split(" text")[0] for text in said] == [
+            *("the training", "the validation")
+        ]
+        assert all(float(text.split("%")[0]) > 30 for text in said)
+
+    def test_of_ordinary_text_is_the_least_and_not_mentioned(
+        self, workplace: Path, capsys: Said
+    ) -> None:
+        config = workplace / "c.yaml"
+        text = config.read_text().replace(", max_length_ratio: 1.0, max_length_extra: 0", "")
+        config.write_text(text)
+        assert begin().config.decoding.length_limit == (2.0, 10)
+        assert capsys.readouterr().err == "Reading the text …\n"
 
 
 def test_text_that_changes_while_it_is_read_is_refused(

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from translator.config import Config, CorpusStatistics, Machine, continued, load_config, resolve
+from translator.config.circumstances import LEAST_LIMIT
 from translator.config.continuation import begun_from
 from translator.config.keys import replaced, value
 from translator.config.preset import KEYS, between, choose
-from translator.errors import ConfigError
+from translator.errors import ConfigError, RunError
 from translator.runs import RunDirectory
 
 DATA = "data: {source_language: en, target_language: de, train: {tsv: t}, validation: {tsv: v}}\n"
@@ -34,7 +35,8 @@ def load(tmp_path: Path) -> Load:
 
 
 def resolved(config: Config, num_pairs: float = 30_000, machine: Machine = CPU) -> Config:
-    return resolve(config, CorpusStatistics(round(num_pairs)), machine)
+    statistics = CorpusStatistics(round(num_pairs), length_limit=LEAST_LIMIT)
+    return resolve(config, statistics, machine)
 
 
 def test_a_line_through_points_runs_over_the_logarithm() -> None:
@@ -229,6 +231,18 @@ class TestARunThatGoesOn:
     def test_keeps_what_was_chosen_though_the_rules_have_changed(self, load: Load) -> None:
         begun = resolved(load(), 5_000)
         assert continued(begun, load(), RUN) == begun
+
+    def test_keeps_its_length_limit(self, load: Load) -> None:
+        limit = {"decoding.max_length_ratio": 6.0, "decoding.max_length_extra": 40}
+        begun = replaced(resolved(load()), limit)
+        assert continued(begun, load(), RUN) == begun
+        with pytest.raises(
+            ConfigError, match=r"decoding\.max_length_extra is 40 there and 50 here"
+        ):
+            continued(begun, load("", "decoding.max_length_extra=50"), RUN)
+        lost = replaced(begun, {"decoding.max_length_ratio": "auto"})
+        with pytest.raises(RunError, match=r"max_length_ratio is auto, but a run holds the value"):
+            continued(lost, load(), RUN)
 
     def test_must_be_said_to_have_a_preset(self, load: Load) -> None:
         with pytest.raises(ConfigError, match="run was begun with preset: auto; write that on top"):

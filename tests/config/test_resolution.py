@@ -3,6 +3,7 @@
 import pytest
 
 from translator.config import Config, CorpusStatistics, Machine, resolve
+from translator.config.circumstances import LEAST_LIMIT, LengthLimit
 from translator.config.preset import auto_vocabulary_size
 
 
@@ -17,7 +18,8 @@ def config(**sections: object) -> Config:
 
 
 def resolved(config: Config, num_pairs: int = 10_000, speedup: float = 1.0) -> Config:
-    return resolve(config, CorpusStatistics(num_pairs), Machine(speedup))
+    statistics = CorpusStatistics(num_pairs, length_limit=LEAST_LIMIT)
+    return resolve(config, statistics, Machine(speedup))
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,18 @@ def test_the_decoder_is_as_deep_as_the_encoder_unless_told() -> None:
     assert resolved(config(model={"num_layers": 3})).model.num_decoder_layers == 3
     depths = {"num_layers": 3, "num_decoder_layers": 1}
     assert resolved(config(model=depths)).model.num_decoder_layers == 1
+
+
+def test_the_length_limit_is_that_of_the_text_once_it_is_known() -> None:
+    def limit(decoding: dict[str, object], known: LengthLimit | None) -> tuple[object, object]:
+        statistics = CorpusStatistics(1, length_limit=known)
+        found = resolve(config(decoding=decoding), statistics, Machine(1.0)).decoding
+        return found.max_length_ratio, found.max_length_extra
+
+    assert limit({}, None) == ("auto", "auto")
+    assert limit({}, LengthLimit(6.0, 40)) == (6.0, 40)
+    assert limit({"max_length_ratio": 3}, LengthLimit(6.0, 40)) == (3.0, 40)
+    assert limit({"max_length_ratio": 1.0, "max_length_extra": 0}, LengthLimit(6.0, 40)) == (1.0, 0)
 
 
 def test_what_was_given_stays() -> None:

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from conftest import MakeModel
 
+from translator.config.circumstances import LEAST_LIMIT
 from translator.config.schema import DecodingConfig, LengthPenaltyKind, TokenizerConfig
 from translator.data.corpus import Pair
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, Tokenizer, train_tokenizer
@@ -227,6 +228,50 @@ class TestEcho:
         (text,) = echo.translate(["open"])
         assert text == tokenizer.target.decode([says[: 2 * num_read + 3 - 1]])[0]
 
+    def test_knows_which_translations_end_at_the_limit(
+        self, make_echo: MakeEcho, tokenizer: Tokenizer
+    ) -> None:
+        says = tokenizer.target.encode([SENTENCES[4]])[0]
+
+        def at_limit(extra: int) -> list[bool]:
+            echo = make_echo(says, max_length_ratio=1.0, max_length_extra=extra)
+            found = echo.hypotheses(["open", SENTENCES[4] + " open", ""])
+            return [best.at_limit for best, *_ in found]
+
+        num_read = len(tokenizer.source.encode(["open"])[0]) + 1
+        assert at_limit(0) == [True, False, False]
+        assert at_limit(len(says) + 1 - num_read) == [True, False, False]  # it just fits
+        assert at_limit(len(says) + 2 - num_read) == [False, False, False]
+
+    def test_auto_is_the_least_limit_where_no_text_has_settled_it(
+        self, make_echo: MakeEcho, tokenizer: Tokenizer
+    ) -> None:
+        says = 20 * tokenizer.target.encode(["open"])[0]
+        [[found]] = make_echo(says).hypotheses(["open"])
+        assert found.length == LEAST_LIMIT.of(len(tokenizer.source.encode(["open"])[0]))
+
+    def test_packs_fewer_sentences_where_translations_may_be_longer(
+        self, make_echo: MakeEcho
+    ) -> None:
+        rows = dict(enumerate([[4] * 9] * 12))
+
+        def sizes(ratio: float, extra: int) -> list[int]:
+            echo = make_echo(tokens_per_batch=120, max_length_ratio=ratio, max_length_extra=extra)
+            return [len(batch) for batch in echo._batches(rows, 1)]
+
+        assert sizes(2.0, 10) == sizes(1.0, 0) == [12]  # up to 30 pieces, or 10
+        assert sizes(2.0, 100) == sizes(11.0, 10) == [3] * 4  # up to 120
+
+    @pytest.mark.parametrize("num_stray", [0, 1, 3])
+    def test_leaves_out_bytes_that_spell_nothing_and_counts_them(
+        self, make_echo: MakeEcho, tokenizer: Tokenizer, num_stray: int
+    ) -> None:
+        stray = [tokenizer.target.id("<0xE4>")] * num_stray
+        says = [*tokenizer.target.encode(["open"])[0], *stray]
+        [[found]] = make_echo(says, beam_size=1).hypotheses(["light"])
+        assert (found.text, found.num_stray_bytes) == ("open", num_stray)
+        assert found.length == len(says) + 1
+
     def test_refuses_more_translations_than_beams(self, make_echo: MakeEcho) -> None:
         with pytest.raises(ConfigError, match=r"decoding\.beam_size 2 gives 1 to 2 translations"):
             make_echo(beam_size=2).hypotheses(["open"], num_returned=3)
@@ -238,6 +283,30 @@ def assert_same(one: list[list[Translation]], other: list[list[Translation]]) ->
     ]
     for found, expected in zip(one, other, strict=True):
         np.testing.assert_allclose([h.score for h in found], [h.score for h in expected], atol=1e-5)
+
+
+class Undecided(Echo):
+    """Says one piece, or with less probability one of several others, and ends."""
+
+    def __init__(self, vocabulary_size: int, first: int, others: Sequence[int]) -> None:
+        super().__init__(vocabulary_size, [first])
+        self.others = others
+
+    def logits_of(self, said: tf.Tensor) -> tf.Tensor:
+        others = tf.reduce_sum(tf.one_hot(self.others, self.vocabulary_size, 18.0, 0.0), axis=0)
+        goes_on = tf.cast(tf.not_equal(said, END_ID), tf.float32)[:, tf.newaxis]
+        return super().logits_of(said) + goes_on * others
+
+
+def test_no_text_comes_twice_among_the_best(tokenizer: Tokenizer) -> None:
+    letter, same, another = (tokenizer.target.id(piece) for piece in ("o", "<0x6F>", "t"))
+    model = Undecided(len(tokenizer.target), letter, [same, another])
+    translator = Translator(model, tokenizer, DecodingConfig(beam_size=3), 100)
+    [beam] = translator.beams(["open"], [3])[3]
+    assert sorted(one.text for one in beam) == ["o", "o", "t"]
+    [found] = translator.hypotheses(["open"], 3)
+    assert [one.text for one in found] == ["o", "t"]
+    assert found[0].score == pytest.approx(max(one.score for one in beam) / (7 / 6))
 
 
 def test_one_search_for_each_beam_size_serves_all_length_penalties(tokenizer: Tokenizer) -> None:

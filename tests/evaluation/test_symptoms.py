@@ -2,7 +2,14 @@
 
 import pytest
 
-from translator.evaluation.symptoms import WORTH_SAYING, Symptoms, said, symptoms
+from translator.decoding.engine import Translation
+from translator.evaluation.symptoms import (
+    WORTH_SAYING,
+    Symptoms,
+    said,
+    search_symptoms,
+    symptoms,
+)
 
 WELL = Symptoms(0.0, 0.0, 0.0, 0.0)
 SOURCES = ["The house.", "A dog.", "The cat sleeps.", "Zigbee"]
@@ -96,3 +103,14 @@ def test_said_are_the_shares_worth_it_the_largest_first() -> None:
         "Of the translations, 100% are the same for different sources."
     )
     assert said(WELL._asdict()) is None
+
+
+def test_what_the_search_knows_is_said_too() -> None:
+    good, cut = Translation("a", 0.0), Translation("b", 0.0, at_limit=True)
+    stray = Translation("c", 0.0, num_stray_bytes=3)
+    assert search_symptoms([]) == {"at_limit": 0, "stray_bytes": 0}
+    found = search_symptoms([good, cut, stray, cut])
+    assert found == {"at_limit": 0.5, "stray_bytes": 0.25}
+    assert said(WELL._asdict() | found) == (
+        "Of the translations, 50% end at the length limit and 25% have bytes that spell nothing."
+    )

@@ -115,3 +115,19 @@ def test_with_a_length_penalty_of_its_kind_its_beams_have_our_scores(
     assert len(common) >= len(sources)
     # Its softmax leaves out what is never said.
     assert [x for x, _ in common] == pytest.approx([y for _, y in common], rel=5e-3)
+
+
+@pytest.mark.parametrize("towards_end", [-20.0, 20.0])
+def test_it_knows_which_translations_end_at_its_limit(
+    towards_end: float, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    limit = {"beam_size": 1, "max_length_ratio": 1.0, "max_length_extra": 9}
+    ours, engine = both(tmp_path, tokenizer, PRE, limit, towards_end)
+    found, longer = (
+        [best for best, *_ in one.hypotheses(["a", "a red"])] for one in (ours, engine)
+    )
+    assert [one.at_limit for one in found] == [one.at_limit for one in longer]
+    assert [one.at_limit for one in longer] == [towards_end < 0] * 2
+    if towards_end < 0:
+        assert [one.length for one in longer] == [20 + 1 + 9 + 1] * 2  # that of the longest source
+        assert found[0].length < found[1].length < longer[0].length

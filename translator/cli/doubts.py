@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from translator.cli.prepare import Prepared
 from translator.config import Config
+from translator.config.circumstances import LengthLimit
 from translator.config.preset import LONGEST_SIDE
+from translator.data.length_limit import needed_limit, share_beyond
 from translator.data.source_check import SourceCheck
 from translator.data.writing import Facts
 
@@ -19,6 +23,10 @@ NEARLY_CHARACTERS = 1.7
 pieces of Multi30k give 4 on its text and 2.3 on Tatoeba's German, 4,000 Spanish ones 1.4 on German
 and English, 400 pieces of Multi30k 1.4 on its own text."""
 
+BEYOND = 0.005
+"""Share of the targets beyond the length limit of translations from which on it is said: five times
+what the limit leaves out by itself, when it follows from the training text."""
+
 LONG = 0.05
 """Share of the pairs that a limit may leave out in silence."""
 
@@ -29,6 +37,10 @@ def doubts(prepared: Prepared) -> Iterator[str]:
     """Sentences on the text of a run."""
     facts = prepared.training.facts, prepared.validation.facts
     yield from text_doubts(prepared.config, *facts, Known.of(prepared))
+    limit, most = prepared.config.decoding.length_limit, prepared.config.data.max_length
+    for name, text in (("training", prepared.training), ("validation", prepared.validation)):
+        read = np.minimum(text.source.lengths, most)
+        yield from limit_doubts(name, limit, read, text.target.lengths)
     check = SourceCheck(prepared.config.data, prepared.tokenizer.source.tags)
     for _ in check.watch(pair.source for pair in prepared.validation.pairs()):
         pass
@@ -52,6 +64,21 @@ class Known(NamedTuple):
             {"source": len(source), "target": len(target)},
             is_borrowed=prepared.start_weights is not None,
             is_exact=target.is_exact,
+        )
+
+
+def limit_doubts(
+    name: str, limit: LengthLimit, sources: np.ndarray, targets: np.ndarray
+) -> Iterator[str]:
+    """A sentence on targets that no translation can be as long as; lengths [N], in pieces."""
+    share = share_beyond(limit, sources, targets)
+    if share > BEYOND:
+        needed = needed_limit(sources, targets)
+        yield (
+            f"{share:.1%} of the targets of the {name} text are longer than translations may be "
+            f"({limit}): those are cut there. Begin a run with decoding.max_length_ratio "
+            f"{needed.ratio:g} and max_length_extra {needed.extra}, or more, or set them for "
+            "`translate` and `eval`."
         )
 
 

@@ -129,10 +129,12 @@ def _text(
 
 
 def _translations(run: LoadedRun, text: Text) -> list[str]:
-    engine = run.engine()
-    check = SourceCheck(run.config.data, run.tokenizer.source.tags)
-    found = engine.hypotheses(list(check.watch(text.sources)))
-    for complaint in check.complaints(text.name):
+    from translator.decoding.output_check import OutputCheck
+
+    check, output_check = SourceCheck(run.config.data, run.tokenizer.source.tags), OutputCheck()
+    hypotheses = run.engine().hypotheses(list(check.watch(text.sources)))
+    found = list(output_check.watch(hypotheses))
+    for complaint in [*check.complaints(text.name), *output_check.complaints()]:
         print(f"Warning: {complaint}", file=sys.stderr)
     if num_cut := sum(best.num_unread > 0 for best, *_ in found):
         print(

@@ -25,10 +25,12 @@ from translator.config import (
     resolve,
     save_config,
 )
+from translator.config.circumstances import LEAST_LIMIT, LengthLimit
 from translator.config.continuation import begun_from, kept
 from translator.config.keys import is_set
 from translator.config.preset import Choice, choose
 from translator.data.corpus import fingerprint, read_unchanged
+from translator.data.length_limit import needed_limit
 from translator.data.mixture import Mixture
 from translator.data.spelling import longest_side
 from translator.data.store import Store, open_store, store_key
@@ -92,7 +94,9 @@ def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepare
     config = resolve(config, statistics, machine)
     prepared = _open(config, tokenizer, text.num_pairs)
     config = resolve(
-        config, statistics, machine._replace(bfloat16_speedup=_bfloat16_speedup(config))
+        config,
+        statistics._replace(length_limit=_length_limit(config, prepared.training)),
+        machine._replace(bfloat16_speedup=_bfloat16_speedup(config)),
     )
     prepared = prepared._replace(config=config, start_weights=start.weights if start else None)
     run.start.unlink(missing_ok=True)  # A beginning that was cut short may have left one.
@@ -333,6 +337,22 @@ def _open(
             raise DataError(f"{key}: {error}" if len(corpora) > 1 else str(error)) from None
     validation = store("validation", None, None, keep_text=True)
     return Prepared(config, tokenizer, Mixture(stores), validation, None)
+
+
+def _length_limit(config: Config, training: Mixture) -> LengthLimit:
+    """The limit that the targets of the training text need, as far as the user leaves it open."""
+    ratio, extra = config.decoding.max_length_ratio, config.decoding.max_length_extra
+    if ratio != "auto" and extra != "auto":
+        return LengthLimit(ratio, extra)
+    limit = needed_limit(
+        training.source.lengths,
+        training.target.lengths,
+        None if ratio == "auto" else ratio,
+        None if extra == "auto" else extra,
+    )
+    if limit != LEAST_LIMIT:
+        say(f"Translations may have {limit}, so that the targets of this text fit.")
+    return limit
 
 
 def _text_digests(prepared: Prepared) -> dict[str, str]:

@@ -15,6 +15,7 @@ from translator.data.lines import decode_line, is_gzip, read_lines, read_stream
 from translator.data.source_check import SourceCheck
 from translator.decoding import engine as engines
 from translator.decoding.loaded_run import LoadedRun, load_run_config
+from translator.decoding.output_check import OutputCheck
 from translator.errors import ConfigError, DataError, UserError
 from translator.export.opening import LoadedExport
 from translator.files import check_name
@@ -80,19 +81,21 @@ def translate(
     with _going_on(job.output) if job else nullcontext():
         # What is wrong with the input or the options shows before the output is opened.
         first = list(islice(results, 1))
+        output_check = OutputCheck(lines_before=done)
         with (
             _writing(output),
             job.opened() if job else _output(output) as file,
             counting("Translating", total, "lines") if shown else nullcontext() as show,
         ):
-            for number, found in enumerate(chain(first, results), start=done + 1):
+            watched_results = output_check.watch(chain(first, results))
+            for number, found in enumerate(watched_results, start=done + 1):
                 _write(file, number, found, n_best)
                 if number % engines.LINES_AT_ONCE == 0:
                     if job:
                         job.save(file, number)
                     if show:
                         show(number)
-    _warn(check.complaints("the input"))
+    _warn([*check.complaints("the input"), *output_check.complaints()])
 
 
 def _differences(
@@ -124,14 +127,15 @@ def _is_plain(path: Path) -> bool:
 def _converse(translator: Engine, file: TextIO, n_best: int | None, check: SourceCheck) -> None:
     """Ask, translate, until the end of input."""
     print("Type a sentence and press Enter; leave with Ctrl-D.", file=sys.stderr)
-    warned = False
+    warned, output_check = False, OutputCheck()
     for number, sentence in enumerate(check.watch(_prompt()), start=1):
         if not warned and (complaints := check.complaints("the input")):
             _warn(complaints)
             warned = True
-        [found] = translator.hypotheses([sentence], n_best or 1)
+        [found] = output_check.watch(translator.hypotheses([sentence], n_best or 1))
         _write(file, number, found, n_best)
         file.flush()
+    _warn(output_check.complaints())
 
 
 def _prompt() -> Iterator[str]:

@@ -8,6 +8,24 @@ ORDINARY_LENGTH = 66.0
 """Letters of a sentence that make a pair count as one."""
 
 
+class LengthLimit(NamedTuple):
+    """How long a translation may be, in pieces."""
+
+    ratio: float
+    extra: int
+
+    def of(self, num_pieces: int) -> int:
+        """For a source of so many pieces; the end of the translation counts."""
+        return int(self.ratio * (num_pieces + 1)) + self.extra
+
+    def __str__(self) -> str:
+        return f"{self.ratio:g} times the pieces of their source, plus {self.extra}"
+
+
+LEAST_LIMIT = LengthLimit(2.0, 10)
+"""Enough for ordinary text."""
+
+
 class CorpusStatistics(NamedTuple):
     """Of the training text."""
 
@@ -21,6 +39,8 @@ class CorpusStatistics(NamedTuple):
     """How far both sides use the same letters equally often, 0 to 1."""
     longest: int | None = None
     """Pieces that neither side of 999 in 1,000 pairs exceeds; None until there is a vocabulary."""
+    length_limit: LengthLimit | None = None
+    """That covers its targets; None until the text has been cut into pieces."""
 
     @property
     def size(self) -> float:

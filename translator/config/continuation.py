@@ -49,6 +49,8 @@ RESOLVED = {
     "training.accumulation_steps": "auto",
     "training.optimizer.schedule": "auto",
     "decoding.precision": "auto",
+    "decoding.max_length_ratio": "auto",
+    "decoding.max_length_extra": "auto",
 }
 """What a beginning replaces by a value, which the run keeps."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from translator.config.circumstances import CorpusStatistics, Machine
-from translator.config.keys import replaced
+from translator.config.circumstances import CorpusStatistics, LengthLimit, Machine
+from translator.config.keys import replaced, value
 from translator.config.loading import check
 from translator.config.preset import auto_vocabulary_size, choose
 from translator.config.schema import Config
@@ -12,8 +12,9 @@ from translator.config.schema import Config
 def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> Config:
     """The configuration with every `auto` replaced, by what a preset chooses, too: a pure function.
 
-    A precision stays `auto` until the machine's is known. Raises ConfigError if what the user sets
-    and what is chosen do not go together.
+    A precision stays `auto` until the machine's is known, and so does the length limit of
+    translations until the text's is. Raises ConfigError if what the user sets and what is chosen do
+    not go together.
     """
     choices = choose(config, statistics, machine)
     config = replaced(config, {choice.key: choice.value for choice in choices})
@@ -31,11 +32,17 @@ def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> C
         )
     if config.model.num_decoder_layers is None:
         values["model.num_decoder_layers"] = config.model.num_layers
-    return check(resolve_decoding(replaced(config, values)), "preset: auto")
+    config = resolve_decoding(replaced(config, values), statistics.length_limit)
+    return check(config, "preset: auto")
 
 
-def resolve_decoding(config: Config) -> Config:
-    """The configuration with decoding.precision as in training, if it is `auto`."""
-    if config.decoding.precision != "auto":
-        return config
-    return replaced(config, {"decoding.precision": config.training.precision})
+def resolve_decoding(config: Config, limit: LengthLimit | None) -> Config:
+    """The configuration with decoding.precision as in training and the length limit as given,
+    where they are `auto`; without a limit, that stays open."""
+    settled: dict[str, object] = {"decoding.precision": config.training.precision}
+    if limit is not None:
+        settled["decoding.max_length_ratio"] = limit.ratio
+        settled["decoding.max_length_extra"] = limit.extra
+    return replaced(
+        config, {key: new for key, new in settled.items() if value(config, key) == "auto"}
+    )

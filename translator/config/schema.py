@@ -22,6 +22,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from translator.config.circumstances import LEAST_LIMIT, LengthLimit
+
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 DropoutRate = Annotated[float, Field(ge=0.0, le=0.95)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
@@ -485,15 +487,25 @@ class DecodingConfig(Section):
     length_penalty_kind: LengthPenaltyKind = "gnmt"
     """gnmt: ((5 + length) / 6)^α (Wu et al. 2016). power: length^α, that of CTranslate2 and most
     other programs, in which 1 gives the mean of the pieces."""
-    max_length_ratio: Annotated[float, Field(gt=0.0, le=100.0)] = 2.0
+    max_length_ratio: Literal["auto"] | Annotated[float, Field(gt=0.0, le=100.0)] = "auto"
     """A translation ends at the latest after this times the source's pieces, plus…"""
-    max_length_extra: Annotated[int, Field(ge=0, le=10_000)] = 10
-    """…so many pieces."""
+    max_length_extra: Literal["auto"] | Annotated[int, Field(ge=0, le=10_000)] = "auto"
+    """…so many pieces. auto: with both, 999 of 1,000 targets of the training text fit even if they
+    were a fifth longer; never less than 2 and 10."""
     tokens_per_batch: Count = 16_384
     """Source pieces, padding included, translated at once, each counted for every place in the beam
     (by CTranslate2 at most 1,024); results do not depend on it."""
     precision: Precision = "float32"
     """Of the computation; auto: as measured for training."""
+
+    @property
+    def length_limit(self) -> LengthLimit:
+        """Of translations; where no training text has settled `auto`, the least one."""
+        ratio, extra = self.max_length_ratio, self.max_length_extra
+        return LengthLimit(
+            LEAST_LIMIT.ratio if ratio == "auto" else ratio,
+            LEAST_LIMIT.extra if extra == "auto" else extra,
+        )
 
 
 class EvaluationConfig(Section):

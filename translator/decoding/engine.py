@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from translator.config.circumstances import LEAST_LIMIT
 from translator.data.lines import one_line
 from translator.data.tags import is_empty
 from translator.data.tokenizer import Tokenizer
@@ -32,6 +33,10 @@ class Translation(NamedTuple):
     """In pieces, its end counted."""
     num_unread: int = 0
     """Pieces of the source beyond data.max_length, which were not read."""
+    at_limit: bool = False
+    """Whether it is as long as it may be: the search cut it, unless it just fits."""
+    num_stray_bytes: int = 0
+    """Byte pieces that spell no character; the text is without them."""
 
 
 class Engine:
@@ -48,7 +53,8 @@ class Engine:
     def hypotheses(
         self, sentences: Sequence[str], num_returned: int = 1
     ) -> list[list[Translation]]:
-        """The best num_returned translations of each sentence (or all that there are), best first.
+        """The best num_returned translations of each sentence, best first; fewer where several
+        spell the same text, of which only the best is kept, or where there are no more.
 
         Raises ConfigError if the beam cannot give so many; RunError if the model gives no numbers.
         """
@@ -68,7 +74,8 @@ class Engine:
         searched = self._search(read, num_returned)
 
         def finish() -> list[list[Translation]]:
-            return self._written(searched, num_unread)
+            written = self._written(searched, read, num_unread)
+            return [_with_different_texts(found) for found in written]
 
         return finish
 
@@ -89,21 +96,27 @@ class Engine:
     def _written(
         self,
         searched: Iterable[tuple[int, list[list[int]], list[float]]],
+        read: Mapping[int, Sequence[int]],
         num_unread: Sequence[int],
     ) -> list[list[Translation]]:
-        """What `_search` has found, as text, in order; an empty one where nothing was read.
+        """What `_search` has found in what was read, as text, in order; an empty one where nothing
+        was read.
 
         A call of SentencePiece takes longer than its work, so there is one for all. Raises
         RunError.
         """
         found = list(searched)
-        texts = iter(self.tokenizer.target.decode([row for _, ids, _ in found for row in ids]))
+        spelt = iter(self.tokenizer.target.spell([row for _, ids, _ in found for row in ids]))
         results = [[Translation("", 0.0)] for _ in num_unread]
         for i, ids, scores in found:
-            written = [
-                Translation(one_line(next(texts)), score, len(row) + 1, num_unread[i])
-                for row, score in zip(ids, scores, strict=True)
-            ]
+            longest, written = self._longest(len(read[i])), []
+            for row, score in zip(ids, scores, strict=True):
+                text, num_stray = next(spelt)
+                length = len(row) + 1
+                at_limit = longest is not None and length >= longest
+                written.append(
+                    Translation(one_line(text), score, length, num_unread[i], at_limit, num_stray)
+                )
             results[i] = [one for one in written if math.isfinite(one.score)]
             if not results[i]:
                 raise RunError(
@@ -111,6 +124,17 @@ class Engine:
                     "the precision."
                 )
         return results
+
+    def _longest(self, num_pieces: int) -> int | None:
+        """Pieces, its end included, that a translation of so many source pieces may have; None if
+        that is not known."""
+        return None
+
+    def _size(self, num_pieces: int) -> float:
+        """What a source of so many pieces counts for in a batch: its pieces and its end, times as
+        much as its translation may be longer than that of ordinary text."""
+        longest = self._longest(num_pieces) or 0
+        return (num_pieces + 1) * max(1.0, longest / LEAST_LIMIT.of(num_pieces))
 
     def _batches(
         self, read: Mapping[int, Sequence[int]], beam_size: int, num_workers: int = 1
@@ -124,8 +148,8 @@ class Engine:
             """Of so many pieces at most, but of one sentence at least."""
             batches: list[list[int]] = []
             for i in order:
-                longest = len(read[batches[-1][0]]) + 1 if batches else math.inf
-                most = min(num_pieces // (beam_size * longest), most_sentences)
+                largest = self._size(len(read[batches[-1][0]])) if batches else math.inf
+                most = min(num_pieces // (beam_size * largest), most_sentences)
                 if not batches or len(batches[-1]) >= most:
                     batches.append([])
                 batches[-1].append(i)
@@ -165,3 +189,11 @@ class Engine:
                 yield from begun.popleft()()
         if error is not None:
             raise error
+
+
+def _with_different_texts(found: list[Translation]) -> list[Translation]:
+    """Of those with the same text the first, so the best."""
+    different: dict[str, Translation] = {}
+    for one in found:
+        different.setdefault(one.text, one)
+    return list(different.values())

@@ -105,7 +105,8 @@ def _configured(recorded: Config, tuned: Mapping[str, Any], overrides: Sequence[
 
     def configured(keys: Sequence[str]) -> Config:
         values = {f"decoding.{key}": tuned[key] for key in keys}
-        return resolve_decoding(override(replaced(recorded, values), overrides))
+        config = override(replaced(recorded, values), overrides)
+        return resolve_decoding(config, recorded.decoding.length_limit)
 
     if not tuned:
         return configured([])

@@ -34,4 +34,4 @@ def length_penalty(
 
 def longest_translation(config: DecodingConfig, num_pieces: int) -> int:
     """Pieces, its end included, that a translation of so many source pieces may have."""
-    return int(config.max_length_ratio * (num_pieces + 1)) + config.max_length_extra
+    return config.length_limit.of(num_pieces)

@@ -90,15 +90,18 @@ class Translator(Engine):
         }
         for i, size, ids, scores in self._found(read, {size: size for size in beam_sizes}, 0.0):
             found[size].append((i, ids, scores))
-        return {size: self._written(one, num_unread) for size, one in found.items()}
+        return {size: self._written(one, read, num_unread) for size, one in found.items()}
 
     def greedy(self, rows: Sequence[Sequence[int]]) -> list[tuple[list[int], bool]]:
         """Ids of sources → those of their greedy translations, all without ends, and whether these
         ended before they had to."""
         results: list[tuple[list[int], bool]] = [([], False)] * len(rows)
         for i, _, [ids], _ in self._found(dict(enumerate(rows)), {1: 1}, 0.0):
-            results[i] = ids, len(ids) + 1 < longest_translation(self._config, len(rows[i]))
+            results[i] = ids, len(ids) + 1 < self._longest(len(rows[i]))
         return results
+
+    def _longest(self, num_pieces: int) -> int:
+        return longest_translation(self._config, num_pieces)
 
     def _found(
         self, read: Mapping[int, Sequence[int]], num_returned: Mapping[int, int], alpha: float
@@ -110,7 +113,7 @@ class Translator(Engine):
 
         def search(batch: list[int]) -> list[tuple[int, int, list[list[int]], list[float]]]:
             memory = encode(tf.constant(pad_rows([[*read[i], END_ID] for i in batch])))
-            longest = [longest_translation(self._config, len(read[i])) for i in batch]
+            longest = [self._longest(len(read[i])) for i in batch]
             results = []
             for beam_size, count in num_returned.items():
                 found = find(

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from translator.decoding.engine import Translation
+
 WORTH_SAYING = 0.05
 """Share of the translations from which on a symptom is said. People have hardly any: of 3,000
 second translations of Tatoeba's sentences 0.3 % are the same for different sources, and no other
@@ -63,16 +65,27 @@ def symptoms(
     )
 
 
+def search_symptoms(found: Sequence[Translation]) -> dict[str, float]:
+    """What the search knows of the translations: shares, by name."""
+    total = max(1, len(found))
+    return {
+        "at_limit": sum(one.at_limit for one in found) / total,
+        "stray_bytes": sum(one.num_stray_bytes > 0 for one in found) / total,
+    }
+
+
 def said(shares: Mapping[str, float]) -> str | None:
     """One sentence on the symptoms that are worth it, the most frequent first; None without any.
 
-    `shares` are those of Symptoms by name.
+    `shares` are those of Symptoms and search_symptoms, by name.
     """
     words = {
         "empty": "are empty",
         "copied": "copy their source",
         "repeating": "repeat themselves",
         "ignoring": "are the same for different sources",
+        "at_limit": "end at the length limit",
+        "stray_bytes": "have bytes that spell nothing",
     }
     found = sorted(shares.items(), key=lambda item: -item[1])
     parts = [f"{share:.0%} {words[name]}" for name, share in found if share >= WORTH_SAYING]

@@ -17,7 +17,7 @@ from translator.data.tags import split_tag
 from translator.data.tokenizer import PAD_ID, Tokenizer
 from translator.decoding.translator import Translator
 from translator.evaluation.score import bleu
-from translator.evaluation.symptoms import symptoms
+from translator.evaluation.symptoms import search_symptoms, symptoms
 from translator.models.build import build_model
 from translator.models.weights import Arrays, set_model_weights
 from translator.training.loop import Validation
@@ -47,20 +47,20 @@ class Validator:
     def __call__(self, weights: Arrays) -> Validation:
         started = time.monotonic()
         set_model_weights(self._translator.model, weights, "the weights in training")
-        translations = self._translator.translate([pair.source for pair in self.pairs])
+        hypotheses = self._translator.hypotheses([pair.source for pair in self.pairs])
+        found = [best for best, *_ in hypotheses]
+        translations = [one.text for one in found]
         references = [pair.target for pair in self.pairs]
         language = self._config.data.target_language
         score = bleu(translations, references, self._config.evaluation, language)
         tags = self._tokenizer.source.tags
         sources = [split_tag(pair.source, tags)[1] for pair in self.pairs]
-        shares = symptoms(sources, translations, references)
+        shares = symptoms(sources, translations, references)._asdict() | search_symptoms(found)
         losses = self._translator.workers.map(self._loss, self._batches)
         total = sum(float(loss) for loss in losses)
         loss = total / sum(batch.num_target_tokens for batch in self._batches)
         seconds = time.monotonic() - started
-        return Validation(
-            score.value, score.signature, loss, seconds, translations, shares._asdict()
-        )
+        return Validation(score.value, score.signature, loss, seconds, translations, shares)
 
     @tf.function(input_signature=[Batch(_IDS, _IDS, _IDS)])
     def _loss(self, batch: Batch) -> tf.Tensor:

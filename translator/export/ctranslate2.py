@@ -27,24 +27,27 @@ from translator.data.tokenizer import (
 from translator.decoding.engine import Engine
 from translator.environment import num_threads
 from translator.errors import RunError
+from translator.export.example import TEXT_OF
 
 if TYPE_CHECKING:
     from translator.models.weights import Arrays
 
-EXAMPLE = '''\
+EXAMPLE = f'''\
 """Translates standard input, a sentence a line. Needs: pip install ctranslate2 sentencepiece"""
-import json, sys
+import itertools, json, sys
 from pathlib import Path
 import ctranslate2, sentencepiece
 here = Path(__file__).parent
-source, target = (sentencepiece.SentencePieceProcessor(str(here / name)) for name in {names})
+source, target = (sentencepiece.SentencePieceProcessor(str(here / name)) for name in {{names}})
 record = json.loads((here / "export.json").read_text(encoding="utf-8"))
 options, longest = record["options"], record["max_length"]
 model = ctranslate2.Translator(str(here))
+
+{TEXT_OF}
 for line in sys.stdin:
     pieces = source.encode(line.rstrip("\\n"), out_type=str)[:longest]  # a tag goes in front
-    text = target.decode(model.translate_batch([pieces], **options)[0].hypotheses[0])
-    print(text.replace("\\r", " ").replace("\\n", " "), flush=True)
+    found = model.translate_batch([pieces], **options)[0].hypotheses[0]
+    print(text_of([target.piece_to_id(piece) for piece in found]), flush=True)
 '''
 
 TOKENS_PER_BATCH = 1024
@@ -103,6 +106,10 @@ class CTranslate2(Engine):
         )
         for i, one in zip(read, found, strict=True):
             yield i, [[target.id(piece) for piece in row] for row in one.hypotheses], one.scores
+
+    def _longest(self, num_pieces: int) -> int:
+        """All sources have the same limit, in which CTranslate2 does not count the end."""
+        return int(self._options["max_decoding_length"]) + 1
 
     def _asked(self, sources: list[list[str]], **options: Any) -> list[Any]:
         """translate_batch. Raises RunError where the export does not fit itself."""

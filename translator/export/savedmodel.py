@@ -22,24 +22,26 @@ from translator.decoding.beam import beam_search
 from translator.decoding.engine import Engine
 from translator.decoding.search import Hypotheses, length_penalty
 from translator.errors import RunError
+from translator.export.example import TEXT_OF
 from translator.export.golden import log_probs_of
 from translator.models.encoder_decoder import EncoderDecoder
 
-EXAMPLE = '''\
+EXAMPLE = f'''\
 """Translates standard input, a sentence a line. Needs: pip install tensorflow sentencepiece"""
-import json, os, sys
+import itertools, json, os, sys
 from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import sentencepiece, tensorflow as tf
 here = Path(__file__).parent
-source, target = (sentencepiece.SentencePieceProcessor(str(here / name)) for name in {names})
+source, target = (sentencepiece.SentencePieceProcessor(str(here / name)) for name in {{names}})
 longest = json.loads((here / "export.json").read_text(encoding="utf-8"))["max_length"]
 translate = tf.saved_model.load(str(here / "1")).signatures["serving_default"]
+
+{TEXT_OF}
 for line in sys.stdin:
     ids = source.encode(line.rstrip("\\n"))[:longest] or [0]  # the id of a tag goes in front
     found = translate(source_ids=tf.constant([ids]))["ids"][0].numpy()
-    text = target.decode([int(i) for i in found if i])
-    print(text.replace("\\r", " ").replace("\\n", " "), flush=True)
+    print(text_of([int(i) for i in found if i]), flush=True)
 '''
 
 VERSION = "1"
@@ -50,6 +52,7 @@ def signatures(model: EncoderDecoder, config: Config) -> dict[str, Any]:
     """What the graph can be asked. It takes source_ids [B, S]; ids that it gives have no ends, and
     are padded."""
     alpha, kind = config.decoding.length_penalty, config.decoding.length_penalty_kind
+    limit = config.decoding.length_limit
 
     def penalty(length: tf.Tensor) -> tf.Tensor:
         return length_penalty(length, alpha, kind)
@@ -59,10 +62,10 @@ def signatures(model: EncoderDecoder, config: Config) -> dict[str, Any]:
     ) -> Hypotheses:
         source = _with_end(source_ids[:, : config.data.max_length])
         num_pieces = tf.math.count_nonzero(source, axis=1, dtype=tf.int32)
-        longest = tf.cast(num_pieces, tf.float64) * config.decoding.max_length_ratio
+        longest = tf.cast(num_pieces, tf.float64) * limit.ratio
         found = beam_search(
             *model.start(model.encode(source)),
-            tf.cast(longest, tf.int32) + config.decoding.max_length_extra,
+            tf.cast(longest, tf.int32) + limit.extra,
             beam_size=beam_size,
             penalty=penalty,
             num_returned=num_returned,
@@ -106,6 +109,7 @@ class SavedModel(Engine):
         self.beam_size, self._usual_beam_size = config.decoding.beam_size, usual_beam_size
         self.max_length = config.data.max_length
         self.tokens_per_batch = config.decoding.tokens_per_batch
+        self._limit = config.decoding.length_limit
         try:
             self._signatures = tf.saved_model.load(str(folder / VERSION)).signatures
         except Exception as error:  # of a damaged graph TensorFlow raises anything
@@ -127,6 +131,9 @@ class SavedModel(Engine):
                 ids, scores = (found[name].numpy()[:, :num_returned] for name in ("ids", "scores"))
             for i, beam, scores_of_one in zip(batch, ids, scores.tolist(), strict=True):
                 yield i, [_without_padding(row) for row in beam], scores_of_one
+
+    def _longest(self, num_pieces: int) -> int:
+        return self._limit.of(num_pieces)
 
     def forced(
         self, sources: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]

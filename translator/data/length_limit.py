@@ -1,0 +1,60 @@
+"""The length limit of translations, from the training text.
+
+N pairs. Lengths are in pieces, without the end.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from translator.config.circumstances import LEAST_LIMIT, LengthLimit
+
+COVERED = 0.999
+"""Share of the targets that must fit. The rest may be misaligned pairs."""
+
+SLACK = 1.2
+"""A target must fit even if it were so many times as long: other text may need more."""
+
+RATIOS = (2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0, 40.0, 60.0, 80.0, 100.0)
+MOST_EXTRA = 10_000
+MOST_PAIRS = 1_000_000
+"""From more, so many are taken, evenly spread."""
+
+
+def needed_limit(
+    sources: np.ndarray,
+    targets: np.ndarray,
+    ratio: float | None = None,
+    extra: int | None = None,
+) -> LengthLimit:
+    """The limit that covers the targets [N] of sources [N]; a given ratio or extra is kept.
+
+    Every ratio needs some extra. Of these limits the one with the lowest mean is chosen: long
+    targets of long sources raise the ratio, long targets of short sources raise the extra. None is
+    below LEAST_LIMIT, so ordinary text gets just that.
+    """
+    stride = max(1, math.ceil(len(sources) / MOST_PAIRS))
+    read = sources[::stride].astype(np.float64) + 1
+    written = SLACK * (targets[::stride].astype(np.float64) + 1)
+
+    def missing(ratio: float) -> int:
+        beyond = written - np.floor(ratio * read)
+        return math.ceil(np.quantile(beyond, COVERED, method="higher"))
+
+    def mean(limit: LengthLimit) -> float:
+        return limit.ratio * float(read.mean()) + limit.extra
+
+    ratios = RATIOS if ratio is None else (ratio,)
+    if extra is not None:
+        enough = (ratio for ratio in ratios if missing(ratio) <= extra)
+        return LengthLimit(next(enough, ratios[-1]), extra)
+    extras = [min(MOST_EXTRA, max(LEAST_LIMIT.extra, missing(ratio))) for ratio in ratios]
+    return min(map(LengthLimit, ratios, extras), key=mean)
+
+
+def share_beyond(limit: LengthLimit, sources: np.ndarray, targets: np.ndarray) -> float:
+    """Of the targets [N], those that a translation of their source cannot be as long as."""
+    longest = np.floor(limit.ratio * (sources.astype(np.float64) + 1)) + limit.extra
+    return float(np.mean(targets + 1 > longest))
