@@ -477,6 +477,18 @@ def test_a_disk_that_is_full_when_a_run_goes_on_does_not_destroy_it(
     assert (run / "config.yaml").read_text() == before
 
 
+@pytest.mark.parametrize(
+    "name", ["tokenizer.model", "environment.json", "text.json", "state.json", "config.yaml"]
+)
+def test_a_disk_that_is_full_when_a_run_begins_is_told_with_the_file(
+    type_: Type, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    fill_disk(monkeypatch, f"runs/c/{name}")
+    code, said = type_("train", "c.yaml")
+    assert code == 2
+    assert said == f"Error: runs/c/{name}: No space left on device."
+
+
 @pytest.mark.slow
 def test_a_disk_that_is_full_when_a_checkpoint_is_due_leaves_the_one_before(
     type_: Type, run: Path, monkeypatch: pytest.MonkeyPatch

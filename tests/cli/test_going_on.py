@@ -115,6 +115,12 @@ class TestARunThatHasLearnt:
         assert json.loads((run / "state.json").read_text()) == {"has_checkpoint": True}
         assert (run / "config.yaml").read_text().startswith("schema_version: 2\n")
 
+    def test_keeps_a_better_mean_of_weights_if_the_best_are_lost(self, run: Path) -> None:
+        (run / "best.safetensors").rename(run / "averaged.safetensors")
+        before = (run / "averaged.safetensors").read_bytes()
+        train("c.yaml")
+        assert (run / "averaged.safetensors").read_bytes() == before
+
     def test_continues_with_the_values_that_were_given_to_it(
         self, workplace: Path, capsys: Said
     ) -> None:

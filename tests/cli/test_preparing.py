@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -379,3 +380,29 @@ def test_while_sentencepiece_learns_it_stops_at_once(workplace: Path, number: in
     assert said.endswith("Stopped. The same command continues runs/c where it is.\n")
     assert "Traceback" not in said
     assert not Path(f"/proc/{learning[0]}").exists()
+
+
+def test_a_beginning_that_is_cut_short_at_any_file_begins_again(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a power cut: what was written is there, and config.yaml comes last."""
+    begin("runs/whole")
+    whole = sorted(path.name for path in Path("runs/whole").iterdir())
+    cut_short, left, replace = 0, 0, Path.replace
+
+    def cut(path: Path, target: Path) -> Path:
+        nonlocal left
+        if "runs" in path.parts:
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", cut)
+    while not Path("runs/c/config.yaml").exists():
+        left = cut_short
+        with suppress(KeyboardInterrupt):
+            begin()
+        cut_short += 1
+    assert cut_short > 4
+    assert sorted(path.name for path in Path("runs/c").iterdir()) == whole

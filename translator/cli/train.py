@@ -145,8 +145,8 @@ def _train(
         rehearsal = sitting.rehearse(may_cut and position.step == 0)
     sitting.take_up(run, position.step, state)
     if state is not None:
-        if position.best_step and not run.best.exists():
-            # Deleted by hand; the next validation makes it anew.
+        if position.best_step and not run.shipped.exists():
+            # Deleted by hand; the next validation makes them anew.
             validated_step = min(position.validated_step, position.step - 1)
             position = replace(position, best_score=None, validated_step=validated_step)
         say(f"Continuing {run.path} after step {position.step:,}.")
