@@ -351,7 +351,7 @@ class TestFromAnotherRun:
         self.assert_begins_with(self.begin(monkeypatch), run)
 
     def test_refuses_a_model_of_another_shape(self, run: Path) -> None:
-        with pytest.raises(RunError, match=r"runs/c.*: it does not fit this model: .* is .* there"):
+        with pytest.raises(ConfigError, match=r"model\.model_dim is 16 there and 32 here\. Leave "):
             train(Path("c.yaml"), Path("runs/d"), ["model.model_dim=32"], Path("runs/c"))
 
     def test_refuses_a_run_that_is_none(self, workplace: Path) -> None:
@@ -451,7 +451,7 @@ class TestSeveralCorpora:
 
     def test_need_a_vocabulary_that_knows_their_tags(self, run: Path, both_ways: Path) -> None:
         with pytest.raises(ConfigError) as caught:
-            train(Path("c.yaml"), Path("runs/d"), start_from=run)
+            train(Path("c.yaml"), Path("runs/d"), ["tokenizer.vocabulary_size=340"], run)
         assert str(caught.value) == (
             "data.train has the tag <2de>, but the vocabulary of runs/c has no tags; leave it "
             "out, or begin without --from."
