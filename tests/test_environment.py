@@ -6,21 +6,34 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
 from translator import environment
+from translator.cli.device import describe_device
+from translator.config.schema import TrainingConfig
 from translator.environment import (
     available_memory,
     forget_peak_memory,
+    gpu_names,
     has_bfloat16,
+    has_gpu,
     peak_memory,
     resident_memory,
 )
 
 MIB = 2**20
+NOT_ASKED = "raise AssertionError"
+TWO_GPUS = """print('["A100", "A100"]')"""
+NO_GPU = "print('warming up'); print('[]')"
+WARNING = (
+    "Warning: this machine has an NVIDIA GPU, but TensorFlow cannot use it. Install TensorFlow "
+    "with CUDA (pip install 'translator-trainer[gpu]'), and check the driver with nvidia-smi.\n"
+)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="it is for these processors")
@@ -83,3 +96,91 @@ def test_a_group_leaves_what_its_limit_allows_and_its_cache_of_files(
 def test_something_is_available() -> None:
     available = available_memory()
     assert available is not None and available > MIB
+
+
+@pytest.fixture
+def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """What stands in for /dev."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(environment, "DEVICES", tmp_path)
+    monkeypatch.setattr(environment, "num_threads", lambda: 2)
+    monkeypatch.setattr("translator.cli.device.num_threads", lambda: 2)
+    gpu_names.cache_clear()
+    yield tmp_path
+    gpu_names.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("device", "hidden", "answer", "distribution", "said"),
+    [
+        (None, None, NOT_ASKED, "auto", "Training on the CPU, 2 threads.\n"),
+        ("nvidiactl", None, NOT_ASKED, "auto", "Training on the CPU, 2 threads.\n"),
+        ("nvidia0", None, TWO_GPUS, "auto", "Training on 2 GPUs: A100, A100.\n"),
+        ("nvidia0", None, TWO_GPUS, "single", "Training on 1 GPU: A100.\n"),
+        ("nvidia0", None, NO_GPU, "auto", f"Training on the CPU, 2 threads.\n{WARNING}"),
+        ("nvidia0", None, NOT_ASKED, "auto", f"Training on the CPU, 2 threads.\n{WARNING}"),
+        ("nvidia0", "-1", TWO_GPUS, "auto", "Training on the CPU, 2 threads.\n"),
+        ("nvidia0", "0,1", TWO_GPUS, "auto", "Training on 2 GPUs: A100, A100.\n"),
+        ("dxg", None, TWO_GPUS, "auto", "Training on 2 GPUs: A100, A100.\n"),
+        ("dxg", None, NO_GPU, "auto", "Training on the CPU, 2 threads.\n"),
+    ],
+)
+def test_the_device_is_the_one_that_tensorflow_can_use(
+    devices: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    device: str | None,
+    hidden: str | None,
+    answer: str,
+    distribution: Literal["auto", "single"],
+    said: str,
+) -> None:
+    if device is not None:
+        (devices / device).touch()
+    if hidden is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    monkeypatch.setattr(environment, "_LIST_GPUS", answer)
+    describe_device(TrainingConfig(distribution=distribution, max_steps=1))
+    assert capsys.readouterr().err == said
+    assert has_gpu() == ("GPU: " in said or "GPUs: " in said)
+
+
+@pytest.mark.slow
+def test_tensorflow_is_asked_in_a_process_of_its_own(devices: Path) -> None:
+    import tensorflow as tf
+
+    (devices / "nvidia0").touch()
+    assert len(gpu_names()) == len(tf.config.list_physical_devices("GPU"))
+
+
+FORK = """
+import os
+from translator.environment import begin_threads
+from translator.errors import RunError
+
+def begins(library):
+    child = os.fork()
+    if child == 0:
+        try:
+            begin_threads(library)
+        except RunError as error:
+            print(error, flush=True)
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == 0
+
+begin_threads("A")
+begin_threads("A")
+assert not begins("A")
+assert begins("B")
+begin_threads("B")
+"""
+
+
+def test_a_library_that_began_before_a_fork_is_refused_after_it() -> None:
+    done = subprocess.run([sys.executable, "-c", FORK], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith("This process was forked from process ")
+    assert "in which A had begun to work, so it cannot work here. Load the model only after" in (
+        done.stdout
+    )

@@ -6,10 +6,14 @@ import json
 import os
 import platform
 import re
+import subprocess
+import sys
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from translator.errors import RunError
 from translator.files import write_whole
 
 PACKAGES = ("tensorflow", "keras", "numpy", "sentencepiece")
@@ -19,6 +23,8 @@ SWITCHES = (
     *("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"),
 )
 """Environment variables that change how numbers are summed."""
+
+DEVICES = Path("/dev")
 
 
 def num_threads() -> int:
@@ -36,9 +42,70 @@ def freeze_weights(frozen: bool) -> None:
     os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = str(int(frozen))
 
 
+def begin_threads(library: str) -> None:
+    """Note that a library starts its threads in this process.
+
+    Raises RunError if it did so in another, which this one was forked from: a fork copies no
+    threads, and the library would wait for them for ever.
+    """
+    began = _threads_began.setdefault(library, os.getpid())
+    if began != os.getpid():
+        raise RunError(
+            f"This process was forked from process {began}, in which {library} had begun to work, "
+            "so it cannot work here. Load the model only after the fork (gunicorn: without "
+            "--preload), or use processes that are not forked (multiprocessing: the start method "
+            "'spawn')."
+        )
+
+
+_threads_began: dict[str, int] = {}
+
+
 def has_gpu() -> bool:
-    """Whether there is an NVIDIA GPU, without asking TensorFlow."""
-    return any(Path("/dev").glob("nvidia[0-9]*"))
+    """Whether there is a GPU that TensorFlow can use."""
+    return bool(gpu_names())
+
+
+@cache
+def gpu_names() -> tuple[str, ...]:
+    """The GPUs that TensorFlow can use.
+
+    It is asked only where there may be one, and in a process of its own: TensorFlow takes half a
+    GiB that whatever comes next should not have to share.
+    """
+    if not _gpu_devices("nvidia[0-9]*", "dxg"):
+        return ()
+    asked = subprocess.run(
+        [sys.executable, "-c", _LIST_GPUS, json.dumps(sys.path)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    if asked.returncode != 0:
+        return ()
+    return tuple(json.loads(asked.stdout.splitlines()[-1]))
+
+
+_LIST_GPUS = """\
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+import tensorflow as tf
+gpus = tf.config.list_physical_devices("GPU")
+details = map(tf.config.experimental.get_device_details, gpus)
+print(json.dumps([each.get("device_name", "unknown") for each in details]))
+"""
+
+
+def has_unusable_gpu() -> bool:
+    """Whether there is an NVIDIA GPU that TensorFlow cannot use, though nobody hides it."""
+    return bool(_gpu_devices("nvidia[0-9]*")) and not has_gpu()
+
+
+def _gpu_devices(*patterns: str) -> list[Path]:
+    """Devices of these names, unless all are hidden. (dxg is any GPU of Windows, in its Linux.)"""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1", "NoDevFiles"):
+        return []
+    return [device for pattern in patterns for device in DEVICES.glob(pattern)]
 
 
 def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

@@ -12,6 +12,7 @@ from translator.data.concatenation import Concatenation
 from translator.data.mixture import mix
 from translator.data.plan import Plan
 from translator.data.tokenizer import Sampling
+from translator.layers.dense import need_fresh_weights
 from translator.models.build import build_model
 from translator.models.encoder_decoder import EncoderDecoder
 from translator.models.weights import Arrays, model_weights
@@ -39,6 +40,7 @@ class Sitting:
         at_once = shards_at_once(config.training, alone=strategy is None)
         share_processors(at_once)
         strategy = strategy or local_strategy(config.training.distribution)
+        need_fresh_weights()
         self.num_replicas = strategy.num_replicas_in_sync
         with strategy.scope():
             self.learner = Learner(self._new_model(), config.training, at_once)

@@ -11,12 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from translator.cli.device import describe_device
 from translator.cli.doubts import doubts
 from translator.cli.incidents import keep_incident, what_happened
 from translator.cli.prepare import begin, resume, say
 from translator.config import Config, load_config, load_recorded, replaced
 from translator.data.corpus import name_of
-from translator.environment import freeze_weights
+from translator.environment import begin_threads, freeze_weights
 from translator.errors import DoesNotFit, OutOfMemory, RunError, Stopped
 from translator.runs import RunDirectory
 
@@ -60,9 +61,11 @@ def train(
         run = own
     config = (load_recorded if is_recorded else load_config)(config_path, overrides)
     origin = None if start_from is None else Path(start_from)
+    begin_threads("TensorFlow")
     with Interruption() as interruption:
         try:
             with gathered(config) as (crew, strategy):
+                describe_device(config.training)
                 if not crew.is_chief:
                     follow(config, run, crew, strategy, interruption)
                     return
@@ -170,7 +173,6 @@ def _train(
         f"Finished after {position.step:,} steps and {position.seconds / 60:.1f} minutes. "
         f"The best weights are of step {position.best_step:,}; use them with\n"
         f"  translator translate {run.path}\n"
-        f"  translator tune {run.path}    # tries other ways to search, on the validation split\n"
         f"  translator eval {run.path}\n"
         f"  translator export {run.path}  # for other programs, or as one file"
     )

@@ -48,6 +48,7 @@ def tune(
         Baseline,
         settings,
     )
+    from translator.layers.dense import need_fresh_weights
     from translator.models.weights import set_model_weights
 
     freeze_weights(False)  # it tries means of them
@@ -61,6 +62,7 @@ def tune(
     beam_sizes = beam_sizes or sorted({*BEAM_SIZES, before.beam_size})
     penalties = penalties or sorted({*LENGTH_PENALTIES, *own_penalty})
     translator = opened.engine(frozen=False)
+    need_fresh_weights()
     with counting("Reading the validation text"):
         pairs = list(read_pairs(config.data, "validation"))
     sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]

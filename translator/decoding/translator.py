@@ -21,7 +21,7 @@ from translator.decoding.beam import beam_search
 from translator.decoding.engine import Engine, Translation
 from translator.decoding.loaded_run import LoadedRun, load_run
 from translator.decoding.search import Hypotheses, length_penalty, longest_translation
-from translator.environment import num_threads
+from translator.environment import begin_threads, num_threads
 from translator.layers.inference import inference
 from translator.models.build import build_model, check_size
 from translator.models.encoder_decoder import EncoderDecoder, Memory
@@ -62,6 +62,7 @@ class Translator(Engine):
     @classmethod
     def of(cls, run: LoadedRun, frozen: bool = True) -> Translator:
         """The model of a run that was read. Raises RunError if the weights do not fit it."""
+        begin_threads("TensorFlow")
         config, tokenizer, origin = run.config, run.tokenizer, str(run.directory.path)
         check_size(config, tokenizer, run.weights, origin)
         model = build_model(
@@ -108,6 +109,7 @@ class Translator(Engine):
     ) -> Iterator[tuple[int, int, list[list[int]], list[float]]]:
         """What searches of several beam sizes find for sources, their ids given by number: the
         number, the beam size, ids without ends and scores of as many as are asked for."""
+        begin_threads("TensorFlow")
         with self._making_graphs:
             encode, find = self._encode, self._beam_search
 

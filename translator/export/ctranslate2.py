@@ -25,7 +25,7 @@ from translator.data.tokenizer import (
     Tokenizer,
 )
 from translator.decoding.engine import Engine
-from translator.environment import num_threads
+from translator.environment import begin_threads, num_threads
 from translator.errors import RunError
 from translator.export.example import TEXT_OF
 
@@ -84,6 +84,7 @@ class CTranslate2(Engine):
         self._options = options
         self.max_length = max_length
         self.tokens_per_batch = min(tokens_per_batch, TOKENS_PER_BATCH)
+        begin_threads("CTranslate2")
         ctranslate2.set_log_level(logging.ERROR)
         workers = workers or num_threads()
         self._translator = ctranslate2.Translator(
@@ -113,6 +114,7 @@ class CTranslate2(Engine):
 
     def _asked(self, sources: list[list[str]], **options: Any) -> list[Any]:
         """translate_batch. Raises RunError where the export does not fit itself."""
+        begin_threads("CTranslate2")
         try:
             return self._translator.translate_batch(sources, **options)
         except (RuntimeError, ValueError) as error:

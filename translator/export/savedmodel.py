@@ -21,6 +21,7 @@ from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, Tokenizer, Vocab
 from translator.decoding.beam import beam_search
 from translator.decoding.engine import Engine
 from translator.decoding.search import Hypotheses, length_penalty
+from translator.environment import begin_threads
 from translator.errors import RunError
 from translator.export.example import TEXT_OF
 from translator.export.golden import log_probs_of
@@ -110,6 +111,7 @@ class SavedModel(Engine):
         self.max_length = config.data.max_length
         self.tokens_per_batch = config.decoding.tokens_per_batch
         self._limit = config.decoding.length_limit
+        begin_threads("TensorFlow")
         try:
             self._signatures = tf.saved_model.load(str(folder / VERSION)).signatures
         except Exception as error:  # of a damaged graph TensorFlow raises anything
@@ -121,6 +123,7 @@ class SavedModel(Engine):
     def _search(
         self, read: Mapping[int, Sequence[int]], num_returned: int
     ) -> Iterator[tuple[int, list[list[int]], list[float]]]:
+        begin_threads("TensorFlow")
         for batch in self._batches(read, self.beam_size):
             rows = tf.constant(pad_rows([read[i] for i in batch]))
             if num_returned == 1 and self.beam_size == self._usual_beam_size:

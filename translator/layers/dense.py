@@ -10,6 +10,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from translator.errors import ConfigError
 from translator.layers.inference import is_inference, prepared
 
 
@@ -78,6 +79,27 @@ def affine(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, relu: bool = False)
         return y, gradient
 
     return function(x, kernel, bias)
+
+
+def need_fresh_weights() -> None:
+    """Raise ConfigError if this process would go on computing with weights that have changed since.
+
+    TensorFlow reads TF_ONEDNN_ASSUME_FROZEN_WEIGHTS at its first product with a bias, and never
+    again. So whether the variable acts can only be seen by a product.
+    """
+    with tf.device("CPU:0"):
+        kernel, bias = tf.Variable(tf.ones([64, 64])), tf.zeros([64])
+        rows = tf.ones([8, 64])
+        product = tf.function(lambda: affine(rows, tf.convert_to_tensor(kernel), bias))
+        before = product()
+        kernel.assign(2 * kernel)
+        is_stale = bool(tf.reduce_all(product() == before))
+    if is_stale:
+        raise ConfigError(
+            "This process has translated with TF_ONEDNN_ASSUME_FROZEN_WEIGHTS=1, so it would not "
+            "notice that weights change, and cannot train or tune. Do that in another process, or "
+            "start this one without the variable."
+        )
 
 
 def known_shape(x: tf.Tensor) -> list[int | tf.Tensor]:

@@ -1,0 +1,76 @@
+"""What a process cannot do after something else is refused, in place of waiting or a wrong sum."""
+
+from pathlib import Path
+
+import pytest
+
+from translator.cli.export import export
+
+from .conftest import Command
+
+pytestmark = pytest.mark.slow
+
+FORKED = """
+import os, sys
+from pathlib import Path
+from translator import Translator
+from translator.errors import RunError
+from translator.export.opening import open_export
+
+def load(path):
+    return open_export(path) if (path / "export.json").exists() else Translator.load(path)
+
+for name in sys.argv[1:]:
+    translate = load(Path(name)).translate
+    for again in (False, True):
+        child = os.fork()
+        if child == 0:
+            try:
+                (load(Path(name)).translate if again else translate)(["Yes."])
+            except RunError as error:
+                print(error, flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+    assert len(translate(["Yes."])) == 1
+"""
+
+
+def test_a_forked_process_does_not_wait_for_ever(run: Path, command: Command) -> None:
+    folders = [export(run), export(run, "savedmodel")]
+    done = command(str(run), *map(str, folders), code=FORKED)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    names = ["TensorFlow"] * 2 + ["CTranslate2"] * 2 + ["TensorFlow"] * 2
+    for line, name in zip(said, names, strict=True):
+        assert f", in which {name} had begun to work, so it cannot work here. Load the" in line
+
+
+FROZEN = """
+import os, sys
+from translator import Translator, train, tune
+from translator.errors import ConfigError
+
+translate = Translator.load(sys.argv[1]).translate
+if sys.argv[2] == "translated":
+    translate(["Yes."])
+for change in (lambda: tune(sys.argv[1], [1], [1.0]), lambda: train("c.yaml", "runs/new")):
+    try:
+        change()
+        print("done")
+    except ConfigError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("before", ["translated", "loaded"])
+def test_nothing_learns_with_weights_that_are_laid_out_once(
+    run: Path, command: Command, before: str
+) -> None:
+    done = command(str(run), before, code=FROZEN, TF_ONEDNN_ASSUME_FROZEN_WEIGHTS="1")
+    assert done.returncode == 0, done.stderr
+    refused = done.stdout.count(
+        "This process has translated with TF_ONEDNN_ASSUME_FROZEN_WEIGHTS=1, so it would not "
+        "notice that weights change, and cannot train or tune."
+    )
+    assert refused == (2 if before == "translated" else 0)
+    assert Path("runs/new/best.safetensors").exists() == (before == "loaded")
