@@ -30,6 +30,9 @@ if "keras" in sys.modules and sys.modules["keras"].backend.backend() != "tensorf
         f"{sys.modules['keras'].backend.backend()}; import translator first."
     )
 os.environ["KERAS_BACKEND"] = "tensorflow"
+if os.path.expanduser("~") == "~":
+    # This user has no home directory. Keras would make a folder of that name where it is.
+    os.environ.setdefault("KERAS_HOME", os.devnull)
 if platform.machine() == "x86_64":
     # TensorFlow takes these kernels by itself only where a processor has instructions for neural
     # networks; they are faster elsewhere, too. Whoever sets the variable is obeyed.

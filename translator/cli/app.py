@@ -17,6 +17,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from translator import __version__
+from translator.cli.streams import message_stream
 from translator.environment import freeze_weights
 from translator.errors import Stopped, UserError
 
@@ -90,7 +91,13 @@ def translate(
         Path | None, typer.Option("--input", "-i", help="Text to translate, a sentence a line.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where translations go, a line a line.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            readable=False,  # as the end of a pipe that is written to
+            help="Where translations go, a line a line.",
+        ),
     ] = None,
     n_best: Annotated[
         int | None,
@@ -143,7 +150,12 @@ def tune(
     ] = None,
     settings: Settings = None,
 ) -> None:
-    """Find the search and the mean of weights that translate the validation split best."""
+    """Find the search and the mean of weights that translate the validation split best.
+
+    This gains a little on text that resembles the validation split in length and style, the more
+    surely the larger that split is. On other text it may lose: on Multi30k, whose test references
+    are shorter, it cost 0.4 BLEU. Delete tuned.json and averaged.safetensors to undo it.
+    """
     from translator.cli.chatter import hush
     from translator.cli.tune import tune
 
@@ -228,8 +240,14 @@ def verify(
 
 def main() -> None:
     """Run the command; the one place where an error becomes a sentence and an exit code."""
+    if sys.stderr is sys.__stderr__:  # not where another program has put its own in place
+        sys.stderr = message_stream(os.dup(2))
     try:
-        app()
+        try:
+            app()
+        except SystemExit:
+            _flush_output()
+            raise
     except UserError as error:
         _fail(str(error))
     except Stopped as stopped:
@@ -243,9 +261,11 @@ def main() -> None:
 def _share_processors() -> None:
     """This process does nothing but translate, a batch on every processor; the operations of one
     sentence alone are too small to be shared."""
+    from translator.cli.device import warn_of_unusable_gpu
     from translator.environment import num_threads
     from translator.processors import share_processors
 
+    warn_of_unusable_gpu()
     share_processors(num_threads())
 
 
@@ -254,7 +274,8 @@ def _leave_at_ctrl_c(last_word: Callable[[], str] = lambda: "Stopped.") -> None:
 
     def leave(number: int, _: object) -> None:
         with suppress(Exception):
-            sys.stdout.flush()
+            _flush_output()
+        with suppress(Exception):
             sys.stderr.write(f"{last_word()}\n")
             sys.stderr.flush()
         os._exit(128 + number)
@@ -266,18 +287,26 @@ def _leave() -> NoReturn:
     """All is done and written; TensorFlow would need a second to take itself apart."""
     from translator.cli.chatter import finish
 
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
+    _flush_output()
+    sys.stderr.flush()
     finish()
     os._exit(0)
+
+
+def _flush_output() -> None:
+    """Raises UserError if standard output cannot take all that was printed."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        raise UserError(f"Standard output: {error.strerror}.") from None
 
 
 def _fail(message: str) -> None:
     end = "" if message.endswith((".", "?")) else "."
     print(f"Error: {message}{end}", file=sys.stderr)
     try:
-        sys.stdout and sys.stdout.flush()
-    except OSError:  # what is left in its buffer would be tried again at exit
+        _flush_output()
+    except UserError:  # what is left in its buffer would be tried again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(2)

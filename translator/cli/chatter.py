@@ -15,6 +15,8 @@ import re
 import signal
 import sys
 
+from translator.cli.streams import message_stream
+
 CHATTER = re.compile(
     rb"^[IWE]\d{4} \d\d:\d\d:\d\d"  # glog, e.g. I0401 12:00:00
     rb"|^[IWE]0000 00:00:\d"  # absl before its initialization
@@ -47,7 +49,7 @@ def hush() -> None:
     os.close(read_end)
     os.dup2(write_end, 2)
     os.close(write_end)
-    sys.stderr = os.fdopen(original, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    sys.stderr = message_stream(original)
     sys.stderr.hushed_by = child  # type: ignore[attr-defined]
     atexit.register(finish)
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from translator.cli.counting import counting
 from translator.cli.job import Job, is_half_done
+from translator.cli.streams import input_stream, is_terminal, text_output
 from translator.data.lines import decode_line, is_gzip, read_lines, read_stream
 from translator.data.source_check import SourceCheck
 from translator.decoding import engine as engines
@@ -24,6 +25,9 @@ from translator.runs import RunDirectory, is_export
 
 if TYPE_CHECKING:
     from translator.decoding.engine import Engine, Translation
+
+MOST_LINKS = 40
+"""From name to name, as Linux has it."""
 
 
 def translate(
@@ -49,8 +53,8 @@ def translate(
         raise ConfigError("Standard input or output is closed; name --input and --output.")
     if output:
         check_name(output, ConfigError)
-    interactive = source is None and sys.stdin.isatty()
-    lines = read_lines(source) if source else read_stream(sys.stdin.buffer, "standard input")
+    interactive = source is None and is_terminal(sys.stdin)
+    lines = read_lines(source) if source else read_stream(input_stream(), "standard input")
     if source and output and source.exists() and output.exists() and output.samefile(source):
         raise ConfigError(f"{output}: the output would overwrite the input; name another file.")
     if output and is_gzip(output):
@@ -77,7 +81,7 @@ def translate(
     if job:
         watched, done = job.begin(watched, resume), job.lines_done
     results = translator.stream(watched, n_best or 1)
-    total, shown = job.num_lines if job else None, output is not None or not sys.stdout.isatty()
+    total, shown = job.num_lines if job else None, output is not None or not is_terminal(sys.stdout)
     with _going_on(job.output) if job else nullcontext():
         # What is wrong with the input or the options shows before the output is opened.
         first = list(islice(results, 1))
@@ -120,8 +124,21 @@ def _differences(
 
 
 def _is_plain(path: Path) -> bool:
-    """Whether it is a file that can be read twice and cut off, or none yet."""
-    return path.is_file() or not path.exists()
+    """Whether it is a file that can be read twice and cut off, or none yet.
+
+    A name that leads through /dev or /proc, such as /dev/stdout, is what others have opened, even
+    if that is a file.
+    """
+    if path.exists() and not path.is_file():
+        return False
+    for _ in range(MOST_LINKS):
+        folder = path.parent.resolve()
+        if folder == Path("/dev") or Path("/proc") in folder.parents:
+            return False
+        if not path.is_symlink():
+            break
+        path = folder / path.readlink()
+    return True
 
 
 def _converse(translator: Engine, file: TextIO, n_best: int | None, check: SourceCheck) -> None:
@@ -140,10 +157,10 @@ def _converse(translator: Engine, file: TextIO, n_best: int | None, check: Sourc
 
 def _prompt() -> Iterator[str]:
     """What a person types, line by line; the prompt goes to stderr, beside what is translated."""
-    number = 1
+    number, stream = 1, input_stream()
     while True:
         print("> ", end="", file=sys.stderr, flush=True)
-        line = sys.stdin.buffer.readline()
+        line = stream.readline()
         if not line:
             print(file=sys.stderr)
             return
@@ -201,10 +218,11 @@ def _going_on(output: Path) -> Iterator[None]:
 
 @contextmanager
 def _output(path: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file; what is a device or a pipe is written on, not cut off."""
     if path is None:
-        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-        yield sys.stdout
-        sys.stdout.flush()
+        yield (file := text_output())
+        file.flush()
     else:
-        with path.open("w", encoding="utf-8", newline="\n") as file:
+        mode: Literal["w", "a"] = "w" if _is_plain(path) else "a"
+        with path.open(mode, encoding="utf-8", newline="\n") as file:
             yield file

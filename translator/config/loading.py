@@ -204,7 +204,12 @@ def _make_key_absolute(data: dict[str, Any], key: str, base: Path) -> None:
     if key in PATH_KEYS and isinstance(data.get(key), str):
         try:
             data[key] = str((base / Path(data[key]).expanduser()).resolve())
-        except (RuntimeError, ValueError) as error:
+        except RuntimeError:
+            raise ConfigError(
+                f"data.{key}: no home directory is known for {Path(data[key]).parts[0]}; write "
+                "the whole path."
+            ) from None
+        except ValueError as error:
             raise ConfigError(f"data.{key}: this is no path: {error}.") from None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import io
 import logging
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -51,6 +52,10 @@ def _builder(data: DataConfig) -> Any:
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download import downloader
 
+    if data.dataset_folder is None and not _has_usual_folder():
+        raise DataError(
+            "data.dataset: this user has no home directory to keep it in; set data.dataset_folder"
+        )
     tfds.disable_progress_bar()
     downloader.MAX_RETRIES = 4  # its own ten keep a user without network waiting for minutes
     name, arguments = _name_and_arguments(data)
@@ -72,6 +77,11 @@ def _builder(data: DataConfig) -> Any:
             f"data.dataset: what is on disk of '{name}' is damaged ({type(error).__name__}); "
             "delete its folder in data.dataset_folder to have it prepared again"
         ) from error
+
+
+def _has_usual_folder() -> bool:
+    """Whether TensorFlow Datasets knows where to keep sets; else it makes a folder called ~."""
+    return "TFDS_DATA_DIR" in os.environ or os.path.expanduser("~") != "~"
 
 
 def _no_such_set(name: str) -> DataError:

@@ -1,0 +1,164 @@
+"""Standard streams may be closed, full, devices, or a notebook's: the work is done all the same."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from translator.cli.export import export
+from translator.cli.translate import translate
+from translator.errors import ConfigError, DataError
+
+from .conftest import ROOT
+
+SENTENCES = "Yes.\nNo.\n"
+
+
+def shell(line: str) -> "subprocess.CompletedProcess[str]":
+    """What bash makes of a line in which $T stands for `translator`."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "T": f"{sys.executable} -m translator"}
+    return subprocess.run(
+        ["bash", "-c", line], env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-", "2>/dev/full", "2> >(true)"])
+def test_nobody_need_hear_what_is_said(closed: str, workplace: Path) -> None:
+    done = shell(f"$T no-such-command {closed}")
+    assert (done.returncode, done.stdout) == (2, "")
+    done = shell(f"$T train missing.yaml {closed}")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "2>/dev/full"])
+def test_training_and_translating_go_on_unheard(closed: str, workplace: Path) -> None:
+    Path("in.en").write_text(SENTENCES)
+    done = shell(f"$T train c.yaml {closed} && $T translate runs/c -i in.en -o out.de {closed}")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert Path("out.de").read_text().count("\n") == 2
+
+
+def test_a_closed_stream_is_no_other_files() -> None:
+    code = "import translator.cli, sys; print(open(sys.argv[1], 'w').fileno(), file=sys.stderr)"
+    done = shell(f'{sys.executable} -c "{code}" /dev/null <&- >&- 2>&1')
+    assert int(done.stdout or 3) > 2
+    done = shell(f'{sys.executable} -c "{code}" /dev/null 2>&-')
+    assert (done.returncode, done.stdout) == (0, "")  # print with a file of None takes this one
+
+
+@pytest.mark.slow
+def test_a_full_output_is_told_of(run: Path) -> None:
+    folder = export(run)  # which needs no TensorFlow
+    Path("in.en").write_text(SENTENCES)
+    for command in (f"translate {folder} -i in.en", f"verify {folder}", "--version"):
+        done = shell(f"$T {command} > /dev/full")
+        assert done.returncode == 2
+        assert done.stderr.startswith("Error: ")
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_what_is_no_file_is_written_directly(run: Path) -> None:
+    folder = export(run)  # which needs no TensorFlow
+    Path("in.en").write_text(SENTENCES)
+    done = shell(
+        f"""
+        set -e
+        $T translate {folder} -i in.en -o new.de
+        echo header > appended
+        $T translate {folder} -i in.en -o /dev/stdout >> appended
+        ln -s /dev/stdout link
+        $T translate {folder} -i in.en -o link > linked
+        $T translate {folder} -i <(cat in.en) -o /dev/fd/1 | cat > piped
+        mkfifo fifo
+        cat fifo > through &
+        $T translate {folder} -i in.en -o fifo
+        wait
+        ls -A /dev . | grep -e resume -e lock || true
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    new = Path("new.de").read_text()
+    assert new.count("\n") == 2
+    assert Path("appended").read_text() == "header\n" + new
+    for name in ("linked", "piped", "through"):
+        assert Path(name).read_text() == new
+    done = shell(f"$T translate {folder} -i in.en -o /dev/stdout --resume >> appended")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "Error: --resume goes from file to file, and one of these is none.\n",
+    )
+    assert Path("appended").read_text() == "header\n" + new
+
+
+class TextOnly(io.TextIOBase):
+    """As a notebook has it: it takes text, and has neither bytes nor an encoding to set."""
+
+    def __init__(self, text: str = "") -> None:
+        self._text = io.StringIO(text)
+
+    def write(self, text: str, /) -> int:
+        return self._text.write(text)
+
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
+        return self._text.readline(size)
+
+    def getvalue(self) -> str:
+        return self._text.getvalue()
+
+
+class Bare:
+    """The least that a stream can do."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> None:
+        self.text += text
+
+    def flush(self) -> None:
+        pass
+
+    def getvalue(self) -> str:
+        return self.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [io.StringIO, TextOnly, Bare])
+def test_python_may_have_any_output(
+    make: type[TextOnly], run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("in.en").write_text(SENTENCES)
+    output, messages = make(), make()
+    monkeypatch.setattr(sys, "stdout", output)
+    monkeypatch.setattr(sys, "stderr", messages)
+    translate(run, "in.en")
+    assert output.getvalue().count("\n") == 2
+    assert messages.getvalue() == ""
+
+
+@pytest.mark.slow
+def test_python_may_have_any_input(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for make in (io.StringIO, TextOnly):
+        monkeypatch.setattr(sys, "stdin", make(SENTENCES))
+        translate(run, output="out.de")
+        assert Path("out.de").read_text().count("\n") == 2
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Yes.\n\udce4\n"))
+    with pytest.raises(DataError, match=r"standard input, line 2: not UTF-8 \(byte 0xe4\)"):
+        translate(run, output="out.de")
+    typed = io.StringIO(SENTENCES)
+    monkeypatch.setattr(typed, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", typed)
+    translate(run, output="typed.de")
+    assert Path("typed.de").read_text().count("\n") == 2
+
+
+def test_python_without_an_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(ConfigError, match="is closed; name --input and --output"):
+        translate("any", "in.en")
