@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -67,6 +68,27 @@ def raised(future: "Future[Any]") -> str:
     return str(future.exception())
 
 
+def stranger(address: str, patient: bool = True) -> socket.socket:
+    """A connection, as soon as somebody listens."""
+    host, _, port = address.partition(":")
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            return socket.create_connection((host, int(port)), timeout=5)
+        except OSError:
+            if not patient or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the other end closes it, with or without having read all."""
+    try:
+        return connection.recv(100) == b""
+    except ConnectionError:
+        return True
+
+
 class TestMeeting:
     def test_waits_until_all_are_there(self, addresses: tuple[str, ...]) -> None:
         def chief(crew: Crew) -> bool:
@@ -117,24 +139,58 @@ class TestMeeting:
             assert chief.exception() is None
 
     def test_sends_strangers_away(self, addresses: tuple[str, ...]) -> None:
-        def stranger() -> bytes:
-            deadline = time.monotonic() + 5
-            while time.monotonic() < deadline:
-                try:
-                    host, _, port = addresses[0].partition(":")
-                    with socket.create_connection((host, int(port)), timeout=5) as found:
-                        found.sendall(b"GET / HTTP/1.1\r\n\r\n")
-                        return found.recv(100)
-                except OSError:
-                    time.sleep(0.05)
-            raise AssertionError
-
         with ThreadPoolExecutor(2) as pool:
             chief = pool.submit(lambda: meet(Cluster(addresses[:2], 0), FACTS))
-            assert stranger() == b""
+            for words in (
+                b"GET / HTTP/1.1\r\n\r\n",
+                b"[" * 500_000 + b"\n",
+                b'{"worker": "1", "facts": {}}\n',
+            ):
+                with stranger(addresses[0]) as found:
+                    found.sendall(words)
+                    assert is_closed(found)
             one = pool.submit(lambda: meet(Cluster(addresses[:2], 1), FACTS))
             with chief.result(), one.result():
                 pass
+
+    def test_takes_no_line_without_end(self, addresses: tuple[str, ...]) -> None:
+        sent = 0
+        with ThreadPoolExecutor(2) as pool:
+            chief = pool.submit(lambda: meet(Cluster(addresses[:2], 0), FACTS))
+            with stranger(addresses[0]) as found, pytest.raises(OSError):
+                for _ in range(1000):
+                    sent += found.send(bytes(65_536))
+            one = pool.submit(lambda: meet(Cluster(addresses[:2], 1), FACTS))
+            with chief.result(), one.result():
+                pass
+        assert sent < 50 * 2**20  # what the sockets hold, and a message at most
+
+    def test_waits_for_no_silent_stranger(
+        self, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(meeting, "ANSWER_SECONDS", 10.0)
+        monkeypatch.setattr(meeting, "MOST_GUESTS", 3)
+        with ThreadPoolExecutor(2) as pool, ExitStack() as stack:
+            chief = pool.submit(lambda: meet(Cluster(addresses[:2], 0), FACTS))
+            silent = [stack.enter_context(stranger(addresses[0])) for _ in range(4)]
+            assert is_closed(silent[0])  # the oldest of one too many
+            started = time.monotonic()
+            one = pool.submit(lambda: meet(Cluster(addresses[:2], 1), FACTS))
+            with chief.result(), one.result():
+                assert time.monotonic() - started < 9
+            assert all(map(is_closed, silent))
+
+    def test_strangers_do_not_make_it_wait_longer(
+        self, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(meeting, "MEETING_SECONDS", 1.0)
+        with ThreadPoolExecutor(1) as pool:
+            chief = pool.submit(lambda: meet(Cluster(addresses[:2], 0), FACTS))
+            with pytest.raises(OSError):
+                stranger(addresses[0]).close()
+                while True:
+                    stranger(addresses[0], patient=False).close()
+            assert "did not come in 1 seconds" in raised(chief)
 
     def test_refuses_a_port_in_use(self, addresses: tuple[str, ...]) -> None:
         with (

@@ -23,6 +23,9 @@ from translator.training.interruption import Interruption
 LAST_WORDS_SECONDS = 5.0
 """How long one waits for another to say why it goes, or for it to be gone."""
 
+LONGEST_MESSAGE = 2**20
+"""Bytes. The longest of ours is a configuration; whoever sends more is no worker."""
+
 LOST = (
     "Nothing is lost up to the last checkpoint: the same command on all workers continues from it."
 )
@@ -31,7 +34,7 @@ Message = dict[str, Any]
 
 
 class Left(Exception):
-    """The other end of a connection is gone without a word."""
+    """The other end of a connection is gone without a word, or is no worker."""
 
 
 class Connection:
@@ -53,10 +56,11 @@ class Connection:
             self.socket.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self, seconds: float) -> Message | None:
-        """The next message; None if none comes in time. Raises Left."""
+        """The next message; None if it is not whole in time. Raises Left, also for what is none."""
         deadline = time.monotonic() + seconds
+        is_late = False
         while b"\n" not in self._received:
-            if not _readable(self.socket, max(0.0, deadline - time.monotonic())):
+            if is_late or not _readable(self.socket, max(0.0, deadline - time.monotonic())):
                 return None
             try:
                 more = self.socket.recv(65_536)
@@ -65,10 +69,13 @@ class Connection:
             if not more:
                 raise Left
             self._received += more
+            if len(self._received) > LONGEST_MESSAGE:
+                raise Left
+            is_late = time.monotonic() >= deadline
         line, _, self._received = self._received.partition(b"\n")
         try:
             message = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Left from None
         return message if isinstance(message, dict) else {}
 

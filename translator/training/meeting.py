@@ -25,6 +25,9 @@ MEETING_SECONDS = 300.0
 ANSWER_SECONDS = 5.0
 """How long a process that has connected may take to say who it is."""
 
+MOST_GUESTS = 64
+"""Connections that have not said yet who they are; the oldest goes when another comes."""
+
 Facts = dict[str, Any]
 
 
@@ -64,35 +67,62 @@ def _door(address: str) -> Iterator[socket.socket]:
 def _receive(
     door: socket.socket, addresses: tuple[str, ...], facts: Facts
 ) -> dict[int, Connection]:
-    """As the chief: the connections of all others, by their index."""
+    """As the chief: the connections of all others, by their index.
+
+    Anyone may connect. So guests are heard side by side: one who is silent, or says too much, keeps
+    nobody waiting, and is sent away after ANSWER_SECONDS.
+    """
     present: dict[int, Connection] = {}
+    guests: dict[Connection, float] = {}
     deadline = time.monotonic() + MEETING_SECONDS
     try:
         while missing := [i for i in range(1, len(addresses)) if i not in present]:
-            door.settimeout(max(0.01, min(1.0, deadline - time.monotonic())))
-            try:
-                guest = Connection(door.accept()[0])
-            except TimeoutError:
-                if time.monotonic() >= deadline:
-                    raise RunError(_missing(missing, addresses)) from None
-            else:
-                _welcome(guest, present, addresses, facts)
+            if time.monotonic() >= deadline:
+                raise RunError(_missing(missing, addresses))
+            door.settimeout(0.1)
+            with suppress(TimeoutError):
+                guests[Connection(door.accept()[0])] = time.monotonic() + ANSWER_SECONDS
+            if len(guests) > MOST_GUESTS:
+                _send_away(guests, next(iter(guests)))
+            for guest, until in list(guests.items()):
+                hello = _hello(guest)
+                if hello is not None:
+                    del guests[guest]
+                    _welcome(guest, hello, present, addresses, facts)
+                elif time.monotonic() >= until:
+                    _send_away(guests, guest)
             _forget_the_gone(present)
     except BaseException as error:
         with Crew(addresses, 0, present):  # Its end tells those who have come.
             raise error
+    finally:
+        for guest in list(guests):
+            _send_away(guests, guest)
     Crew(addresses, 0, present).tell(complete=True)
     return present
 
 
+def _send_away(guests: dict[Connection, float], guest: Connection) -> None:
+    del guests[guest]
+    guest.socket.close()
+
+
+def _hello(guest: Connection) -> Message | None:
+    """What a guest says first; nothing of one who is gone, None of one who has not said it yet."""
+    try:
+        return guest.receive(0.0)
+    except Left:
+        return {}
+
+
 def _welcome(
-    guest: Connection, present: dict[int, Connection], addresses: tuple[str, ...], facts: Facts
+    guest: Connection,
+    hello: Message,
+    present: dict[int, Connection],
+    addresses: tuple[str, ...],
+    facts: Facts,
 ) -> None:
     """Let a worker in. Raises ConfigError if it does not fit; a stranger is sent away."""
-    try:
-        hello = guest.receive(ANSWER_SECONDS) or {}
-    except Left:
-        hello = {}
     index, theirs = hello.get("worker"), hello.get("facts")
     if type(index) is not int or not isinstance(theirs, dict):
         guest.socket.close()
