@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from turns import tell
 
 NUM_WORDS = 100_000
 NUM_VALIDATION = 1_000
@@ -55,10 +56,12 @@ def main() -> None:
 def bench(folder: Path, num_pairs: int) -> None:
     show("pairs", f"{num_pairs:,}")
     show_load()
+    tell("writing the corpus")
     write_corpus(folder, "train", num_pairs, seed=1)
     write_corpus(folder, "validation", NUM_VALIDATION, seed=2)
     (folder / "config.yaml").write_text(CONFIG)
 
+    tell("preparing it, as a run does")
     found = in_a_process("prepare", folder)
     show("preparing, in all", f"{found['seconds']:,.1f} s")
     show("  most memory", f"{found['memory'] / 2**20:,.0f} MiB")
@@ -68,6 +71,7 @@ def bench(folder: Path, num_pairs: int) -> None:
     show("  pairs encoded a second", f"{num_pairs / seconds:,.0f}")
     show("  pairs encoded in two seconds of CPU", f"{2 * num_pairs / cpu_seconds:,.0f}")
     for step in (1, 1_000_000):
+        tell(f"taking the run up at step {step:,}")
         found = in_a_process("take_up", folder, step)
         show(f"from command to the batch of step {step:,}", f"{found['first_batch']:.2f} s")
         show("  most memory until then", f"{found['first_memory'] / 2**20:,.0f} MiB")

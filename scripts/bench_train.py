@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from machine import PRECISIONS, Machine, Products
-from turns import Process, answer_lines
+from turns import Process, answer_lines, tell
 
 from translator.cli.chatter import hush
 from translator.errors import UserError
@@ -315,22 +315,27 @@ def main() -> None:
         config.write_text(json.dumps(configuration(shape, options.source, options.target)))
         hush()
         num_batches = options.warm_up + options.rounds * options.steps
+        tell("preparing the text")
         path, vocabulary_size = prepare(config, Path(folder, "run"), num_batches)
         batches = load_batches(path)
+        tell("from the command to the first step")
         first_step = first_step_seconds(config, Path(folder))
         tokens, width, inner = shape.tokens_per_step, shape.model_dim, shape.feed_forward_dim
         machine = Machine(tokens, width, inner, vocabulary_size)
         rounds: dict[tuple[str, str], list[Round]] = {}
         with engines(names, options.precision, config, path, vocabulary_size) as running:
-            for engine in running.values():
+            for i, ((name, precision), engine) in enumerate(running.items(), start=1):
+                tell(f"warming up {name} in {precision}", i, len(running))
                 engine.ask(0, options.warm_up)
             for i in range(options.rounds):
                 start = options.warm_up + i * options.steps
                 machine.measure()
-                for key, engine in running.items():
+                for j, ((name, precision), engine) in enumerate(running.items(), start=1):
+                    tell(
+                        f"round {i + 1} of {options.rounds}: {name} in {precision}", j, len(running)
+                    )
                     answer = engine.ask(start, start + options.steps)
-                    rounds.setdefault(key, []).append(Round(*answer))
-                print(f"round {i + 1} of {options.rounds}", file=sys.stderr)
+                    rounds.setdefault((name, precision), []).append(Round(*answer))
     measured = batches[options.warm_up :]
     report(shape, options.steps, measured, rounds, machine, vocabulary_size, first_step)
 

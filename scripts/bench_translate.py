@@ -37,7 +37,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from machine import PRECISIONS, Machine, Products
-from turns import Process, answer_lines
+from turns import Process, answer_lines, tell
 
 from translator.cli.chatter import hush
 from translator.data.lines import read_lines
@@ -253,15 +253,18 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
     sizes = config.model.model_dim, config.model.feed_forward_dim
     machine = Machine(1024, *sizes, int(config.tokenizer.vocabulary_size))
     sentences = list(read_lines(options.source))
-    products = {beam: needed_products(options.run, sentences, beam) for beam in options.beam}
+    products = {}
+    for i, beam in enumerate(options.beam, start=1):
+        tell(f"counting the products of a search with beam {beam}", i, len(options.beam))
+        products[beam] = needed_products(options.run, sentences, beam)
     running = {
         f"translator {precision}": Process(
             __file__, "translator", options.source, options.run, precision
         )
         for precision in ("float32", "bfloat16")
     }
-    ours = set(running)
     for quantization in ("float32", "int8"):
+        tell(f"exporting to CTranslate2 in {quantization}")
         export(options.run, folder / quantization, quantization)
         for workers in sorted({1, num_threads()}):
             name = f"ctranslate2 {quantization}, {workers} × {num_threads() // workers}"
@@ -270,21 +273,8 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
             )
     if options.peer:
         running[PEER] = Process(__file__, "hugging-face", options.source, options.run)
-    rounds: dict[tuple[str, int], list[Round]] = {}
     try:
-        facts = {name: Facts(*process.ask("facts")) for name, process in running.items()}
-        size = {}
-        for beam_size in options.beam:
-            for name, process in running.items():
-                process.ask(beam_size)  # warms up
-                size[name, beam_size] = () if name in ours else (fastest(process, beam_size),)
-        for i in range(1, options.rounds + 1):
-            machine.measure()
-            for beam_size in options.beam:
-                for name, process in running.items():
-                    found = Round(*process.ask(beam_size, *size[name, beam_size]))
-                    rounds.setdefault((name, beam_size), []).append(found)
-            print(f"round {i} of {options.rounds}", file=sys.stderr)
+        facts, size, rounds = measured(options, running, machine)
     finally:
         for process in running.values():
             process.close()
@@ -319,11 +309,41 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
     print(f"BLEU: {score.signature}")
 
 
-def fastest(process: Process, beam_size: int) -> int:
+Sizes = dict[tuple[str, int], tuple[int, ...]]
+
+
+def measured(
+    options: argparse.Namespace, running: dict[str, Process], machine: Machine
+) -> tuple[dict[str, Facts], Sizes, dict[tuple[str, int], list[Round]]]:
+    """Facts of the engines; by engine and beam size, the batch size if it is not ours, and the
+    rounds."""
+    facts = {}
+    for i, (name, process) in enumerate(running.items(), start=1):
+        tell(f"loading {name}, and one sentence at a time", i, len(running))
+        facts[name] = Facts(*process.ask("facts"))
+    size: Sizes = {}
+    each = [(beam, *engine) for beam in options.beam for engine in running.items()]
+    for i, (beam_size, name, process) in enumerate(each, start=1):
+        tell(f"warming up {name}, beam {beam_size}", i, len(each))
+        process.ask(beam_size)
+        is_ours = name.startswith("translator")
+        size[name, beam_size] = () if is_ours else (fastest(name, process, beam_size),)
+    rounds: dict[tuple[str, int], list[Round]] = {}
+    for i in range(1, options.rounds + 1):
+        machine.measure()
+        for j, (beam_size, name, process) in enumerate(each, start=1):
+            tell(f"round {i} of {options.rounds}: {name}, beam {beam_size}", j, len(each))
+            found = Round(*process.ask(beam_size, *size[name, beam_size]))
+            rounds.setdefault((name, beam_size), []).append(found)
+    return facts, size, rounds
+
+
+def fastest(name: str, process: Process, beam_size: int) -> int:
     """Of the batch sizes that with which an engine takes the least time; none is tried beyond one
     that takes twice as long as another."""
     seconds: dict[int, float] = {}
-    for size in BATCH_SIZES:
+    for i, size in enumerate(BATCH_SIZES, start=1):
+        tell(f"  {name}, beam {beam_size}: a batch size of {size}", i, len(BATCH_SIZES))
         seconds[size] = Round(*process.ask(beam_size, size)).seconds
         if seconds[size] > 2 * min(seconds.values()):
             break

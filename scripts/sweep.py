@@ -281,6 +281,8 @@ def row_of(trial: Trial, config: Path, row: Row, score: bool, children: Children
         train(config, trial, children)
         row = result(trial)
     if score and not row.get("test_bleu"):
+        children.check()
+        say(f"{trial.name}, seed {trial.seed}: scoring the test split …")
         row = row | test_scores(trial, children)
     return row
 
@@ -335,7 +337,9 @@ def sweep(arguments: argparse.Namespace) -> None:
             except Stopped:
                 continue
             write_table(table, rows)
-            say(f"{name}, seed {seed}: validation BLEU {rows[key]['validation_bleu']}")
+            num_done = sum(bool(rows[each]) for each in found)
+            bleu = rows[key]["validation_bleu"]
+            say(f"{name}, seed {seed}: validation BLEU {bleu} ({num_done} of {len(found)} done)")
     if failures:
         raise UserError(f"{len(failures)} of {len(found)} failed: {'; '.join(failures)}.")
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,12 @@ class Process:
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
+
+
+def tell(what: str, number: int = 1, total: int = 1) -> None:
+    """Say on stderr what is being measured now, and how much of how much that is."""
+    count = f" ({number} of {total})" if total > 1 else ""
+    print(f"{time.strftime('%H:%M:%S')}  {what}{count} …", file=sys.stderr, flush=True)
 
 
 def answer_lines(make: Callable[[], Callable[[str], Any]]) -> None:
