@@ -30,6 +30,7 @@ from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from safetensors.numpy import load_file
 
@@ -168,7 +169,7 @@ class Row(NamedTuple):
 
 
 class Failed(Exception):
-    """A command did not end well."""
+    """A command did not end well; the other runs are compared all the same."""
 
 
 class Side:
@@ -318,7 +319,6 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=RUNS, help="a run; may be repeated")
     options = parser.parse_args()
     chosen = {name: RUNS[name] for name in options.only or RUNS}
-    table = Table("run", "compared", f"beside {options.commit}")
     rows: list[Row] = []
     with (
         tempfile.TemporaryDirectory(prefix="compare-") as folder,
@@ -331,9 +331,10 @@ def main() -> None:
             try:
                 rows += compare(name, run, other, own)
             except Failed as error:
-                sys.exit(str(error))
+                rows.append(Row(name, "made by both", str(error)))
+    table = Table("run", "compared", f"beside {options.commit}")
     for row in rows:
-        table.add_row(row.run, row.compared, row.difference or "same")
+        table.add_row(row.run, row.compared, escape(row.difference) or "same")
     Console().print(table)
     if any(row.difference for row in rows):
         sys.exit(1)
