@@ -17,6 +17,9 @@ from translator.cli.evaluate import evaluate
 from translator.cli.export import export
 from translator.cli.train import train
 from translator.cli.translate import translate
+from translator.config.schema import TokenizerConfig
+from translator.data.corpus import Pair
+from translator.data.tokenizer import train_tokenizer
 from translator.errors import UserError
 from translator.models.weights import load_arrays, save_arrays
 from translator.runs import RunDirectory
@@ -287,6 +290,13 @@ def misfit_checkpoint() -> None:
     save_arrays(path, {key: arrays[key] for key in arrays if key != name}, **facts)
 
 
+def put_another_target_model() -> None:
+    pairs = [Pair("one", "two"), Pair("three", "four")]
+    config = TokenizerConfig(vocabulary_size=270)
+    other = train_tokenizer(config, lambda: pairs, 1, lambda _: None)
+    Path("runs/c/target.model").write_bytes(other.target.model)
+
+
 DAMAGED = (
     "this file is damaged (its checksum does not match its contents). Copy it again, or delete "
     "it: training makes lost best weights anew, and a bundle is unpacked anew."
@@ -344,6 +354,14 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
         lambda: write("runs/c/target.model", b"\x80\x04."),
         "translate runs/c",
         "runs/c/target.model: this is not a SentencePiece model, or it is damaged.",
+    ),
+    (
+        "models of two vocabularies",
+        put_another_target_model,
+        "translate runs/c",
+        "runs/c/best.safetensors: source and target share their embeddings "
+        "(model.share_embeddings: all), but source.model and target.model hold different pieces; "
+        "bring back the two files that belong together.",
     ),
     (
         "no tokenizer",

@@ -651,6 +651,14 @@ class TestFolders:
         assert load_config(tmp_path / "run/config.yaml").data.folder == config.data.folder
 
 
+@pytest.mark.parametrize("kind", ["word", "char"])
+def test_sampling_needs_pieces_to_choose_from(kind: str, refused: Callable[..., str]) -> None:
+    assert refused(f"tokenizer: {{kind: {kind}, sampling_alpha: 0.1}}") == (
+        "c.yaml, line 7: tokenizer.sampling_alpha needs kind: unigram or bpe; with kind: "
+        f"{kind} there is one segmentation of a sentence, and nothing to sample."
+    )
+
+
 def test_what_is_saved_is_what_is_loaded(load: Load, tmp_path: Path) -> None:
     config = load(
         "tokenizer: {sampling_alpha: 0.1}",
