@@ -16,8 +16,9 @@ from translator.bundle import unpacked
 from translator.errors import ConfigError, RunError
 from translator.files import check_name, naming, write_whole
 
-TEXT_KEYS = tuple(
-    f"data.{key}" for key in ("folder", "dataset", "wheel", "train", "validation", "test")
+TEXT_KEYS = (
+    "data=",
+    *(f"data.{key}" for key in ("folder", "dataset", "wheel", "train", "validation", "test")),
 )
 """Keys that say where text is."""
 

@@ -404,6 +404,9 @@ def test_a_bundle_is_taken_in_place_of_a_run(
     of_run = evaluate(run, source="test.en", target="test.de")
     assert evaluate(bundle, source="test.en", target="test.de") == of_run
     assert evaluate(bundle, overrides=[f"data.folder={workplace}"]) == evaluate(run)
+    section = "source_language: en, target_language: de, train: {tsv: train.tsv}"
+    section += ", validation: {tsv: validation.tsv}, test: {tsv: test.tsv}, folder: ."
+    assert evaluate(bundle, overrides=[f"data={{{section}}}"]) == evaluate(run)
     for command in (evaluate, tune):
         with pytest.raises(ConfigError, match="A bundle holds no text; say where its files are"):
             command(bundle, overrides=["data.max_length=9"])
