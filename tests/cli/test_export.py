@@ -96,7 +96,7 @@ def test_a_run_that_would_search_otherwise_is_told_of(
         (run / "tuned.json").write_text(json.dumps(tuned | facts))
         translate(run, "validation.en", "o", None, overrides, engine="ctranslate2")
         found = capsys.readouterr().err.splitlines()
-        return [line for line in found if line.startswith("Warning")]
+        return [line for line in found if line.startswith(f"Warning: {run}")]
 
     beam = f"Warning: {run} translates with decoding.beam_size 2, and {exported} with 3; export it "
     assert [line.startswith(beam) for line in said("gnmt")] == [True]  # its α is for another kind

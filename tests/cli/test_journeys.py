@@ -22,6 +22,7 @@ from translator.cli.sitting import Sitting
 from translator.cli.train import train
 from translator.cli.translate import translate
 from translator.cli.tune import tune
+from translator.config.circumstances import LengthLimit
 from translator.config.schema import DecodingConfig
 from translator.data.batches import Batch
 from translator.data.corpus import read_pairs
@@ -436,7 +437,7 @@ class TestSeveralCorpora:
 
         (workplace / "in.txt").write_text("Yes.\n<2fr> Yes.\n<2de> Yes.\n")
         translate(both_ways, Path("in.txt"), Path("out.txt"))
-        bare_line, strange_line = capsys.readouterr().err.splitlines()
+        bare_line, strange_line, *_ = capsys.readouterr().err.splitlines()
         assert bare_line.startswith(missing.format("the input: 1"))
         assert ": 1, the first of them line 2 with <2fr>. " in strange_line
 
@@ -446,7 +447,7 @@ class TestSeveralCorpora:
         sys.stdout.reconfigure = lambda **_: None  # type: ignore[union-attr]
         translate(both_ways)
         said = capsys.readouterr().err
-        assert said.count("Warning: ") == 1
+        assert said.count("Warning: Lines") == 1
         assert missing.format("the input: 1").replace("line 1", "line 2") in said
 
     def test_need_a_vocabulary_that_knows_their_tags(self, run: Path, both_ways: Path) -> None:
@@ -530,6 +531,13 @@ class TestTranslating:
         rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         shares = [row["at_limit"] for row in rows if row["kind"] == "validation"]
         assert shares and all(0 < share <= 1 for share in shares)
+
+    def test_takes_the_length_limit_of_the_run_where_it_is_auto(self, run: Path) -> None:
+        def limit(*overrides: str) -> LengthLimit:
+            return load_run_config(RunDirectory(run), overrides).decoding.length_limit
+
+        assert limit() == limit("decoding.max_length_ratio=auto") == (1.0, 0)
+        assert limit("decoding.max_length_extra=auto", "decoding.max_length_ratio=3") == (3.0, 0)
 
     def test_into_the_file_it_reads_destroys_nothing(self, run: Path) -> None:
         path = Path("in.txt")
@@ -782,7 +790,8 @@ class TestAsACommand:
             "translate", str(run), stdin="\n".join(SENTENCES) + "\n", KERAS_BACKEND="jax"
         )
         assert said.returncode == 0
-        assert said.stderr == ""
+        [warning] = said.stderr.splitlines()  # of this model only
+        assert warning.startswith("Warning: Translations that end at the length limit: ")
         assert said.stdout.count("\n") == len(SENTENCES)
         assert said.stdout.split("\n")[:-1] == translator.Translator.load(run).translate(SENTENCES)
 

@@ -102,7 +102,9 @@ def translate(
     n_best: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Give N translations a line, as: line number, tab, score, tab, text."
+            min=1,
+            help="Give up to N different translations a line, as: line number, tab, score, tab, "
+            "text.",
         ),
     ] = None,
     engine: Annotated[

@@ -494,7 +494,8 @@ class DecodingConfig(Section):
     were a fifth longer; never less than 2 and 10."""
     tokens_per_batch: Count = 16_384
     """Source pieces, padding included, translated at once, each counted for every place in the beam
-    (by CTranslate2 at most 1,024); results do not depend on it."""
+    (by CTranslate2 at most 1,024), and for more where the length limit is above 2 times and 10;
+    results do not depend on it."""
     precision: Precision = "float32"
     """Of the computation; auto: as measured for training."""
 
