@@ -207,7 +207,7 @@ class TestFrom:
         save_arrays(best, {name: 2 * array for name, array in arrays.items()}, **facts)
         make_old(Path("runs/d"))
         assert refusal("runs/d", limit, run) == (
-            "runs/d began with --from and other weights, and now --from is runs/c. Leave out "
+            "runs/d began with the weights of another run, and now --from is runs/c. Leave out "
             "--from to continue it, or begin another run with --run."
         )
 
@@ -252,7 +252,7 @@ class TestFrom:
             text = text.replace("model: {", "model: {share_embeddings: target, ")
         Path("c.yaml").write_text(text)
         said = refusal("runs/d", [], run)
-        assert said.startswith("--from runs/c: a run has the vocabulary and the model that it ")
+        assert said.startswith("--from runs/c keeps the vocabulary and the model of that run: ")
         assert f"tokenizer.{difference}" in said
         assert said.endswith(". Leave out what differs, or begin without --from.")
 

@@ -176,7 +176,7 @@ def _check_origin(run: RunDirectory, start_from: Path) -> None:
         other = RunDirectory.existing(start_from).shipped
         if other.exists() and _are_equal(load_arrays(run.start)[0], load_arrays(other)[0]):
             return
-        began = f"with --from {origin or 'and other weights'}"
+        began = f"with --from {origin}" if origin else "with the weights of another run"
     raise RunError(
         f"{run.path} began {began}, and now --from is {start_from}. Leave out --from to continue "
         "it, or begin another run with --run."

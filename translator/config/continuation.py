@@ -145,7 +145,7 @@ def begun_from(other: Config, wanted: Config, origin: Path) -> Config:
             refused.append(f"{key} is {_shown(old)} there and {_shown(new)} here")
     if refused:
         raise ConfigError(
-            f"--from {origin}: a run has the vocabulary and the model that it begins from: "
+            f"--from {origin} keeps the vocabulary and the model of that run: "
             f"{'; '.join(refused)}. Leave out what differs, or begin without --from."
         )
     return replaced(wanted, taken)
