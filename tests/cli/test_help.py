@@ -68,6 +68,12 @@ def test_and_not_where_they_can(
     assert os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] == "0"
 
 
+def test_the_help_of_tune_says_that_it_may_lose(command: Command) -> None:
+    said = " ".join(command("tune", "--help").stdout.replace("│", " ").split())
+    assert "This gains a little on text that resembles the validation split" in said
+    assert "it cost 0.4 BLEU" in said
+
+
 def test_without_a_command_comes_the_help(command: Command) -> None:
     said = command()
     assert "Usage:" in said.stdout + said.stderr

@@ -12,7 +12,7 @@ from translator.cli.export import export
 from translator.cli.translate import translate
 from translator.errors import ConfigError, DataError
 
-from .conftest import ROOT
+from .conftest import ROOT, Command
 
 SENTENCES = "Yes.\nNo.\n"
 
@@ -162,3 +162,36 @@ def test_python_without_an_output_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sys, "stdout", None)
     with pytest.raises(ConfigError, match="is closed; name --input and --output"):
         translate("any", "in.en")
+
+
+HOMELESS = """
+import os, pwd
+del os.environ["HOME"]
+pwd.getpwuid = lambda number: {}[number]  # as for a user that the system does not know
+from translator.config import load_config
+from translator.errors import UserError
+from translator.data.named_sets import named_set_facts
+import keras
+from pathlib import Path
+
+named = ["data.dataset=ted_hrlr_translate/pt_to_en", "data.train=train"]
+named += ["data.validation=validation", "data.test=test"]
+for settings in (["data.folder=~/text"], named):
+    try:
+        named_set_facts(load_config(Path("c.yaml"), settings).data, "train")
+    except UserError as error:
+        print(error)
+print(*(name for name in os.listdir() if name.startswith("~")))
+"""
+
+
+@pytest.mark.slow
+def test_without_a_home_directory_nothing_is_put_elsewhere(
+    workplace: Path, command: Command
+) -> None:
+    done = command(code=HOMELESS)
+    assert done.stdout.splitlines() == [
+        "data.folder: no home directory is known for ~; write the whole path.",
+        "data.dataset: this user has no home directory to keep it in; set data.dataset_folder",
+        "",
+    ], done.stderr
