@@ -112,7 +112,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Workers:
     assert (chief[0], worker[0]) == (0, 0), chief[1] + worker[1]
     assert "; 2 devices." in chief[1]
     assert worker[1].splitlines()[-1] == "Finished."
-    assert len(worker[1].splitlines()) == 4  # no chatter of TensorFlow's
+    assert len(worker[1].splitlines()) == 5  # no chatter of TensorFlow's
     return folder
 
 
