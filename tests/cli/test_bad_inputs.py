@@ -496,7 +496,8 @@ def test_a_disk_that_is_full_when_a_run_goes_on_does_not_destroy_it(
 
 
 @pytest.mark.parametrize(
-    "name", ["tokenizer.model", "environment.json", "text.json", "state.json", "config.yaml"]
+    "name",
+    ["source.model", "target.model", "environment.json", "text.json", "state.json", "config.yaml"],
 )
 def test_a_disk_that_is_full_when_a_run_begins_is_told_with_the_file(
     type_: Type, monkeypatch: pytest.MonkeyPatch, name: str

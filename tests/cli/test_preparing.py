@@ -135,13 +135,13 @@ class TestTheVocabulary:
         assert begin("runs/other").tokenizer.digest == first.digest
         assert all(path.exists() for path in RunDirectory(Path("runs/other")).tokenizer())
 
-    @pytest.mark.parametrize("name", ["tokenizer.model", "digest"])
+    @pytest.mark.parametrize("name", ["source.model", "target.model", "digest"])
     @pytest.mark.parametrize("damage", ["emptied", "cut off", "missing"])
     def test_that_is_damaged_in_the_cache_is_learnt_anew_with_a_word(
         self, workplace: Path, capsys: Said, name: str, damage: str
     ) -> None:
         first = begin().tokenizer
-        [model] = (workplace / "cache/translator").glob("*/tokenizer.model")
+        [model] = (workplace / "cache/translator").glob("*/source.model")
         path, content = model.with_name(name), model.with_name(name).read_bytes()
         if damage == "missing":
             path.unlink()

@@ -18,6 +18,7 @@ from translator.config import (
     save_config,
     versions,
 )
+from translator.config.circumstances import LengthLimit
 from translator.config.continuation import kept
 from translator.config.schema import TrainingConfig
 from translator.errors import ConfigError
@@ -35,6 +36,8 @@ model: {num_layers: 1}
 training: {max_steps: 5}
 """
 RUN = RunDirectory(Path("run"))
+LIMIT = LengthLimit(3.0, 20)
+"""Unlike that of version 1, which had 2.0 and 10 by default."""
 
 Load = Callable[..., Config]
 
@@ -51,19 +54,13 @@ def load(tmp_path: Path) -> Load:
 
 
 def resolved(config: Config) -> Config:
-    return resolve(config, CorpusStatistics(30_000), Machine(1.0))
-
-
-@pytest.fixture
-def later_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if decoding.max_length_extra had come with version 2, for a 7 in the code before."""
-    monkeypatch.setitem(versions.OLD_VALUES, 2, {"decoding.max_length_extra": 7})
+    return resolve(config, CorpusStatistics(30_000, length_limit=LIMIT), Machine(1.0))
 
 
 class TestARecordedConfiguration:
     @pytest.fixture
     def old(self, load: Load, tmp_path: Path) -> Path:
-        """One that version 1 has written."""
+        """As version 1 wrote them, but for a key that had another default."""
         path = tmp_path / "old.yaml"
         save_config(resolved(load()), path)
         values = yaml.safe_load(path.read_text())
@@ -76,27 +73,22 @@ class TestARecordedConfiguration:
         assert (tmp_path / "new.yaml").read_text().startswith("schema_version: 2\npreset: ")
         assert load_recorded(tmp_path / "new.yaml") == load_config(tmp_path / "new.yaml")
 
-    @pytest.mark.usefixtures("later_key")
     def test_without_a_version_is_of_the_first_one(self, old: Path) -> None:
-        assert load_recorded(old).decoding.max_length_extra == 7
-        assert load_config(old).decoding.max_length_extra == 10
+        assert load_recorded(old).decoding.max_length_extra == 10
+        assert load_config(old).decoding.max_length_extra == "auto"
 
-    @pytest.mark.usefixtures("later_key")
     def test_of_the_current_version_has_todays_defaults(self, old: Path) -> None:
         old.write_text("schema_version: 2\n" + old.read_text())
-        assert load_recorded(old).decoding.max_length_extra == 10
+        assert load_recorded(old).decoding.max_length_extra == "auto"
 
-    @pytest.mark.usefixtures("later_key")
     def test_that_holds_a_later_key_keeps_its_value(self, old: Path) -> None:
         old.write_text(old.read_text().replace("decoding:\n", "decoding:\n  max_length_extra: 3\n"))
         assert load_recorded(old).decoding.max_length_extra == 3
 
-    @pytest.mark.usefixtures("later_key")
     def test_is_read_by_its_version_in_a_users_copy_too(self, old: Path) -> None:
         old.write_text("schema_version: 1\n" + old.read_text())
-        assert load_config(old).decoding.max_length_extra == 7
+        assert load_config(old).decoding.max_length_extra == 10
 
-    @pytest.mark.usefixtures("later_key")
     def test_takes_overrides_before_old_values(self, old: Path) -> None:
         assert load_recorded(old, ["decoding.max_length_extra=2"]).decoding.max_length_extra == 2
 
@@ -173,14 +165,13 @@ class TestARunThatGoesOn:
             TrainingConfig.model_rebuild(force=True)
             Config.model_rebuild(force=True)
 
-    @pytest.mark.usefixtures("later_key")
     def test_of_an_old_version_keeps_the_old_behaviour(self, load: Load, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"
         save_config(resolved(load()), path)
-        for line in ("schema_version: 2\n", "  max_length_extra: 10\n"):
+        for line in ("schema_version: 2\n", "  max_length_extra: 20\n"):
             path.write_text(path.read_text().replace(line, ""))
         wanted = continued(load_recorded(path), load(), RUN)
-        assert wanted.decoding.max_length_extra == 7
+        assert wanted.decoding.length_limit == (3.0, 10)
 
     @pytest.mark.parametrize(
         ("overrides", "limits"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import reduce
@@ -14,15 +13,9 @@ Key = tuple[str | int, ...]
 
 
 def dotted(key: Key) -> str:
-    """data, train, 1, weight → data.train[1].weight; what is no plain word stands in quotes"""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_quoted(part)}" for part in key)
+    """data, train, 1, weight → data.train[1].weight"""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
     return text.removeprefix(".")
-
-
-def _quoted(name: str) -> str:
-    return (
-        name if re.fullmatch(r"[^\s\0-\x1f.\[\]]+", name) else json.dumps(name, ensure_ascii=False)
-    )
 
 
 def parts(key: str) -> Key:

@@ -89,7 +89,7 @@ def parse_yaml(text: str, name: str) -> tuple[Any, dict[Key, int]]:
             if child in mapping:
                 first = lines[(*key, child)]
                 raise ConfigError(
-                    f"{name}, line {line}: {dotted((*key, child))} stands here for the second "
+                    f"{name}, line {line}: {_shown((*key, child))} stands here for the second "
                     f"time (first on line {first}); keep one of them."
                 )
             mapping[child] = build(value_node, (*key, child))
@@ -289,7 +289,7 @@ def _inner(kind: Any, part: str | int) -> Any:
 
 
 def _sentence(error: Any, key: Key, errors: list[Any]) -> str:
-    name, kind = dotted(key), error["type"]
+    name, kind = _shown(key), error["type"]
     if kind == "extra_forbidden":
         return f"there is no key {name}{_nearest(key, _place(error['loc'])[1])}"
     if kind == "missing":
@@ -310,6 +310,18 @@ def _sentence(error: Any, key: Key, errors: list[Any]) -> str:
     if len(shown) > LONGEST_SHOWN:
         shown = f"{shown[:LONGEST_SHOWN]}…"
     return f"{name} should be {expected}, not {shown}."
+
+
+def _shown(key: Key) -> str:
+    """A key as messages name it: what is no plain word stands in quotes."""
+    return dotted(
+        tuple(
+            part
+            if isinstance(part, int) or re.fullmatch(r"[^\s\0-\x1f.\[\]]+", part)
+            else json.dumps(part, ensure_ascii=False)
+            for part in key
+        )
+    )
 
 
 def _nearest(key: Key, section: type[BaseModel]) -> str:

@@ -336,9 +336,10 @@ class TokenizerConfig(Section):
     @model_validator(mode="after")
     def _sampling_needs_a_choice(self) -> TokenizerConfig:
         if self.sampling_alpha is not None and self.kind not in ("unigram", "bpe"):
-            raise ValueError(
+            raise _conflict(
+                "tokenizer.sampling_alpha",
                 f"tokenizer.sampling_alpha needs kind: unigram or bpe; with kind: {self.kind} "
-                "there is one segmentation of a sentence, and nothing to sample"
+                "there is one segmentation of a sentence, and nothing to sample",
             )
         return self
 

@@ -21,7 +21,9 @@ CURRENT = 2
 FIRST = 1
 """The version of recorded configurations that name none."""
 
-OLD_VALUES: Mapping[int, Mapping[str, Any]] = {2: {}}
+OLD_VALUES: Mapping[int, Mapping[str, Any]] = {
+    2: {"decoding.max_length_ratio": 2.0, "decoding.max_length_extra": 10},
+}
 """The keys that came with each version after the first, as dotted keys of sections. The value of a
 key means the behaviour before it came."""
 
