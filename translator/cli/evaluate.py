@@ -107,7 +107,7 @@ def _text(
             raise ConfigError(f"data.{split} is not set in this run; give --source and --target.")
         with counting(f"Reading the {split} text"):
             pairs = list(read_pairs(config.data, split))
-        origin = {"split": split, "data": config.data.model_dump_json()}
+        origin = {"split": split, "data": json.dumps(config.data.model_dump())}
         return Text(split, [p.source for p in pairs], [p.target for p in pairs], origin)
     if split is not None:
         raise ConfigError("Give either --split, or --source and --target.")
