@@ -26,6 +26,9 @@ SWITCHES = (
 
 DEVICES = Path("/dev")
 
+LONGEST_START = 300.0
+"""Seconds after which TensorFlow is not waited for any longer."""
+
 
 def num_threads() -> int:
     """Processors that this process may use."""
@@ -73,15 +76,18 @@ def gpu_names() -> tuple[str, ...]:
     It is asked only where there may be one, and in a process of its own: TensorFlow takes half a
     GiB that whatever comes next should not have to share.
     """
-    if not _gpu_devices("nvidia[0-9]*", "dxg"):
+    if not _gpu_devices("nvidia[0-9]*", "nvhost-gpu", "dxg", "kfd"):
         return ()
-    asked = subprocess.run(
-        [sys.executable, "-c", _LIST_GPUS, json.dumps(sys.path)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    if asked.returncode != 0:
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-c", _LIST_GPUS, json.dumps(sys.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=LONGEST_START,
+            check=True,
+        )
+    except subprocess.SubprocessError:
         return ()
     return tuple(json.loads(asked.stdout.splitlines()[-1]))
 
@@ -96,13 +102,14 @@ print(json.dumps([each.get("device_name", "unknown") for each in details]))
 """
 
 
-def has_unusable_gpu() -> bool:
-    """Whether there is an NVIDIA GPU that TensorFlow cannot use, though nobody hides it."""
-    return bool(_gpu_devices("nvidia[0-9]*")) and not has_gpu()
+def has_nvidia_gpu() -> bool:
+    """Whether there is an NVIDIA GPU that nobody hides, usable or not."""
+    return bool(_gpu_devices("nvidia[0-9]*"))
 
 
 def _gpu_devices(*patterns: str) -> list[Path]:
-    """Devices of these names, unless all are hidden. (dxg is any GPU of Windows, in its Linux.)"""
+    """Devices of these names, unless all are hidden. (dxg is any GPU of Windows, in its Linux;
+    kfd is AMD's, nvhost-gpu that of NVIDIA's Jetson.)"""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1", "NoDevFiles"):
         return []
     return [device for pattern in patterns for device in DEVICES.glob(pattern)]

@@ -123,7 +123,7 @@ class RunDirectory:
     @property
     def was_begun(self) -> bool:
         """Whether this is a run that may go on, and no folder with a config.yaml of its own."""
-        return self.exists and (self.text.is_file() or self.environment.is_file())
+        return self.exists and self.text.is_file()
 
     @property
     def shipped(self) -> Path:
@@ -178,11 +178,11 @@ class RunDirectory:
             )
 
     def _contents(self) -> set[str]:
-        """The names of what lies in the folder and its checkpoints, but for the lock and the mark
-        of a session; a file that a crash left unfinished has the name that it would have got."""
+        """The names of what lies in the folder and its checkpoints, but for hidden files; a file
+        that a crash left unfinished has the name that it would have got."""
         paths = [*self.path.iterdir(), *self._checkpoints.glob("*")]
         names = {str(p.relative_to(self.path)).removesuffix(".unfinished") for p in paths}
-        return names - {".lock", ".session"}
+        return {name for name in names if not name.startswith(".")} - {"lost+found"}
 
     def _refuse_links(self) -> None:
         """A run from elsewhere must not lead our writing out of its directory."""
@@ -212,7 +212,14 @@ class RunDirectory:
 
     def read_state(self) -> dict[str, Any]:
         """What state.json holds: nothing, if an older version made the run. Raises RunError."""
-        return read_json(self.state) if self.state.exists() else {}
+        if not self.state.exists():
+            return {}
+        try:
+            return read_json(self.state)
+        except RunError:
+            raise RunError(
+                f"{self.state}: this file is damaged; delete it, and give the same command again."
+            ) from None
 
     def update_state(self, **values: Any) -> None:
         state = self.read_state()
@@ -261,7 +268,6 @@ class RunDirectory:
         the lock file instead, and emptied it.
         """
         path, session = self.path / ".lock", self.path / ".session"
-        was_killed = session.exists() or _holds_number(path)
         try:
             held = FileLock(path).acquire(blocking=False)
         except Timeout:
@@ -269,6 +275,7 @@ class RunDirectory:
         except OSError as error:
             raise RunError(f"{path}: cannot lock this file: {error.strerror}.") from None
         with held:
+            was_killed = session.exists() or _holds_number(path)
             with naming(session):
                 session.write_text(f"{os.getpid()}\n")
             if _holds_number(path):

@@ -148,8 +148,9 @@ TRAIN: list[tuple[str, Callable[[], object], str]] = [
     (
         "invalid UTF-8",
         lambda: write("train.tsv", "One.\tEins.\nTwo.\tFünf.\n".encode("latin-1")),
-        "HERE/train.tsv, line 2: not UTF-8 (byte 0xfc); convert the text, for example with: iconv "
-        "-f LATIN1 -t UTF-8, or fetch it again if this place alone is damaged.",
+        "HERE/train.tsv, line 2: not UTF-8 (byte 0xfc); convert the text from the encoding that it "
+        "has, Western European text for example with: iconv -f LATIN1 -t UTF-8; or fetch it again "
+        "if this place alone is damaged.",
     ),
     (
         "folder instead of file",
@@ -379,8 +380,9 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
         "input not UTF-8",
         lambda: write("latin", "Fünf".encode("latin-1")),
         "translate runs/c --input latin",
-        "latin, line 1: not UTF-8 (byte 0xfc); convert the text, for example with: iconv -f LATIN1 "
-        "-t UTF-8, or fetch it again if this place alone is damaged.",
+        "latin, line 1: not UTF-8 (byte 0xfc); convert the text from the encoding that it has, "
+        "Western European text for example with: iconv -f LATIN1 -t UTF-8; or fetch it again if "
+        "this place alone is damaged.",
     ),
     (
         "a folder as output",

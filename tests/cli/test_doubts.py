@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from translator.cli.doubts import Known, limit_doubts, text_doubts
+from translator.cli.doubts import VocabularyFacts, limit_doubts, text_doubts
 from translator.config.circumstances import LEAST_LIMIT
 from translator.config.schema import Config
 from translator.data.spelling import Spelling
-from translator.data.tokenizer import Loss
+from translator.data.tokenizer import Mismatch
 from translator.data.writing import Facts
 
 WELL = Spelling(1000, 10, 1700)
@@ -34,7 +34,7 @@ def said(
             "tokenizer": {"vocabulary_size": 1000} | tokenizer,
         }
     )
-    known = Known({"source": size, "target": size}, borrowed, exact)
+    known = VocabularyFacts({"source": size, "target": size}, borrowed, exact)
     return list(text_doubts(config, training, validation, known))
 
 
@@ -79,7 +79,9 @@ def test_a_vocabulary_that_cannot_be_larger_has_another_way_out() -> None:
 
 
 def test_what_no_piece_can_produce_is_said_with_examples() -> None:
-    lost = FACTS._replace(num_lost=3, lost=[Loss("a▁b", "a b"), Loss("x\xa0y", "x y")])
+    lost = FACTS._replace(
+        num_unreachable=3, unreachable=[Mismatch("a▁b", "a b"), Mismatch("x\xa0y", "x y")]
+    )
     assert said(lost) == [
         "3.2% of the targets of the training text (3 of 95) hold text that this vocabulary cannot "
         "produce, such as 'a▁b' (it would write 'a b'), 'x\\xa0y' (it would write 'x y'). Replace "

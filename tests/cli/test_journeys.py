@@ -241,7 +241,7 @@ class TestMemory:
 
 class TestFailing:
     EXPLODING = (
-        "training.optimizer.learning_rate=1e30",
+        "training.optimizer.learning_rate=1e20",
         "training.optimizer.warmup_steps=0",
     )
 

@@ -162,7 +162,7 @@ class TestResults:
         evaluate(run, overrides=["data.test={tsv: validation.tsv}"])
         assert len(list(run.glob("results/test*.json"))) == 2
         origin = json.loads((run / "results/test.json").read_text())["text"]["data"]
-        assert json.loads(origin)["test"] == {"tsv": "test.tsv", "tag": None, "weight": None}
+        assert json.loads(origin)["test"]["tsv"] == "test.tsv"
 
     def test_that_cannot_be_kept_are_printed_all_the_same(
         self, run: Path, capsys: pytest.CaptureFixture[str]

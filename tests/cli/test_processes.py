@@ -13,12 +13,12 @@ pytestmark = pytest.mark.slow
 FORKED = """
 import os, sys
 from pathlib import Path
-from translator import Translator
+from translator import open_run
 from translator.errors import RunError
-from translator.export.opening import open_export
 
 def load(path):
-    return open_export(path) if (path / "export.json").exists() else Translator.load(path)
+    engine = "savedmodel" if path.name == "savedmodel" else None
+    return open_run(path, engine=engine).engine()
 
 for name in sys.argv[1:]:
     translate = load(Path(name)).translate

@@ -316,7 +316,8 @@ def test_no_number_is_too_large_to_compute_with(refused: Callable[..., str], key
         ),
         (
             "training.max_minutes=1e300",
-            "training.max_minutes should be less than or equal to 1000000000, not 1e+300.",
+            "training.max_minutes should be less than or equal to 100000000000000000000, not "
+            "1e+300.",
         ),
         (
             "training.optimizer.epsilon=1e-300",

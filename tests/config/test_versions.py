@@ -134,7 +134,7 @@ class TestARunThatGoesOn:
         )
         assert continued(begun, load(), RUN) == begun
         assert continued(begun, load("", "data.train[0].tag=<x>"), RUN) == begun
-        assert kept(load(), begun) == [
+        assert kept(load(), begun, from_another=False) == [
             "data.train[0].tag '<x>'",
             "data.train[0].weight 2.0",
             "data.train[1].weight 1.0",
@@ -177,16 +177,23 @@ class TestARunThatGoesOn:
         ("overrides", "limits"),
         [
             (["training.max_epochs=2"], (5, 2, None)),
-            (["training.max_steps=null", "training.patience=3"], (None, None, 3)),
+            (["training.max_steps=null", "training.patience=3"], (None, 1, 3)),
+            (["training.max_epochs=null"], (5, None, None)),
         ],
     )
-    def test_ends_as_the_configuration_says(
+    def test_keeps_an_end_that_is_left_unset_until_it_is_taken_away(
         self, load: Load, overrides: list[str], limits: tuple[int | None, ...]
     ) -> None:
-        """Not as an earlier session was told, though that is what the run has recorded."""
         begun = resolved(load("", "training.max_steps=9", "training.max_epochs=1"))
         training = continued(begun, load("", *overrides), RUN).training
         assert (training.max_steps, training.max_epochs, training.patience) == limits
+
+    def test_keeps_nothing_of_a_corpus_that_was_exchanged(self, load: Load) -> None:
+        begun = resolved(load("", "data.test={tsv: test.tsv, columns: [1, 3]}"))
+        wanted = load("", "data.test={tsv: other.tsv}")
+        assert continued(begun, wanted, RUN).data.test == wanted.data.test
+        same = load("", "data.test={tsv: test.tsv}")
+        assert continued(begun, same, RUN).data.test == begun.data.test
 
     def test_profiles_and_distributes_as_this_session_says(self, load: Load) -> None:
         begun = resolved(load("", "training.profile=true", "training.distribution=mirrored"))

@@ -139,8 +139,9 @@ class TestAFlippedBit:
 
     def test_in_ascii_may_be_either(self) -> None:
         sentence = (
-            "not UTF-8 (byte 0xe9); convert the text, for example with: iconv -f LATIN1 -t UTF-8, "
-            "or fetch it again if this place alone is damaged"
+            "not UTF-8 (byte 0xe9); convert the text from the encoding that it has, Western "
+            "European text for example with: iconv -f LATIN1 -t UTF-8; or fetch it again if this "
+            "place alone is damaged"
         )
         assert refused(b"caf\xe9 noir\nlait\n") == f"text, line 1: {sentence}"
 
@@ -163,7 +164,7 @@ def test_text_cut_off_within_a_character_is_known() -> None:
     ],
 )
 def test_an_encoding_of_one_script_is_to_be_converted(language: str, encoding: str) -> None:
-    assert "; convert the text, for example with: iconv -f LATIN1" in refused(
+    assert "; convert the text from the encoding that it has" in refused(
         TEXTS[language].encode(encoding)
     )
 

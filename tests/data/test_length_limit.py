@@ -53,8 +53,16 @@ def test_a_few_misaligned_pairs_do_not_count() -> None:
     assert needed_limit(sources, targets) == (2.0, 222)  # 1.2 · 201 is 241.2
 
 
-def test_in_a_small_text_every_target_counts() -> None:
+def test_in_a_small_text_three_misaligned_pairs_do_not_count() -> None:
     sources, targets = np.full(500, 9), np.full(500, 12)
+    targets[:3] = 49
+    assert needed_limit(sources, targets) == LEAST_LIMIT
+    targets[3] = 49
+    assert needed_limit(sources, targets) == (2.0, 40)
+
+
+def test_in_a_very_small_text_every_target_counts() -> None:
+    sources, targets = np.full(99, 9), np.full(99, 12)
     targets[0] = 49
     assert needed_limit(sources, targets) == (2.0, 40)
 

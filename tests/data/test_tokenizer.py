@@ -265,7 +265,7 @@ class TestTargets:
         target = reading(kind=kind, joint=joint, normalization=rule).target
         ids = target.encode([text, f" \t{text}\u3000\n"])
         assert target.decode(ids) == [text, text]
-        assert target.losses([text, text], ids) == {}
+        assert target.mismatches([text, text], ids) == {}
 
     @pytest.mark.parametrize("kind", ["unigram", "bpe", "char", "word"])
     @pytest.mark.parametrize("joint", [True, False])
@@ -320,15 +320,15 @@ class TestTargets:
     def test_that_are_lost_are_found(self, reading: Reading) -> None:
         target = reading().target
         texts = ["a▁b", "fine", " two\rlines", "\u200b", "日本"]
-        losses = target.losses(texts, target.encode(texts))
-        assert losses == {0: ("a▁b", "a b"), 2: ("two\rlines", "two lines")}
-        assert target.losses([], []) == {}
+        mismatches = target.mismatches(texts, target.encode(texts))
+        assert mismatches == {0: ("a▁b", "a b"), 2: ("two\rlines", "two lines")}
+        assert target.mismatches([], []) == {}
 
     def test_that_are_lost_without_bytes_are_found(self, reading: Reading) -> None:
         target = reading(byte_fallback=False).target
-        losses = target.losses(["I am 日本 today"], target.encode(["I am 日本 today"]))
-        assert losses == {0: ("I am 日本 today", "I am  ⁇  today")}
-        assert (losses[0].excerpt(3), losses[0].character) == (("am 日本 ", "am  ⁇ "), "日")
+        mismatches = target.mismatches(["I am 日本 today"], target.encode(["I am 日本 today"]))
+        assert mismatches == {0: ("I am 日本 today", "I am  ⁇  today")}
+        assert (mismatches[0].excerpt(3), mismatches[0].character) == (("am 日本 ", "am  ⁇ "), "日")
 
     @pytest.mark.parametrize("kind", ["unigram", "bpe"])
     @pytest.mark.parametrize("joint", [True, False])
@@ -436,7 +436,7 @@ class TestWhatPiecesAre:
         target = learn(COMMANDS, kind="word", byte_fallback=byte_fallback).target
         [ids] = target.encode(["I_WALK I_RUN"])
         assert 1 in ids
-        assert target.losses(["I_WALK I_RUN"], [ids]) == {0: ("I_WALK I_RUN", "I_WALK ⁇")}
+        assert target.mismatches(["I_WALK I_RUN"], [ids]) == {0: ("I_WALK I_RUN", "I_WALK ⁇")}
 
     @pytest.mark.parametrize("size", [290, 100_000])
     def test_characters(self, size: int) -> None:

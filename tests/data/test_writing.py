@@ -124,22 +124,27 @@ def test_stopped_anywhere_it_goes_on_to_the_same_bits(
 def test_what_cannot_be_produced_is_counted(tmp_path: Path, tokenizer: Tokenizer) -> None:
     make_part(tmp_path / "s", tokenizer)
     facts = make(tmp_path / "s", tokenizer).facts
-    assert facts.num_lost == 3
-    assert facts.lost == [("one▁two", "one two"), ("one\rtwo", "one two")]
+    assert facts.num_unreachable == 3
+    assert facts.unreachable == [("one▁two", "one two"), ("one\rtwo", "one two")]
     assert (facts.num_nul, facts.first_nul) == (2, 22)
     other = make(tmp_path / "t", tokenizer, lambda: iter(PAIRS[65:66])).facts
     both = Mixture([make(tmp_path / name, tokenizer) for name in "st"]).facts
-    assert other.lost == [("three▁four", "three four")]
-    assert (both.num_lost, both.lost, both.num_nul, both.first_nul) == (4, facts.lost, 3, 22)
+    assert other.unreachable == [("three▁four", "three four")]
+    assert (both.num_unreachable, both.unreachable, both.num_nul, both.first_nul) == (
+        4,
+        facts.unreachable,
+        3,
+        22,
+    )
 
 
 def test_a_store_of_an_older_version_is_opened(tmp_path: Path, tokenizer: Tokenizer) -> None:
     make(tmp_path / "s", tokenizer)
     facts = json.loads((tmp_path / "s/facts.json").read_text())
-    for key in ("num_lost", "lost", "num_nul", "first_nul"):
+    for key in ("num_unreachable", "unreachable", "num_nul", "first_nul"):
         del facts[key]
     (tmp_path / "s/facts.json").write_text(json.dumps(facts))
-    assert make(tmp_path / "s", tokenizer).facts.num_lost == 0
+    assert make(tmp_path / "s", tokenizer).facts.num_unreachable == 0
 
 
 def test_what_is_written_is_not_encoded_again(

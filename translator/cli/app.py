@@ -265,10 +265,10 @@ def _share_processors() -> None:
     sentence alone are too small to be shared."""
     from translator.cli.device import warn_of_unusable_gpu
     from translator.environment import num_threads
-    from translator.processors import share_processors
+    from translator.processors import has_gpu, share_processors
 
-    warn_of_unusable_gpu()
     share_processors(num_threads())
+    warn_of_unusable_gpu(has_gpu())
 
 
 def _leave_at_ctrl_c(last_word: Callable[[], str] = lambda: "Stopped.") -> None:

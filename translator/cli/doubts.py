@@ -36,7 +36,7 @@ LEARN_ANEW = "Begin a run without --from: it learns a vocabulary of its own text
 def doubts(prepared: Prepared) -> Iterator[str]:
     """Sentences on the text of a run."""
     facts = prepared.training.facts, prepared.validation.facts
-    yield from text_doubts(prepared.config, *facts, Known.of(prepared))
+    yield from text_doubts(prepared.config, *facts, VocabularyFacts.of(prepared))
     limit, most = prepared.config.decoding.length_limit, prepared.config.data.max_length
     for name, text in (("training", prepared.training), ("validation", prepared.validation)):
         read = np.minimum(text.source.lengths, most)
@@ -44,10 +44,10 @@ def doubts(prepared: Prepared) -> Iterator[str]:
     check = SourceCheck(prepared.config.data, prepared.tokenizer.source.tags)
     for _ in check.watch(pair.source for pair in prepared.validation.pairs()):
         pass
-    yield from check.complaints("the validation text")
+    yield from check.tag_complaints("the validation text")
 
 
-class Known(NamedTuple):
+class VocabularyFacts(NamedTuple):
     """What the ways out depend on beside the configuration."""
 
     sizes: Mapping[str, int]
@@ -58,7 +58,7 @@ class Known(NamedTuple):
     """Whether targets are read as they are; not in older runs."""
 
     @classmethod
-    def of(cls, prepared: Prepared) -> Known:
+    def of(cls, prepared: Prepared) -> VocabularyFacts:
         source, target = prepared.tokenizer
         return cls(
             {"source": len(source), "target": len(target)},
@@ -82,10 +82,12 @@ def limit_doubts(
         )
 
 
-def text_doubts(config: Config, training: Facts, validation: Facts, known: Known) -> Iterator[str]:
+def text_doubts(
+    config: Config, training: Facts, validation: Facts, known: VocabularyFacts
+) -> Iterator[str]:
     """Sentences on vocabulary and length."""
     for name, facts in (("training", training), ("validation", validation)):
-        yield from _losses(config, name, facts, known)
+        yield from _unreachable(config, name, facts, known)
         if facts.num_nul:
             yield _nul(name, facts)
         else:
@@ -102,10 +104,10 @@ def text_doubts(config: Config, training: Facts, validation: Facts, known: Known
         )
 
 
-def _losses(config: Config, name: str, facts: Facts, known: Known) -> Iterator[str]:
-    if not facts.num_lost:
+def _unreachable(config: Config, name: str, facts: Facts, known: VocabularyFacts) -> Iterator[str]:
+    if not facts.num_unreachable:
         return
-    shown = [f"{wanted!r} (it would write {made!r})" for wanted, made in facts.lost]
+    shown = [f"{wanted!r} (it would write {made!r})" for wanted, made in facts.unreachable]
     if known.is_borrowed or config.tokenizer.kind == "word":
         way_out = _better_vocabulary(config, "target", known)
     elif not known.is_exact:
@@ -115,8 +117,8 @@ def _losses(config: Config, name: str, facts: Facts, known: Known) -> Iterator[s
     else:
         way_out = "Replace these characters in the text."
     yield (
-        f"{facts.num_lost / facts.num_pairs:.1%} of the targets of the {name} text "
-        f"({facts.num_lost:,} of {facts.num_pairs:,}) hold text that this vocabulary cannot "
+        f"{facts.num_unreachable / facts.num_pairs:.1%} of the targets of the {name} text "
+        f"({facts.num_unreachable:,} of {facts.num_pairs:,}) hold text that this vocabulary cannot "
         f"produce, such as {', '.join(shown)}. {way_out}"
     )
 
@@ -130,7 +132,7 @@ def _nul(name: str, facts: Facts) -> str:
     )
 
 
-def _unknown(config: Config, name: str, facts: Facts, known: Known) -> Iterator[str]:
+def _unknown(config: Config, name: str, facts: Facts, known: VocabularyFacts) -> Iterator[str]:
     kind = "bytes" if config.tokenizer.spells_in_bytes else "unknown pieces"
     lacks = "words" if config.tokenizer.kind == "word" else "characters"
     for side, spelling in (("source", facts.source), ("target", facts.target)):
@@ -142,7 +144,7 @@ def _unknown(config: Config, name: str, facts: Facts, known: Known) -> Iterator[
             )
 
 
-def _better_vocabulary(config: Config, side: str, known: Known) -> str:
+def _better_vocabulary(config: Config, side: str, known: VocabularyFacts) -> str:
     """How to begin a run whose vocabulary lacks less."""
     tokenizer = config.tokenizer
     if known.is_borrowed:
@@ -161,7 +163,7 @@ def _better_vocabulary(config: Config, side: str, known: Known) -> str:
     )
 
 
-def _nearly_characters(config: Config, training: Facts, known: Known) -> Iterator[str]:
+def _nearly_characters(config: Config, training: Facts, known: VocabularyFacts) -> Iterator[str]:
     tokenizer = config.tokenizer
     if tokenizer.kind in ("word", "char"):
         return

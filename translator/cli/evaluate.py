@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from translator import environment
 from translator.cli.counting import counting
 from translator.config import Config
+from translator.config.loading import PATH_KEYS
 from translator.data.corpus import read_pairs
 from translator.data.lines import read_lines
 from translator.data.source_check import SourceCheck
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from translator.evaluation.score import Score
 
 
-PLACES = ("data.folder", "data.dataset_folder", "data.wheel")
+PLACES = {f"data.{key}" for key in PATH_KEYS}
 """Keys that say where text lies, not which text it is."""
 
 
@@ -88,10 +89,12 @@ def evaluate(
         said += f", beam {decoding.beam_size}, length penalty {decoding.length_penalty:g} "
         said += f"({decoding.length_penalty_kind})"
     print(said, file=sys.stderr)
-    for score in results:
-        print(score, flush=True)
-    if not directory.is_bundle:
-        _keep(directory, run, config, text, translations, results)
+    try:
+        for score in results:
+            print(score, flush=True)
+    finally:
+        if not directory.is_bundle:
+            _keep(directory, run, config, text, translations, results)
     return results
 
 

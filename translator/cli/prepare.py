@@ -120,7 +120,7 @@ def resume(config: Config, run: RunDirectory, start_from: Path | None = None) ->
     if start_from is not None:
         _check_origin(run, start_from)
     prepared = settled(config, run)
-    if values := kept(config, prepared.config):
+    if values := kept(config, prepared.config, run.start.exists()):
         say(f"{run.path} keeps what the configuration leaves unset: {', '.join(values)}.")
     if changes := environment.changes(read_json(run.environment)):
         say(
@@ -155,6 +155,8 @@ def _start_weights(run: RunDirectory) -> Arrays | None:
         try:
             return load_arrays(run.start)[0]
         except DamagedFile:
+            if run.checkpoints():
+                return None
             raise DamagedFile(
                 run.start, "Copy it again, or begin another run with --run and --from."
             ) from None

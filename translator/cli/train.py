@@ -42,8 +42,8 @@ def train(
     """Train the configuration of a YAML file in a run, or continue it where it stopped.
 
     The run is runs/NAME after the file's name unless given; the config.yaml of a run continues that
-    run. Where TF_CONFIG or Slurm names several
-    workers, this is one of them. Raises UserError; Stopped, with all saved, when a signal came.
+    run. Where TF_CONFIG or Slurm names several workers, this is one of them. Raises UserError;
+    Stopped, with all saved, when a signal came.
     """
     from translator.cli.workers import follow, gathered
     from translator.training.interruption import Interruption

@@ -10,34 +10,28 @@ from pydantic import BaseModel
 from translator.config.keys import differences, is_set, parts, replaced, value
 from translator.config.loading import check
 from translator.config.preset import KEYS as PRESET_KEYS
-from translator.config.schema import Config, ModelConfig, TokenizerConfig
+from translator.config.schema import Config, Corpus, ModelConfig, TokenizerConfig
 from translator.errors import ConfigError, RunError
 from translator.runs import RunDirectory
 
-LIMITS = {
-    "training.max_steps",
-    "training.max_epochs",
-    "training.max_minutes",
-    "training.patience",
-    "training.save_every",
-    "training.keep_text",
-    "training.profile",
-    "training.distribution",
-    "training.accumulation_steps",
-    "training.recompute_activations",
-}
-"""How long a run goes on, what it writes, and what it computes on."""
-
-ENDS = {
-    "training.max_steps",
-    "training.max_epochs",
-    "training.max_minutes",
-    "training.patience",
-}
-"""One choice together: whoever sets one of them leaves out the others on purpose."""
-
 OF_A_SESSION = {"training.distribution", "training.profile"}
 """Left unset, they have their defaults at every start, whatever the run was begun with."""
+
+ENDS = {"training.max_steps", "training.max_epochs", "training.max_minutes"}
+"""Where a learning rate may fall to zero."""
+
+LIMITS = (
+    OF_A_SESSION
+    | ENDS
+    | {
+        "training.patience",
+        "training.save_every",
+        "training.keep_text",
+        "training.accumulation_steps",
+        "training.recompute_activations",
+    }
+)
+"""How long a run goes on, what it writes, and what it computes on."""
 
 PLACES = {"folder", "dataset_folder", "wheel", "test", "licence"}
 """Keys of data, free with all in them: the text itself is compared, or not used in training."""
@@ -77,15 +71,12 @@ def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
         )
     open_keys = [key for key, is_open in RESOLVED.items() if value(wanted, key) == is_open]
     own = [key for key in OF_A_SESSION if not is_set(wanted, key)]
-    if any(is_set(wanted, key) for key in ENDS):
-        chosen = PRESET_KEYS if wanted.preset is not None else ()
-        own += [key for key in ENDS - set(chosen) if not is_set(wanted, key)]
     defaults = {key: value(wanted, key) for key in own}
     wanted = replaced(wanted, {key: value(recorded, key) for key in open_keys} | defaults)
     wanted = _filled(wanted, recorded)
     allowed = LIMITS | {f"data.{name}" for name in PLACES}
     if recorded.training.optimizer.falls_to_zero:
-        allowed -= {"training.max_steps", "training.max_epochs", "training.max_minutes"}
+        allowed -= ENDS
     refused = [
         f"{key} is {_shown(old)} there and {_shown(new)} here"
         for key, old, new in differences(recorded, wanted)
@@ -99,11 +90,14 @@ def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
     return check(wanted, str(run.path))
 
 
-def kept(wanted: Config, settled: Config) -> list[str]:
-    """What `continued` has taken from the run in place of a default, each as a phrase."""
+def kept(wanted: Config, settled: Config, from_another: bool) -> list[str]:
+    """What `continued` has taken from the run in place of a default, each as a phrase; but for what
+    a run that began from another has taken over."""
     expected = {key for key, is_open in RESOLVED.items() if value(wanted, key) == is_open}
     if wanted.preset is not None:
         expected |= {*PRESET_KEYS, *MODEL}
+    if from_another:
+        expected |= {*MODEL, *TOKENIZER}
     return [
         f"{key} {_shown(new)}"
         for key, _, new in differences(wanted, settled)
@@ -117,13 +111,19 @@ def _filled(wanted: Any, recorded: Any) -> Any:
         return [_filled(*items) for items in zip(wanted, recorded, strict=True)]
     if not (isinstance(wanted, BaseModel) and type(wanted) is type(recorded)):
         return wanted
-    names = type(wanted).model_fields
+    fields = type(wanted).model_fields
+    if isinstance(wanted, Corpus) and any(
+        getattr(wanted, name) != getattr(recorded, name)
+        for name, field in fields.items()
+        if field.is_required()
+    ):
+        return wanted  # another text: what was said of the recorded one does not count for it
     return wanted.model_copy(
         update={
             name: _filled(getattr(wanted, name), getattr(recorded, name))
             if name in wanted.model_fields_set
             else getattr(recorded, name)
-            for name in names
+            for name in fields
         }
     )
 
@@ -147,5 +147,11 @@ def begun_from(other: Config, wanted: Config, origin: Path) -> Config:
         raise ConfigError(
             f"--from {origin} keeps the vocabulary and the model of that run: "
             f"{'; '.join(refused)}. Leave out what differs, or begin without --from."
+        )
+    kind = other.tokenizer.kind
+    if wanted.tokenizer.sampling_alpha is not None and kind in ("word", "char"):
+        raise ConfigError(
+            f"--from {origin}: the pieces of its vocabulary are {kind}s, and there is nothing to "
+            "sample; leave out tokenizer.sampling_alpha."
         )
     return replaced(wanted, taken)

@@ -33,7 +33,7 @@ def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> C
     if config.model.num_decoder_layers is None:
         values["model.num_decoder_layers"] = config.model.num_layers
     config = resolve_decoding(replaced(config, values), statistics.length_limit)
-    return check(config, "preset: auto")
+    return check(config, "auto")
 
 
 def resolve_decoding(config: Config, limit: LengthLimit | None) -> Config:

@@ -45,13 +45,13 @@ def _conflict(key: str, sentence: str) -> PydanticCustomError:
 
 
 def _is_float32(number: float) -> float:
-    """A smaller number would be nothing to TensorFlow."""
+    """A smaller number would be nothing to TensorFlow, a larger one infinite."""
     if number < 1e-30:
         raise PydanticCustomError("tiny", "1e-30 or more")
     return number
 
 
-Positive = Annotated[float, Field(gt=0.0, le=1e9), AfterValidator(_is_float32)]
+Positive = Annotated[float, Field(gt=0.0, le=1e20), AfterValidator(_is_float32)]
 
 
 class Section(BaseModel):

@@ -22,10 +22,16 @@ FIRST = 1
 """The version of recorded configurations that name none."""
 
 OLD_VALUES: Mapping[int, Mapping[str, Any]] = {
-    2: {"decoding.max_length_ratio": 2.0, "decoding.max_length_extra": 10},
+    2: {
+        "tokenizer.split_by_unicode_script": True,
+        "tokenizer.split_digits": False,
+        "tokenizer.split_by_whitespace": True,
+        "decoding.max_length_ratio": 2.0,
+        "decoding.max_length_extra": 10,
+    },
 }
-"""The keys that came with each version after the first, as dotted keys of sections. The value of a
-key means the behaviour before it came."""
+"""The keys that came, or got another default, with each version after the first, as dotted keys of
+sections. The value of a key means the behaviour before."""
 
 
 def upgrade(values: dict[str, Any], unnamed: int, place: str) -> None:

@@ -106,7 +106,7 @@ def _facts(data: DataConfig, corpus: Corpus) -> dict[str, object]:
 def _tagged(pairs: Iterable[Pair], tag: str) -> Iterator[Pair]:
     """An empty source stays empty: there is nothing in it to translate."""
     for source, target in pairs:
-        yield Pair(source if is_blank(source) else f"{tag} {source}", target)
+        yield Pair(f"{tag} {source}" if source.strip() else source, target)
 
 
 def _read_text(sources: list[Path], targets: list[Path], key: str) -> Iterator[Pair]:

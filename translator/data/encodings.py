@@ -84,8 +84,8 @@ def not_utf8(error: UnicodeDecodeError, follows: bytes, after_utf8: bool) -> str
             "fetch the text again, or drop such bytes with: iconv -c -f UTF-8 -t UTF-8"
         )
     return (
-        f"{found}; convert the text, for example with: iconv -f LATIN1 -t UTF-8, or fetch it again "
-        "if this place alone is damaged"
+        f"{found}; convert the text from the encoding that it has, Western European text for "
+        "example with: iconv -f LATIN1 -t UTF-8; or fetch it again if this place alone is damaged"
     )
 
 

@@ -11,8 +11,11 @@ import numpy as np
 
 from translator.config.circumstances import LEAST_LIMIT, LengthLimit
 
-COVERED = 0.999
-"""Share of the targets that must fit. The rest may be misaligned pairs."""
+BEYOND = 1000
+"""One of so many targets need not fit: it may be misaligned."""
+
+FEW, FEW_OF = 3, 100
+"""In smaller texts, so many need not fit if they are no more than one of so many."""
 
 SLACK = 1.2
 """A target must fit even if it were so many times as long: other text may need more."""
@@ -37,11 +40,11 @@ def needed_limit(
     """
     stride = max(1, math.ceil(len(sources) / MOST_PAIRS))
     read = sources[::stride].astype(np.float64) + 1
+    num_beyond = max(len(read) // BEYOND, min(FEW, len(read) // FEW_OF))
     written = SLACK * (targets[::stride].astype(np.float64) + 1)
 
     def missing(ratio: float) -> int:
-        beyond = written - np.floor(ratio * read)
-        return math.ceil(np.quantile(beyond, COVERED, method="higher"))
+        return math.ceil(np.sort(written - np.floor(ratio * read))[-1 - num_beyond])
 
     def mean(limit: LengthLimit) -> float:
         return limit.ratio * float(read.mean()) + limit.extra

@@ -103,6 +103,15 @@ class Mixture:
             for some, count in zip(views, tokens, strict=True)
         ]
 
+    def _first_nul(self, facts: Sequence[Facts]) -> int:
+        """The number of the first pair with a NUL character, counted through all stores."""
+        num_before = 0
+        for one in facts:
+            if one.num_nul:
+                return num_before + one.first_nul
+            num_before += one.num_pairs + one.num_empty + one.num_long
+        return 0
+
     @property
     def facts(self) -> Facts:
         """Those of all stores together; the digest knows their order."""
@@ -116,8 +125,8 @@ class Mixture:
             digests[0] if len(digests) == 1 else together,
             Spelling.sum(one.source for one in facts),
             Spelling.sum(one.target for one in facts),
-            sum(one.num_lost for one in facts),
-            examples(loss for one in facts for loss in one.lost),
+            sum(one.num_unreachable for one in facts),
+            examples(mismatch for one in facts for mismatch in one.unreachable),
             sum(one.num_nul for one in facts),
-            next((one.first_nul for one in facts if one.num_nul), 0),
+            self._first_nul(facts),
         )

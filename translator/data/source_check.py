@@ -30,6 +30,16 @@ class SourceCheck:
 
     def complaints(self, text: str) -> list[str]:
         """A sentence on each kind of what was seen so far; `text` is what they call it."""
+        found = self.tag_complaints(text)
+        if self._num_nul:
+            found.append(
+                f"Lines in {text} with a NUL character: {self._num_nul:,}, the first of them line "
+                f"{self._first_nul:,}. It is read like any other; is this text, and in UTF-8?"
+            )
+        return found
+
+    def tag_complaints(self, text: str) -> list[str]:
+        """Those of `complaints` that are about tags."""
         found = []
         if self._num_bare:
             found.append(
@@ -42,11 +52,6 @@ class SourceCheck:
                 f"Lines in {text} that begin with a word in angle brackets that is no tag of this "
                 f"run: {self._num_strange:,}, the first of them {self._first_strange}. Such a word "
                 f"is read as text; the tags are {', '.join(self._tags)}."
-            )
-        if self._num_nul:
-            found.append(
-                f"Lines in {text} with a NUL character: {self._num_nul:,}, the first of them line "
-                f"{self._first_nul:,}. It is read like any other; is this text, and in UTF-8?"
             )
         return found
 

@@ -174,7 +174,7 @@ class Vocabulary:
             kept.extend(some)
         return kept
 
-    def losses(self, sentences: Sequence[str], ids: Sequence[list[int]]) -> dict[int, Loss]:
+    def mismatches(self, sentences: Sequence[str], ids: Sequence[list[int]]) -> dict[int, Mismatch]:
         """The sentences, by index, that do not come back from their ids, space at the ends aside.
 
         A sentence without ids is not counted: it is no text.
@@ -183,22 +183,26 @@ class Vocabulary:
             return {}
         made = self._processor.decode(ids, num_threads=num_threads())
         both = (
-            Loss(wanted.strip(), one_line(text).strip())
+            Mismatch(wanted.strip(), one_line(text).strip())
             for wanted, text in zip(sentences, made, strict=True)
         )
-        return {i: loss for i, loss in enumerate(both) if ids[i] and loss.wanted != loss.made}
+        return {
+            i: mismatch
+            for i, mismatch in enumerate(both)
+            if ids[i] and mismatch.wanted != mismatch.made
+        }
 
 
-class Loss(NamedTuple):
+class Mismatch(NamedTuple):
     """A sentence, and what a vocabulary makes of it instead."""
 
     wanted: str
     made: str
 
-    def excerpt(self, context: int = 12) -> Loss:
+    def excerpt(self, context: int = 12) -> Mismatch:
         """Both around the first difference."""
         start, end = max(0, self._position - context), self._position + context
-        return Loss(self.wanted[start:end], self.made[start:end])
+        return Mismatch(self.wanted[start:end], self.made[start:end])
 
     @property
     def character(self) -> str:
@@ -340,7 +344,7 @@ def _train(
         "minloglevel": 2,
     }
     try:
-        model = learn((text for text in sentences if text.strip()), seed, options)
+        model = learn((text for text in sentences if not is_blank(text)), seed, options)
     except LearningError as error:
         raise DataError(_explain(str(error), config, len(tags))) from None
     size = len(Vocabulary(model))

@@ -23,7 +23,7 @@ from translator.data.corpus import Pair
 from translator.data.sides import SideWriter, read_blocks
 from translator.data.spelling import Spelling, spelling
 from translator.data.tags import is_empty
-from translator.data.tokenizer import Loss, Tokenizer, Vocabulary
+from translator.data.tokenizer import Mismatch, Tokenizer, Vocabulary
 from translator.errors import DataError
 from translator.files import write_whole
 
@@ -57,9 +57,9 @@ class Facts(NamedTuple):
     """SHA-256 of the pieces kept, in order."""
     source: Spelling
     target: Spelling
-    num_lost: int = 0
+    num_unreachable: int = 0
     """Targets kept that the vocabulary cannot produce: their pieces give another text."""
-    lost: Sequence[Loss] = ()
+    unreachable: Sequence[Mismatch] = ()
     """Excerpts from a few of them, each for another character."""
     num_nul: int = 0
     """Pairs with a NUL character, those left out included."""
@@ -76,8 +76,8 @@ class Journal(NamedTuple):
     num_long: int = 0
     sizes: Mapping[str, int] = {}
     """Bytes of each file."""
-    num_lost: int = 0
-    lost: Sequence[Loss] = ()
+    num_unreachable: int = 0
+    unreachable: Sequence[Mismatch] = ()
     num_nul: int = 0
     first_nul: int = 0
 
@@ -110,8 +110,8 @@ def write_store(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> No
         journal.num_empty,
         journal.num_long,
         *_reread(folder, recipe.tokenizer),
-        journal.num_lost,
-        journal.lost,
+        journal.num_unreachable,
+        journal.unreachable,
         journal.num_nul,
         journal.first_nul,
     )
@@ -161,7 +161,7 @@ class _Encoded(NamedTuple):
     num_pairs: int
     texts: list[list[str]]
     rows: list[list[list[int]]]
-    losses: Mapping[int, Loss]
+    mismatches: Mapping[int, Mismatch]
     """What the vocabulary cannot produce of the targets, by their index."""
     nul: list[int]
     """Indices of the pairs, empty ones included, that hold a NUL character."""
@@ -190,8 +190,8 @@ def _encode(chunk: list[Pair], recipe: Recipe) -> _Encoded:
             kept = [bool(source and target) for source, target in zip(*rows, strict=True)]
         texts = [list(compress(side, kept)) for side in texts]
         rows = [list(compress(side, kept)) for side in rows]
-    losses = recipe.tokenizer.target.losses(texts[1], rows[1])
-    return _Encoded(len(chunk), texts, rows, losses, nul)
+    mismatches = recipe.tokenizer.target.mismatches(texts[1], rows[1])
+    return _Encoded(len(chunk), texts, rows, mismatches, nul)
 
 
 def _rows(vocabulary: Vocabulary, texts: list[str], recipe: Recipe) -> list[list[int]]:
@@ -210,25 +210,27 @@ def _add(
     ]
     for side, side_texts, side_rows in zip(sides, chunk.texts, chunk.rows, strict=True):
         side.add(list(compress(side_texts, kept)), list(compress(side_rows, kept)))
-    losses = [loss for i, loss in chunk.losses.items() if kept[i]]
+    mismatches = [mismatch for i, mismatch in chunk.mismatches.items() if kept[i]]
     first_nul = journal.num_read + chunk.nul[0] + 1 if chunk.nul else 0
     return Journal(
         journal.num_read + chunk.num_pairs,
         journal.num_pairs + sum(kept),
         journal.num_empty + chunk.num_pairs - len(kept),
         journal.num_long + len(kept) - sum(kept),
-        num_lost=journal.num_lost + len(losses),
-        lost=examples([*journal.lost, *(loss.excerpt() for loss in losses)]),
+        num_unreachable=journal.num_unreachable + len(mismatches),
+        unreachable=examples(
+            [*journal.unreachable, *(mismatch.excerpt() for mismatch in mismatches)]
+        ),
         num_nul=journal.num_nul + len(chunk.nul),
         first_nul=journal.first_nul or first_nul,
     )
 
 
-def examples(losses: Iterable[Loss]) -> list[Loss]:
+def examples(mismatches: Iterable[Mismatch]) -> list[Mismatch]:
     """The first few, each for another character."""
-    by_character: dict[str, Loss] = {}
-    for loss in losses:
-        by_character.setdefault(loss.character, loss)
+    by_character: dict[str, Mismatch] = {}
+    for mismatch in mismatches:
+        by_character.setdefault(mismatch.character, mismatch)
     return list(by_character.values())[:NUM_EXAMPLES]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from translator.config import Config, load_recorded, replaced, resolve_decoding
@@ -30,6 +31,8 @@ class LoadedRun:
     """What a run or bundle held when it was opened."""
 
     directory: RunDirectory
+    origin: Path
+    """The file of the weights."""
     recorded: Config
     """The configuration that the run keeps."""
     config: Config
@@ -76,6 +79,11 @@ def load_run(
     recorded = _recorded(directory)
     tokenizer = Tokenizer.load(directory.tokenizer())
     if not path.exists():
+        if directory.averaged.exists():
+            raise RunError(
+                f"{path}: this file is missing. Bring it back; or delete {directory.averaged}, and "
+                "`translator train` makes the best weights anew."
+            )
         raise RunError(
             f"{directory.path}: no weights have been validated yet; train on to the first "
             "validation."
@@ -83,7 +91,9 @@ def load_run(
     weights, facts = load_arrays(path)
     tuned = _tuned(directory, facts) if as_tuned else {}
     config = _configured(recorded, tuned, overrides)
-    return LoadedRun(directory, recorded, config, tokenizer, weights, facts, arrays_digest(weights))
+    return LoadedRun(
+        directory, path, recorded, config, tokenizer, weights, facts, arrays_digest(weights)
+    )
 
 
 def load_run_config(directory: RunDirectory, overrides: Sequence[str] = ()) -> Config:

@@ -63,7 +63,7 @@ class Translator(Engine):
     def of(cls, run: LoadedRun, frozen: bool = True) -> Translator:
         """The model of a run that was read. Raises RunError if the weights do not fit it."""
         begin_threads("TensorFlow")
-        config, tokenizer, origin = run.config, run.tokenizer, str(run.directory.path)
+        config, tokenizer, origin = run.config, run.tokenizer, str(run.origin)
         check_size(config, tokenizer, run.weights, origin)
         model = build_model(
             config, len(tokenizer.source), len(tokenizer.target), config.decoding.precision

@@ -81,7 +81,7 @@ def _card(run: LoadedRun, translator: Translator, config: Config, notes: str) ->
     facts = run.facts
     kinds = {"step": int, "bleu": float, "signature": str}
     if not all(isinstance(facts.get(key), kind) for key, kind in kinds.items()):
-        raise RunError(f"{run.directory.shipped}: it does not say what it was validated with.")
+        raise RunError(f"{run.origin}: it does not say what it was validated with.")
     model, decoding = config.model, config.decoding
     sizes = sorted({len(vocabulary) for vocabulary in translator.tokenizer})
     return CARD.format(

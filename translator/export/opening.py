@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,8 @@ class LoadedExport:
     """That of the run, with overrides."""
     overrides: tuple[str, ...]
     tokenizer: Tokenizer
+    stamps: Mapping[str, tuple[int, int]]
+    """Of each file, when it was checked."""
 
     @property
     def digest(self) -> str:
@@ -53,7 +55,14 @@ class LoadedExport:
         return self.record.sha256
 
     def engine(self) -> CTranslate2 | SavedModel:
-        """What translates. Raises RunError if the engine cannot load the files."""
+        """What translates. Raises RunError if the engine cannot load the files, or if they have
+        changed since the export was opened."""
+        engine = self._engine()
+        if _stamps(self.folder) != self.stamps:
+            raise RunError(f"{self.folder} has changed while it was opened; open it again.")
+        return engine
+
+    def _engine(self) -> CTranslate2 | SavedModel:
         options = self.record.options
         if self.record.format == "savedmodel":
             from translator.export.savedmodel import SavedModel
@@ -88,11 +97,18 @@ def load_export(
     """
     record = load_record(folder)
     check_engine(folder, record, engine)
+    stamps = _stamps(folder)
     check_files(folder, record)
     config = override(load_recorded(folder / EXPORT_CONFIG), overrides)
     _check_overrides(record, config, overrides)
     tokenizer = Tokenizer.load(RunDirectory(folder).tokenizer())
-    return LoadedExport(folder, record, config, tuple(overrides), tokenizer)
+    return LoadedExport(folder, record, config, tuple(overrides), tokenizer, stamps)
+
+
+def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of change of every file."""
+    files = {path: path.stat() for path in folder.rglob("*") if path.is_file()}
+    return {str(path): (facts.st_size, facts.st_ctime_ns) for path, facts in files.items()}
 
 
 def _check_overrides(record: Record, config: Config, overrides: Sequence[str]) -> None:
@@ -142,9 +158,9 @@ def export_of(run: RunDirectory) -> Path:
     if len(found) > 1:
         names = " or ".join(map(str, found))
         raise RunError(f"{run.path} has several exports; name {names} in place of the run.")
+    made_of = load_record(found[0]).weights_sha256
     # Exports made by early versions name the digest of the file instead.
-    digests = arrays_digest(load_arrays(run.shipped)[0]), sha256(run.shipped)
-    if load_record(found[0]).weights_sha256 not in digests:
+    if made_of not in (arrays_digest(load_arrays(run.shipped)[0]), sha256(run.shipped)):
         raise RunError(
             f"{found[0]} was made of other weights than the run's best; `translator export "
             f"{run.path}` makes it anew."
