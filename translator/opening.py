@@ -27,6 +27,8 @@ def open_run(
     Raises RunError if there is no such run or it is damaged, ConfigError for an override or an
     engine that it does not take.
     """
+    if isinstance(overrides, str):
+        raise TypeError("overrides is a list of settings; put the one you have in brackets")
     path = Path(path)
     if is_export(path) and not RunDirectory(path).exists:
         return load_export(path, overrides, engine)

@@ -48,10 +48,14 @@ def test_unknown_pieces_are_said_of_either_text_and_side() -> None:
         "1.1% of the pieces in the source side of the training text are unknown pieces: the "
         "vocabulary lacks its characters. Begin a run with tokenizer.byte_fallback: true."
     ]
-    assert said(validation=FACTS._replace(target=unknown)) == [
+    lacking = (
         "1.1% of the pieces in the target side of the validation text are bytes: the vocabulary "
-        "lacks its characters. Begin a run with a higher tokenizer.character_coverage, or with "
-        "such text in data.train."
+        "lacks its characters. Begin a run with "
+    )
+    validation = FACTS._replace(target=unknown)
+    assert said(validation=validation) == [f"{lacking}such text in data.train."]
+    assert said(validation=validation, character_coverage=0.9995) == [
+        f"{lacking}a higher tokenizer.character_coverage, or with such text in data.train."
     ]
 
 

@@ -165,6 +165,8 @@ class TestTheConfigurationOfARun:
         train(run / "config.yaml", overrides=["training.max_steps=22"])
         assert "Continuing runs/c after step 20." in capsys.readouterr().err
         assert not Path("runs/config").exists()
+        train(run, overrides=["training.max_steps=23"])
+        assert "Continuing runs/c after step 22." in capsys.readouterr().err
 
     def test_of_an_older_version_does_too(
         self, run: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch

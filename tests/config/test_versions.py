@@ -20,7 +20,7 @@ from translator.config import (
 )
 from translator.config.circumstances import LengthLimit
 from translator.config.continuation import kept
-from translator.config.schema import TrainingConfig
+from translator.config.schema import ModelConfig, TrainingConfig
 from translator.errors import ConfigError
 from translator.runs import RunDirectory
 
@@ -187,6 +187,13 @@ class TestARunThatGoesOn:
         begun = resolved(load("", "training.max_steps=9", "training.max_epochs=1"))
         training = continued(begun, load("", *overrides), RUN).training
         assert (training.max_steps, training.max_epochs, training.patience) == limits
+
+    def test_keeps_its_model_where_no_model_is_named(self, load: Load) -> None:
+        begun = resolved(load())
+        wanted = load()
+        without = replaced(wanted, {"preset": "auto"}).model_copy(update={"model": ModelConfig()})
+        without.model_fields_set.discard("model")
+        assert continued(begun, without, RUN) == begun
 
     def test_keeps_nothing_of_a_corpus_that_was_exchanged(self, load: Load) -> None:
         begun = resolved(load("", "data.test={tsv: test.tsv, columns: [1, 3]}"))

@@ -158,6 +158,8 @@ def _better_vocabulary(config: Config, side: str, known: VocabularyFacts) -> str
         )
     if not tokenizer.byte_fallback:
         return "Begin a run with tokenizer.byte_fallback: true."
+    if tokenizer.character_coverage == 1:
+        return "Begin a run with such text in data.train."
     return (
         "Begin a run with a higher tokenizer.character_coverage, or with such text in data.train."
     )

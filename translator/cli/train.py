@@ -41,15 +41,17 @@ def train(
 ) -> None:
     """Train the configuration of a YAML file in a run, or continue it where it stopped.
 
-    The run is runs/NAME after the file's name unless given; the config.yaml of a run continues that
-    run. Where TF_CONFIG or Slurm names several workers, this is one of them. Raises UserError;
-    Stopped, with all saved, when a signal came.
+    The run is runs/NAME after the file's name unless given. In place of a file, a run or its
+    config.yaml continues that run. Where TF_CONFIG or Slurm names several workers, this is one of
+    them. Raises UserError; Stopped, with all saved, when a signal came.
     """
     from translator.cli.workers import follow, gathered
     from translator.training.interruption import Interruption
 
     freeze_weights(False)
     config_path = Path(config_path)
+    if RunDirectory(config_path).was_begun:
+        config_path = RunDirectory(config_path).config
     if "" in (run_path, start_from):
         raise RunError("--run and --from need the name of a folder, not an empty one.")
     run = RunDirectory(Path("runs") / config_path.stem)

@@ -65,6 +65,8 @@ def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
                 f"{run.config}: {key} is {is_open or 'null'}, but a run holds the value it was "
                 "begun with; bring that back."
             )
+    if recorded.preset is None and not is_set(wanted, "model"):
+        wanted = replaced(wanted, {"preset": None})  # it stands for the model that is left unset
     if recorded.preset is not None and wanted.preset is None:
         raise ConfigError(
             f"{run.path} was begun with preset: auto; write that on top of the configuration, too."
