@@ -267,6 +267,12 @@ class TestTargets:
         assert target.decode(ids) == [text, text]
         assert target.mismatches([text, text], ids) == {}
 
+    def test_never_begin_with_a_space(self, reading: Reading) -> None:
+        target = reading(kind="char").target
+        blank = target.id("▁")
+        assert target.decode([[blank, blank, *target.encode(["no"])[0], blank]]) == ["no "]
+        assert target.decode([[blank, blank], []]) == ["", ""]
+
     @pytest.mark.parametrize("kind", ["unigram", "bpe", "char", "word"])
     @pytest.mark.parametrize("joint", [True, False])
     def test_come_back_exactly_without_bytes_if_their_characters_are_known(

@@ -162,6 +162,8 @@ class Vocabulary:
             if REPLACEMENT in text:  # which the row may say itself
                 kept = self._without_stray_bytes(rows[i])
                 spelt[i] = self._processor.decode(kept), len(rows[i]) - len(kept)
+        if self.is_exact:  # no target that was learnt begins with a space
+            spelt = [(text.lstrip(" "), num_stray) for text, num_stray in spelt]
         return spelt
 
     def _without_stray_bytes(self, row: Sequence[int]) -> list[int]:

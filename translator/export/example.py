@@ -10,5 +10,6 @@ def text_of(ids):
             utf8 = raw.decode(errors="ignore").encode()
             some = [target.piece_to_id(f"<0x{{byte:02X}}>") for byte in utf8]
         kept.extend(some)
-    return target.decode(kept).replace("\\r", " ").replace("\\n", " ")
+    text = target.decode(kept).lstrip(" ")
+    return text.replace("\\r", " ").replace("\\n", " ")
 '''
