@@ -1,7 +1,6 @@
 """`open_run`: what is read once is what translates, and what is reported afterwards."""
 
 import json
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import copytree
@@ -175,7 +174,6 @@ class TestResults:
             f"Warning: the results are not kept: {run}/results: File exists."
         )
 
-    @pytest.mark.skipif(sys.platform == "darwin", reason="its file names are UTF-8")
     def test_of_files_whose_names_are_not_utf_8_are_kept(self, run: Path) -> None:
         source, target = (Path(f"caf\udce9.{side}") for side in ("en", "de"))
         source.write_text("Yes.\n")
