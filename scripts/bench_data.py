@@ -81,14 +81,14 @@ def bench(folder: Path, num_pairs: int) -> None:
 
 def prepare(folder: Path) -> dict[str, Any]:
     """Begin a run; seconds, and seconds of CPU, of the longest call of each stage."""
-    from translator.cli import prepare
     from translator.config import load_config
     from translator.runs import RunDirectory
+    from translator.workflows import preparation
 
     stages: dict[str, tuple[float, float]] = {}
 
     def time_stage(name: str) -> None:
-        stage: Callable[..., Any] = getattr(prepare, name)
+        stage: Callable[..., Any] = getattr(preparation, name)
 
         def timed(*arguments: Any, **keys: Any) -> Any:
             started = time.monotonic(), cpu_seconds()
@@ -97,34 +97,34 @@ def prepare(folder: Path) -> dict[str, Any]:
             stages[name] = max(taken, stages.get(name, taken))
             return result
 
-        setattr(prepare, name, timed)
+        setattr(preparation, name, timed)
 
-    for name in ("survey", "train_tokenizer", "open_store"):
+    for name in ("sample_corpus", "train_tokenizer", "open_store"):
         time_stage(name)
     run = RunDirectory(folder / "run")
     run.create()
-    prepare.begin(load_config(folder / "config.yaml"), run, None)
+    preparation.begin(load_config(folder / "config.yaml"), run, None)
     return {"stages": stages}
 
 
 def take_up(folder: Path, step: int) -> dict[str, Any]:
     """Resume the run at a step (from 1): when its batch was there, and how fast others follow."""
-    from translator.cli.prepare import resume
     from translator.config import load_recorded
+    from translator.data.batch_schedule import BatchSchedule
     from translator.data.batches import batch
-    from translator.data.plan import Plan
     from translator.environment import peak_memory
     from translator.runs import RunDirectory
+    from translator.workflows.preparation import resume
 
     run = RunDirectory(folder / "run")
     config, tokenizer, store, *_ = resume(load_recorded(run.config), run)
-    plan = Plan(store.lengths, config.training.tokens_per_step, config.training.seed)
-    batch(store, tokenizer, plan, step - 1)
+    schedule = BatchSchedule(store.lengths, config.training.tokens_per_step, config.training.seed)
+    batch(store, tokenizer, schedule, step - 1)
     first_batch = time.time()
     first_memory = peak_memory()
     num_tokens, started = 0, time.monotonic()
     while time.monotonic() - started < MEASURED_SECONDS:
-        [whole] = batch(store, tokenizer, plan, step)
+        [whole] = batch(store, tokenizer, schedule, step)
         num_tokens += whole.num_target_tokens
         step += 1
     tokens_per_second = num_tokens / (time.monotonic() - started)

@@ -34,7 +34,7 @@ import numpy as np
 from machine import PRECISIONS, Machine, Products
 from turns import Process, answer_lines, tell
 
-from translator.cli.chatter import hush
+from translator.cli.log_filter import filter_native_logs
 from translator.errors import UserError
 
 
@@ -89,20 +89,20 @@ def configuration(shape: Shape, source: Path, target: Path) -> dict[str, Any]:
 def prepare(config_path: Path, run_path: Path, num_batches: int) -> tuple[Path, int]:
     """Prepare the text as a run does; returns a file with the run's first batches, and the number
     of pieces."""
-    from translator.cli.prepare import begin
     from translator.config import load_config
+    from translator.data.batch_schedule import BatchSchedule
     from translator.data.batches import batch
-    from translator.data.plan import Plan
     from translator.runs import RunDirectory
+    from translator.workflows.preparation import begin
 
     run = RunDirectory(run_path)
     run.create()
     prepared = begin(load_config(config_path), run, None)
     training = prepared.config.training
-    plan = Plan(prepared.training.lengths, training.tokens_per_step, training.seed)
+    schedule = BatchSchedule(prepared.training.lengths, training.tokens_per_step, training.seed)
     arrays: dict[str, np.ndarray] = {}
     for step in range(num_batches):
-        (shard,) = batch(prepared.training, prepared.tokenizer, plan, step)
+        (shard,) = batch(prepared.training, prepared.tokenizer, schedule, step)
         arrays |= {f"{name}_{step}": array for name, array in shard._asdict().items()}
     path = run_path / "batches.npz"
     np.savez(path, allow_pickle=False, **arrays)
@@ -127,15 +127,15 @@ def translator_engine(config_path: Path, precision: str, vocabulary_size: int) -
     from translator.data.batches import Batch
     from translator.models.build import build_model
     from translator.processors import share_processors
-    from translator.training.distribution import shards_at_once
-    from translator.training.learner import Learner
+    from translator.training.distributed.strategy import shards_at_once
     from translator.training.optimizer import learning_rate
+    from translator.training.train_step import TrainStep
 
     config = load_config(config_path)
     at_once = shards_at_once(config.training, alone=True)
     share_processors(at_once)
     model = build_model(config, vocabulary_size, vocabulary_size, precision, learns=True)
-    learner = Learner(model, config.training, at_once)
+    learner = TrainStep(model, config.training, at_once)
 
     def step(arrays: tuple[np.ndarray, np.ndarray, np.ndarray], number: int) -> float:
         rate = learning_rate(config.training.optimizer, number, 0.0)
@@ -313,7 +313,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "bench.yaml")
         config.write_text(json.dumps(configuration(shape, options.source, options.target)))
-        hush()
+        filter_native_logs()
         num_batches = options.warm_up + options.rounds * options.steps
         tell("preparing the text")
         path, vocabulary_size = prepare(config, Path(folder, "run"), num_batches)

@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 from machine import PRECISIONS, Machine, Products
 from turns import Process, answer_lines, tell
 
-from translator.cli.chatter import hush
+from translator.cli.log_filter import filter_native_logs
 from translator.data.lines import read_lines
 from translator.errors import UserError
 
@@ -238,7 +238,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each engine (5)")
     parser.add_argument("--peer", action="store_true", help="measure Hugging Face's, too")
     options = parser.parse_args()
-    hush()
+    filter_native_logs()
     with tempfile.TemporaryDirectory() as folder:
         bench(options, Path(folder))
 

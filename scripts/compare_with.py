@@ -102,7 +102,7 @@ training:
 decoding: {beam_size: 4, length_penalty: 0.8}
 """
     ),
-    # Weighted and tagged corpora, BPE-dropout, bfloat16, recomputed activations, moving average.
+    # Weighted and tagged corpora, BPE-dropout, bfloat16, checkpointed activations, moving average.
     "mixed": Run(
         DATA
         + """\
@@ -126,7 +126,7 @@ training:
         tag="<two> ",
         precisions=("float32", "bfloat16"),
     ),
-    # One shard on each processor, a temperature, R-Drop with recomputed activations, no sharing.
+    # One shard on each processor, a temperature, R-Drop with checkpointed activations, no sharing.
     "apart": Run(
         DATA
         + """\

@@ -18,9 +18,9 @@ from translator.config import Config
 from translator.data.batches import pad_rows
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID
 from translator.decoding.engine import Engine
-from translator.decoding.likeliest import UNSAID
 from translator.decoding.loaded_run import load_run_config
 from translator.decoding.search import longest_translation
+from translator.decoding.top_k import UNSAID
 from translator.decoding.translator import Translator
 from translator.errors import ConfigError
 from translator.layers.normalization import EPSILON

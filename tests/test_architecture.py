@@ -7,13 +7,15 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "translator"
 FLOORS = {
-    **dict.fromkeys(("errors", "environment", "files", "cache", "bundle", "runs", "config"), 0),
-    "data": 1,
+    **dict.fromkeys(
+        ("errors", "environment", "files", "cache", "bundle_archive", "runs", "config"), 0
+    ),
+    **dict.fromkeys(("data", "diagnostics"), 1),
     **dict.fromkeys(("layers", "processors"), 2),
     "models": 3,
     **dict.fromkeys(("training", "decoding"), 4),
     **dict.fromkeys(("evaluation", "export"), 5),
-    "opening": 6,
+    "workflows": 6,
     "cli": 7,
 }
 SIBLINGS = {"training", "decoding"}

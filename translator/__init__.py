@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from translator.cli.translate import translate
     from translator.cli.tune import tune
     from translator.decoding.translator import Translator
-    from translator.opening import open_run
+    from translator.workflows.opening import open_run
 
 __version__ = "0.1.0"
 __all__ = ["Translator", "evaluate", "open_run", "train", "translate", "tune"]
@@ -43,7 +43,7 @@ def __getattr__(name: str) -> Any:
     rooms = {
         "Translator": "decoding.translator",
         "evaluate": "cli.evaluate",
-        "open_run": "opening",
+        "open_run": "workflows.opening",
         "train": "cli.train",
         "translate": "cli.translate",
         "tune": "cli.tune",

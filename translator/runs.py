@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from translator.bundle import unpacked
+from translator.bundle_archive import unpacked
 from translator.errors import ConfigError, RunError
 from translator.files import check_name, naming, write_whole
 
@@ -231,7 +231,7 @@ class RunDirectory:
         return self._folder("tensorboard")
 
     def event_file(self, seconds: float) -> Path:
-        """Where a sitting that begins at this time (since 1970) writes for TensorBoard."""
+        """Where a session that begins at this time (since 1970) writes for TensorBoard."""
         return self.tensorboard / f"events.out.tfevents.{seconds:.6f}.translator"
 
     def validation(self, step: int) -> Path:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 
-from translator.cli import app, chatter, prepare
+from translator.cli import app, log_filter
 from translator.cli.evaluate import evaluate
 from translator.cli.export import export
 from translator.cli.train import train
@@ -23,6 +23,7 @@ from translator.data.tokenizer import train_tokenizer
 from translator.errors import UserError
 from translator.models.weights import load_arrays, save_arrays
 from translator.runs import RunDirectory
+from translator.workflows import preparation
 
 from .conftest import CONFIG
 
@@ -34,7 +35,7 @@ def type_(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Type:
     """What a user types after `translator`, in this very process: exit code and last words."""
-    monkeypatch.setattr(chatter, "hush", lambda: None)
+    monkeypatch.setattr(log_filter, "filter_native_logs", lambda: None)
     monkeypatch.setattr(app, "freeze_weights", lambda frozen: None)  # other tests train
 
     def type_in(*words: str) -> tuple[int, str]:
@@ -252,7 +253,7 @@ def prepared() -> tuple[int, str]:
 
     run = RunDirectory(Path("prepared"))
     run.create()
-    found = prepare.begin(load_config(Path("c.yaml")), run, None)
+    found = preparation.begin(load_config(Path("c.yaml")), run, None)
     return len(found.tokenizer.source), found.training.facts.digest
 
 
@@ -260,7 +261,7 @@ def prepared() -> tuple[int, str]:
 def test_stopped_while_preparing_it_says_how_to_go_on(
     type_: Type, monkeypatch: pytest.MonkeyPatch, number: int, code: int
 ) -> None:
-    monkeypatch.setattr(prepare, "train_tokenizer", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(preparation, "train_tokenizer", lambda *_: os.kill(os.getpid(), number))
     assert type_("train", "c.yaml") == (
         code,
         "Stopped. The same command continues runs/c where it is.",

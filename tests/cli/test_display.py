@@ -5,8 +5,8 @@ import pytest
 from translator.cli.display import Display
 from translator.config.schema import TrainingConfig
 from translator.data.corpus import Pair
-from translator.training.checkpoint import Position
-from translator.training.loop import Progress, Validation
+from translator.training.checkpoint import TrainingState
+from translator.training.loop import StepResult, Validation
 
 PAIRS = [Pair("The house.", "Das Haus.")]
 
@@ -14,7 +14,7 @@ PAIRS = [Pair("The house.", "Das Haus.")]
 def shown(capsys: pytest.CaptureFixture[str], **symptoms: float) -> list[str]:
     validation = Validation(12.345, "signature", 2.5, 3.0, ["Das [b]Haus.[/b]"], symptoms)
     with Display(TrainingConfig(max_steps=9), 9, 3, PAIRS) as display:
-        display.show(Progress(Position(step=7), 2.0, 1.0, 0.1, 5.0, validation, True))
+        display.show(StepResult(TrainingState(step=7), 2.0, 1.0, 0.1, 5.0, validation, True))
     return capsys.readouterr().err.splitlines()
 
 

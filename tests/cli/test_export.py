@@ -12,7 +12,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from translator.bundle import pack, unpacked
+from translator.bundle_archive import pack, unpacked
 from translator.cli.evaluate import evaluate
 from translator.cli.export import export, verify
 from translator.cli.train import train
@@ -22,15 +22,15 @@ from translator.data.batches import pad_rows
 from translator.decoding.loaded_run import load_run_config
 from translator.decoding.translator import Translator
 from translator.errors import ConfigError, RunError
-from translator.export import making
-from translator.export.opening import load_export
-from translator.export.record import (
+from translator.export import build
+from translator.export.load import load_export
+from translator.export.manifest import (
     Format,
+    Manifest,
     Quantization,
-    Record,
     digests,
-    load_record,
-    save_record,
+    load_manifest,
+    save_manifest,
 )
 from translator.export.savedmodel import SavedModel
 from translator.models.weights import load_arrays, load_facts, save_arrays
@@ -53,7 +53,7 @@ def test_it_is_the_same_model(run: Path, capsys: Said) -> None:
     exported = export(run)
     assert exported == run / "exports/ctranslate2-float32"
     said = capsys.readouterr().out
-    alpha = load_record(exported).options.length_penalty
+    alpha = load_manifest(exported).options.length_penalty
     assert said.startswith(f"It searches with beam 3, log-probabilities over length^{alpha:g}.\n")
     assert "computing in float32: log-probabilities differ by" in said
     assert "on 5 golden sentences" in said and " 0 are different.\n" in said
@@ -155,14 +155,14 @@ def test_quantized_it_may_lose_so_much_and_no_more(
     folder = export(run, quantization="int8")
     verify(folder)
     before = (folder / "export.json").read_bytes()
-    made = making.make_export
+    made = build.build_export
 
-    def make_export(*arguments: Any) -> Record:
+    def build_export(*arguments: Any) -> Manifest:
         record = made(*arguments)
         scores = {"bleu": float(bleu), "run_bleu": 30.0}
         return record.model_copy(update={"validation": record.validation.model_copy(update=scores)})
 
-    monkeypatch.setattr(making, "make_export", make_export)
+    monkeypatch.setattr(build, "build_export", build_export)
     if is_taken:
         export(run, quantization="int8", max_loss=max_loss)
     else:
@@ -222,9 +222,9 @@ def test_options_that_the_engine_does_not_know_are_refused(exported: Path, run: 
 
 
 def test_an_export_that_does_not_fit_itself_is_a_sentence(exported: Path, run: Path) -> None:
-    record = load_record(exported)
+    record = load_manifest(exported)
     options = record.options.model_copy(update={"suppress_sequences": [["zzz"]]})
-    save_record(exported, record.model_copy(update={"options": options}))
+    save_manifest(exported, record.model_copy(update={"options": options}))
     with pytest.raises(RunError, match=r"CTranslate2 cannot translate with it: "):
         translate(exported, "validation.en", "out.de")
 
@@ -500,8 +500,8 @@ def test_a_bundle_cannot_have_more_asked_than_memory_holds(bundle: Path) -> None
     golden[0]["greedy"] += ["a"] * 2000
     golden[0]["log_probs"] += [0.0] * 2000
     path.write_text(json.dumps(golden))
-    record = load_record(path.parent)
-    save_record(path.parent, record.model_copy(update={"files": digests(path.parent)}))
+    record = load_manifest(path.parent)
+    save_manifest(path.parent, record.model_copy(update={"files": digests(path.parent)}))
     pack(path.parent, bundle)
     with pytest.raises(RunError, match="the golden sentences are missing or damaged"):
         verify(bundle)

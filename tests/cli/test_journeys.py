@@ -18,12 +18,11 @@ import tensorflow as tf
 
 import translator
 from translator.cli.evaluate import evaluate
-from translator.cli.sitting import Sitting
 from translator.cli.train import train
 from translator.cli.translate import translate
 from translator.cli.tune import tune
-from translator.config.circumstances import LengthLimit
 from translator.config.schema import DecodingConfig
+from translator.config.statistics import LengthLimit
 from translator.data.batches import Batch
 from translator.data.corpus import read_pairs
 from translator.decoding.loaded_run import load_run_config
@@ -32,10 +31,12 @@ from translator.evaluation.tuning import BEAM_SIZES, Gain
 from translator.evaluation.validation import Validator
 from translator.models.weights import Arrays, load_arrays, load_facts, save_arrays
 from translator.runs import RunDirectory
-from translator.training import distribution, preflight
-from translator.training.checkpoint import Position, mean_weights
-from translator.training.learner import Learner, Update
-from translator.training.standstill import Overfitting
+from translator.training import dry_run
+from translator.training.checkpoint import TrainingState, mean_weights
+from translator.training.distributed import strategy
+from translator.training.plateau import Overfitting
+from translator.training.train_step import TrainStep, Update
+from translator.workflows.training_session import TrainingSession
 
 from .conftest import ROOT, Command
 
@@ -84,11 +85,11 @@ class TestTraining:
     ) -> None:
         asked = []
 
-        def found(run: RunDirectory, position: Position) -> Overfitting:
+        def found(run: RunDirectory, position: TrainingState) -> Overfitting:
             asked.append((run.metrics.read_text().count("validation_seconds"), position.step))
             return Overfitting(10, 3, 2.5, 2.0)
 
-        monkeypatch.setattr("translator.training.standstill.standstill", found)
+        monkeypatch.setattr("translator.training.plateau.find_plateau", found)
         train(Path("c.yaml"))
         assert asked == [(1, 10), (2, 20)]
         assert capsys.readouterr().err.count(f"Warning: {Overfitting(10, 3, 2.5, 2.0)}\n") == 2
@@ -161,15 +162,15 @@ class TestMemory:
     @pytest.fixture(autouse=True)
     def one_processor(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """More would have a shard each from the beginning."""
-        monkeypatch.setattr(distribution, "num_threads", lambda: 1)
+        monkeypatch.setattr(strategy, "num_threads", lambda: 1)
 
     def test_that_is_short_cuts_the_batches_and_says_so(
         self, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
     ) -> None:
-        monkeypatch.setattr(preflight, "available_memory", lambda: 0)
+        monkeypatch.setattr(dry_run, "available_memory", lambda: 0)
         grown = iter(range(2**20, 2**30, 2**20))
-        monkeypatch.setattr(preflight, "peak_memory", lambda: next(grown))
-        monkeypatch.setattr(preflight, "resident_memory", lambda: 2**20)
+        monkeypatch.setattr(dry_run, "peak_memory", lambda: next(grown))
+        monkeypatch.setattr(dry_run, "resident_memory", lambda: 2**20)
         train("c.yaml", overrides=["training.max_steps=3"])
         said = capsys.readouterr().err
         assert (
@@ -186,15 +187,15 @@ class TestMemory:
     def test_that_runs_out_goes_on_from_the_last_checkpoint_with_more_shards(
         self, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
     ) -> None:
-        update = Learner.update
+        update = TrainStep.update
 
-        def run_out(learner: Learner, shards: list[Batch], step: int, rate: float) -> Update:
+        def run_out(learner: TrainStep, shards: list[Batch], step: int, rate: float) -> Update:
             num_pairs = sum(len(shard.labels) for shard in shards)
             if len(shards) < 4 <= num_pairs and step > 5:
                 raise OutOfMemory(len(shards), num_pairs)
             return update(learner, shards, step, rate)
 
-        monkeypatch.setattr(Learner, "update", run_out)
+        monkeypatch.setattr(TrainStep, "update", run_out)
         train("c.yaml", overrides=["training.max_steps=10"])
         said = capsys.readouterr().err
         for num_shards in (2, 4):
@@ -208,10 +209,10 @@ class TestMemory:
     def test_for_a_single_pair_is_asked_of_the_user(
         self, workplace: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def run_out(learner: Learner, shards: list[Batch], *_: Any) -> Update:
+        def run_out(learner: TrainStep, shards: list[Batch], *_: Any) -> Update:
             raise OutOfMemory(len(shards), len(shards))
 
-        monkeypatch.setattr(Learner, "update", run_out)
+        monkeypatch.setattr(TrainStep, "update", run_out)
         with pytest.raises(OutOfMemory, match=r"cut into 1 shards\. Raise"):
             train("c.yaml")
 
@@ -281,21 +282,23 @@ class TestFailing:
     def test_before_a_checkpoint_begins_again_with_the_first_weights(
         self, run: Path, monkeypatch: pytest.MonkeyPatch, is_tuned: bool
     ) -> None:
-        update, return_to = Learner.update, Sitting.return_to
+        update, return_to = TrainStep.update, TrainingSession.return_to
         first: list[Arrays] = []
 
-        def failing(self: Learner, shards: list[Batch], step: int, rate: float) -> Update:
+        def failing(self: TrainStep, shards: list[Batch], step: int, rate: float) -> Update:
             if rate and not first:
                 first.append(self.state())
             result = update(self, shards, step, rate)
             return result._replace(loss=np.nan) if step == 3 and len(first) == 1 else result
 
-        def returned(self: Sitting, run: RunDirectory, step: int, state: Arrays | None) -> None:
+        def returned(
+            self: TrainingSession, run: RunDirectory, step: int, state: Arrays | None
+        ) -> None:
             return_to(self, run, step, state)
             first.append(self.learner.state())
 
-        monkeypatch.setattr(Learner, "update", failing)
-        monkeypatch.setattr(Sitting, "return_to", returned)
+        monkeypatch.setattr(TrainStep, "update", failing)
+        monkeypatch.setattr(TrainingSession, "return_to", returned)
         train(Path("c.yaml"), Path("runs/d"), start_from=run if is_tuned else None)
         before, again = first
         assert before.keys() == again.keys()
@@ -318,15 +321,15 @@ class TestFromAnotherRun:
         """The weights of runs/d when its first step is about to begin; there it stops."""
         found: list[Arrays] = []
 
-        update = Learner.update
+        update = TrainStep.update
 
-        def stop(learner: Learner, shards: list[Batch], step: int, rate: float) -> Update:
-            if rate == 0.0:  # the rehearsal
+        def stop(learner: TrainStep, shards: list[Batch], step: int, rate: float) -> Update:
+            if rate == 0.0:  # the dry_run_result
                 return update(learner, shards, step, rate)
             found.append(learner.state())
             raise Stopped(signal.SIGTERM)
 
-        monkeypatch.setattr(Learner, "update", stop)
+        monkeypatch.setattr(TrainStep, "update", stop)
         with pytest.raises(Stopped):
             dropout = ["model.dropout_rate=0.2", "model.attention_dropout_rate=0.1"]
             changes = ["training.seed=7", *dropout]

@@ -9,11 +9,11 @@ import pytest
 from filelock import FileLock
 
 from translator.cli.export import export
-from translator.cli.job import Job
 from translator.cli.translate import translate
 from translator.data.lines import is_gzip
 from translator.decoding import engine
 from translator.errors import ConfigError, DataError, RunError, UserError
+from translator.workflows.resumable_output import ResumableOutput
 
 from .conftest import Command
 
@@ -28,7 +28,7 @@ from translator.decoding import engine
 
 app.freeze_weights = lambda frozen: None  # as in the process that it is compared with
 engine.LINES_AT_ONCE = 4
-write, saves = job.Job.save, []
+write, saves = job.ResumableOutput.save, []
 
 def save(self, file, lines_done):
     write(self, file, lines_done)
@@ -38,7 +38,7 @@ def save(self, file, lines_done):
         file.flush()
         os.kill(os.getpid(), signal.SIGKILL)
 
-job.Job.save = save
+job.ResumableOutput.save = save
 app.main()
 """
 
@@ -206,15 +206,15 @@ def test_an_export_goes_on_too(run: Path, monkeypatch: pytest.MonkeyPatch) -> No
     folder = export(run)
     Path("in.en").write_text("\n".join(SENTENCES))
     translate(folder, "in.en", "whole.de")
-    write = Job.save
+    write = ResumableOutput.save
 
-    def save(self: Job, file: object, lines_done: int) -> None:
+    def save(self: ResumableOutput, file: object, lines_done: int) -> None:
         write(self, file, lines_done)  # type: ignore[arg-type]
         if lines_done:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Job, "save", save)
+        patch.setattr(ResumableOutput, "save", save)
         translate(folder, "in.en", "out.de")
     with pytest.raises(ConfigError, match=r"out.de is half done, 4 lines; go on with --resume"):
         translate(folder, "in.en", "out.de")

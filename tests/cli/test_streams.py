@@ -172,7 +172,7 @@ del os.environ["HOME"]
 pwd.getpwuid = lambda number: {}[number]  # as for a user that the system does not know
 from translator.config import load_config
 from translator.errors import UserError
-from translator.data.named_sets import named_set_facts
+from translator.data.tfds_corpus import tfds_facts
 import keras
 from pathlib import Path
 
@@ -180,7 +180,7 @@ named = ["data.dataset=ted_hrlr_translate/pt_to_en", "data.train=train"]
 named += ["data.validation=validation", "data.test=test"]
 for settings in (["data.folder=~/text"], named):
     try:
-        named_set_facts(load_config(Path("c.yaml"), settings).data, "train")
+        tfds_facts(load_config(Path("c.yaml"), settings).data, "train")
     except UserError as error:
         print(error)
 print(*(name for name in os.listdir() if name.startswith("~")))

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from translator.config import Config, CorpusStatistics, Machine, continued, load_config, resolve
-from translator.config.circumstances import LEAST_LIMIT
-from translator.config.continuation import begun_from
 from translator.config.keys import replaced, value
 from translator.config.preset import KEYS, between, choose
+from translator.config.resume_rules import begun_from
+from translator.config.statistics import LEAST_LIMIT
 from translator.errors import ConfigError, RunError
 from translator.runs import RunDirectory
 

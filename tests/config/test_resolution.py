@@ -3,8 +3,8 @@
 import pytest
 
 from translator.config import Config, CorpusStatistics, Machine, resolve
-from translator.config.circumstances import LEAST_LIMIT, LengthLimit
 from translator.config.preset import auto_vocabulary_size
+from translator.config.statistics import LEAST_LIMIT, LengthLimit
 
 
 def config(**sections: object) -> Config:

@@ -18,9 +18,9 @@ from translator.config import (
     save_config,
     versions,
 )
-from translator.config.circumstances import LengthLimit
-from translator.config.continuation import kept
+from translator.config.resume_rules import kept
 from translator.config.schema import ModelConfig, TrainingConfig
+from translator.config.statistics import LengthLimit
 from translator.errors import ConfigError
 from translator.runs import RunDirectory
 

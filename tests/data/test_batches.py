@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from translator.config.schema import TokenizerConfig
+from translator.data.batch_schedule import BatchSchedule
 from translator.data.batches import Batch, batch, pad, pad_rows
 from translator.data.concatenation import Concatenation
 from translator.data.corpus import Pair
-from translator.data.plan import Plan
 from translator.data.store import Store, open_store
 from translator.data.tokenizer import Sampling, Tokenizer, train_tokenizer
 
@@ -15,72 +15,74 @@ BUDGET = 64
 LENGTHS = np.random.default_rng(5).integers(2, 40, size=300)
 
 
-def epoch(plan: Plan, number: int) -> list[list[int]]:
-    first = number * plan.batches_per_epoch
-    return [plan.rows(first + i).tolist() for i in range(plan.batches_per_epoch)]
+def epoch(schedule: BatchSchedule, number: int) -> list[list[int]]:
+    first = number * schedule.batches_per_epoch
+    return [schedule.rows(first + i).tolist() for i in range(schedule.batches_per_epoch)]
 
 
 @pytest.fixture
-def plan() -> Plan:
-    return Plan(LENGTHS, BUDGET, seed=1)
+def schedule() -> BatchSchedule:
+    return BatchSchedule(LENGTHS, BUDGET, seed=1)
 
 
 class TestAPlan:
     @pytest.mark.parametrize("number", [0, 1, 7])
-    def test_has_every_pair_exactly_once_an_epoch(self, plan: Plan, number: int) -> None:
-        rows = [row for batch in epoch(plan, number) for row in batch]
+    def test_has_every_pair_exactly_once_an_epoch(
+        self, schedule: BatchSchedule, number: int
+    ) -> None:
+        rows = [row for batch in epoch(schedule, number) for row in batch]
         assert sorted(rows) == list(range(300))
 
-    def test_has_no_empty_batch(self, plan: Plan) -> None:
-        assert all(epoch(plan, 0))
+    def test_has_no_empty_batch(self, schedule: BatchSchedule) -> None:
+        assert all(epoch(schedule, 0))
 
     @pytest.mark.parametrize("budget", [40, BUDGET, 1000, 10**6])
     def test_keeps_the_budget_in_pieces(self, budget: int) -> None:
-        plan = Plan(LENGTHS, budget, seed=1)
-        sizes = [len(rows) * LENGTHS[rows].max() for rows in epoch(plan, 0)]
+        schedule = BatchSchedule(LENGTHS, budget, seed=1)
+        sizes = [len(rows) * LENGTHS[rows].max() for rows in epoch(schedule, 0)]
         assert max(sizes) <= budget
 
     def test_fills_most_of_the_budget(self) -> None:
         lengths = np.repeat(LENGTHS, 20)
-        plan = Plan(lengths, 1024, seed=1)
-        assert lengths.sum() / (1024 * plan.batches_per_epoch) > 0.85
+        schedule = BatchSchedule(lengths, 1024, seed=1)
+        assert lengths.sum() / (1024 * schedule.batches_per_epoch) > 0.85
 
     def test_gives_a_pair_longer_than_the_budget_a_batch_of_its_own(self) -> None:
-        plan = Plan(np.array([3, 90, 80, 3]), BUDGET, seed=1)
-        assert sorted(map(sorted, epoch(plan, 0))) == [[0, 3], [1], [2]]
+        schedule = BatchSchedule(np.array([3, 90, 80, 3]), BUDGET, seed=1)
+        assert sorted(map(sorted, epoch(schedule, 0))) == [[0, 3], [1], [2]]
 
-    def test_pads_little(self, plan: Plan) -> None:
-        padded = sum(len(rows) * LENGTHS[rows].max() for rows in epoch(plan, 0))
+    def test_pads_little(self, schedule: BatchSchedule) -> None:
+        padded = sum(len(rows) * LENGTHS[rows].max() for rows in epoch(schedule, 0))
         assert LENGTHS.sum() / padded > 0.9
 
-    def test_shuffles_every_epoch_anew(self, plan: Plan) -> None:
-        first, second = epoch(plan, 0), epoch(plan, 1)
+    def test_shuffles_every_epoch_anew(self, schedule: BatchSchedule) -> None:
+        first, second = epoch(schedule, 0), epoch(schedule, 1)
         assert first != second
         assert {frozenset(rows) for rows in first} != {frozenset(rows) for rows in second}
 
-    def test_does_not_go_from_short_to_long(self, plan: Plan) -> None:
-        longest = [LENGTHS[rows].max() for rows in epoch(plan, 0)]
+    def test_does_not_go_from_short_to_long(self, schedule: BatchSchedule) -> None:
+        longest = [LENGTHS[rows].max() for rows in epoch(schedule, 0)]
         assert longest != sorted(longest)
 
-    def test_is_another_with_another_seed(self, plan: Plan) -> None:
-        assert epoch(plan, 0) != epoch(Plan(LENGTHS, BUDGET, seed=2), 0)
+    def test_is_another_with_another_seed(self, schedule: BatchSchedule) -> None:
+        assert epoch(schedule, 0) != epoch(BatchSchedule(LENGTHS, BUDGET, seed=2), 0)
 
-    def test_knows_any_step_without_those_before(self, plan: Plan) -> None:
-        steps = [10**6, 3, 10**6 + 1, 0, 2 * plan.batches_per_epoch, 3]
-        asked = [plan.rows(step).tolist() for step in steps]
+    def test_knows_any_step_without_those_before(self, schedule: BatchSchedule) -> None:
+        steps = [10**6, 3, 10**6 + 1, 0, 2 * schedule.batches_per_epoch, 3]
+        asked = [schedule.rows(step).tolist() for step in steps]
         for step, rows in reversed(list(zip(steps, asked, strict=True))):
-            assert Plan(LENGTHS, BUDGET, seed=1).rows(step).tolist() == rows
+            assert BatchSchedule(LENGTHS, BUDGET, seed=1).rows(step).tolist() == rows
 
-    def test_keeps_nothing_of_epochs_gone_by(self, plan: Plan) -> None:
-        first = epoch(plan, 0)
+    def test_keeps_nothing_of_epochs_gone_by(self, schedule: BatchSchedule) -> None:
+        first = epoch(schedule, 0)
         for number in range(50):
-            plan.rows(number * plan.batches_per_epoch)
-        assert epoch(plan, 0) == first
+            schedule.rows(number * schedule.batches_per_epoch)
+        assert epoch(schedule, 0) == first
 
     def test_of_one_pair_repeats_it(self) -> None:
-        plan = Plan(np.array([5]), BUDGET, seed=1)
-        assert plan.batches_per_epoch == 1
-        assert [plan.rows(step).tolist() for step in range(3)] == [[0]] * 3
+        schedule = BatchSchedule(np.array([5]), BUDGET, seed=1)
+        assert schedule.batches_per_epoch == 1
+        assert [schedule.rows(step).tolist() for step in range(3)] == [[0]] * 3
 
 
 WORDS = ["the", "station", "is", "near", "a", "hotel", "and", "Anna", "reads", "one", "book"]
@@ -103,8 +105,8 @@ def store(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Sto
 
 
 @pytest.fixture
-def store_plan(store: Store) -> Plan:
-    return Plan(np.maximum(store.source.lengths, store.target.lengths) + 1, 256, seed=3)
+def store_plan(store: Store) -> BatchSchedule:
+    return BatchSchedule(np.maximum(store.source.lengths, store.target.lengths) + 1, 256, seed=3)
 
 
 def rows_of(array: np.ndarray) -> list[list[int]]:
@@ -117,7 +119,7 @@ def sampling(seed: int) -> Sampling:
 
 class TestABatch:
     def test_holds_the_pairs_of_its_step(
-        self, store: Store, tokenizer: Tokenizer, store_plan: Plan
+        self, store: Store, tokenizer: Tokenizer, store_plan: BatchSchedule
     ) -> None:
         [whole] = batch(store, tokenizer, store_plan, 4)
         rows = store_plan.rows(4)
@@ -125,7 +127,9 @@ class TestABatch:
         assert rows_of(whole.labels) == [[*store.target.ids(row), 3] for row in rows]
         assert rows_of(whole.target) == [[2, *store.target.ids(row)] for row in rows]
 
-    def test_keeps_the_budget(self, store: Store, tokenizer: Tokenizer, store_plan: Plan) -> None:
+    def test_keeps_the_budget(
+        self, store: Store, tokenizer: Tokenizer, store_plan: BatchSchedule
+    ) -> None:
         for step in range(store_plan.batches_per_epoch):
             [whole] = batch(store, tokenizer, store_plan, step)
             assert max(whole.source.size, whole.target.size) <= 256
@@ -136,7 +140,7 @@ class TestABatch:
         self,
         store: Store,
         tokenizer: Tokenizer,
-        store_plan: Plan,
+        store_plan: BatchSchedule,
         num_shards: int,
         sampled: bool,
     ) -> None:
@@ -152,7 +156,7 @@ class TestABatch:
         assert sum(s.num_target_tokens for s in shards) == whole.num_target_tokens
 
     def test_with_sampling_is_decided_by_seed_and_step(
-        self, store: Store, tokenizer: Tokenizer, store_plan: Plan
+        self, store: Store, tokenizer: Tokenizer, store_plan: BatchSchedule
     ) -> None:
         def drawn(step: int, seed: int) -> list[list[list[int]]]:
             [found] = batch(store, tokenizer, store_plan, step, 1, sampling(seed))
@@ -164,7 +168,7 @@ class TestABatch:
         assert drawn(4, 2) != first
 
     def test_with_sampling_says_the_same_text(
-        self, store: Store, tokenizer: Tokenizer, store_plan: Plan
+        self, store: Store, tokenizer: Tokenizer, store_plan: BatchSchedule
     ) -> None:
         [found] = batch(store, tokenizer, store_plan, 4, 1, sampling(1))
         texts = [store.source.text(row) for row in store_plan.rows(4)]
@@ -172,7 +176,7 @@ class TestABatch:
 
     @pytest.mark.parametrize("num_shards", [1, 3])
     def test_with_concatenation_has_half_the_pairs_and_all_the_pieces(
-        self, store: Store, tokenizer: Tokenizer, store_plan: Plan, num_shards: int
+        self, store: Store, tokenizer: Tokenizer, store_plan: BatchSchedule, num_shards: int
     ) -> None:
         [apart] = batch(store, tokenizer, store_plan, 4)
         always = Concatenation(rate=1.0, seed=1, max_length=300)
@@ -188,8 +192,8 @@ class TestABatch:
         assert found[0] == (first_source[:-1] + second_source, first_labels[:-1] + second_labels)
 
     def test_is_segmented_anew_at_every_step(self, store: Store, tokenizer: Tokenizer) -> None:
-        plan = Plan(np.array([30]), 256, seed=3)  # of the first pair, again and again
-        drawn = [batch(store, tokenizer, plan, step, 1, sampling(1))[0] for step in range(9)]
+        schedule = BatchSchedule(np.array([30]), 256, seed=3)  # of the first pair, again and again
+        drawn = [batch(store, tokenizer, schedule, step, 1, sampling(1))[0] for step in range(9)]
         assert len({str(rows_of(found.source)) for found in drawn}) > 1
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from translator.data.batch_schedule import BatchSchedule
 from translator.data.concatenation import Concatenation
 from translator.data.mixture import Part, mix
-from translator.data.plan import Plan
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ from translator.data.plan import Plan
 def test_batches_hold_these_pairs(
     parts: list[Part], first: list[list[int]], later: list[int]
 ) -> None:
-    plan = Plan(np.tile([3, 5, 9], 8), 40, 7, parts)
+    plan = BatchSchedule(np.tile([3, 5, 9], 8), 40, 7, parts)
     assert [plan.rows(step).tolist() for step in range(3)] == first
     assert plan.rows(100).tolist() == later
 

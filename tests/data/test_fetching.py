@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from translator.config.schema import DataConfig
 from translator.data import fetching
 from translator.data.fetching import watched
-from translator.data.named_sets import read_named_set
+from translator.data.tfds_corpus import read_tfds
 
 MIB = 2**20
 PATIENCE = 60
@@ -103,7 +103,7 @@ def test_fetching_a_set_is_told_with_sizes_and_speed(
     data: DataConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with watched(watcher):
-        pairs = list(read_named_set(data, "train", "data.train"))
+        pairs = list(read_tfds(data, "train", "data.train"))
     assert len(pairs) == 2
     assert capsys.readouterr() == ("", "")
     downloads = [text for text in watcher.heard if "downloaded" in text]
@@ -112,7 +112,7 @@ def test_fetching_a_set_is_told_with_sizes_and_speed(
     assert all(map(told.fullmatch, watcher.heard))
     num_heard = len(watcher.heard)
     with watched(watcher):
-        assert list(read_named_set(data, "train", "data.train")) == pairs
+        assert list(read_tfds(data, "train", "data.train")) == pairs
     assert len(watcher.heard) == num_heard  # it is there already
 
 
@@ -120,7 +120,7 @@ def test_where_nobody_watches_nothing_is_told(
     data: DataConfig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watcher, "wait_for", lambda _: None)
-    assert len(list(read_named_set(data, "train", "data.train"))) == 2
+    assert len(list(read_tfds(data, "train", "data.train"))) == 2
     assert watcher.heard == [] and capsys.readouterr() == ("", "")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from translator.config.circumstances import LEAST_LIMIT, LengthLimit
+from translator.config.statistics import LEAST_LIMIT, LengthLimit
 from translator.data import length_limit as module
 from translator.data.length_limit import SLACK, needed_limit, share_beyond
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from translator.config.schema import TokenizerConfig
+from translator.data.batch_schedule import BatchSchedule
 from translator.data.batches import batch
 from translator.data.corpus import Pair
 from translator.data.mixture import Mixture, mix
-from translator.data.plan import Plan
 from translator.data.store import Store, open_store
 from translator.data.tokenizer import Sampling, Tokenizer, train_tokenizer
 
@@ -75,12 +75,12 @@ def test_a_share_is_counted_in_target_pieces(mixture: Mixture, stores: list[Stor
 
 
 def test_a_share_is_what_the_batches_hold(mixture: Mixture, tokenizer: Tokenizer) -> None:
-    plan = Plan(mixture.lengths, 60, 1, mix(mixture.sizes, [5, 2, 1], 1.0))
+    schedule = BatchSchedule(mixture.lengths, 60, 1, mix(mixture.sizes, [5, 2, 1], 1.0))
     counts = np.zeros(9)
-    for step in range(40 * plan.batches_per_epoch):
-        for row in plan.rows(step):
+    for step in range(40 * schedule.batches_per_epoch):
+        for row in schedule.rows(step):
             counts[row] += len(mixture.target.ids(row)) + 1
-    shares = [share.tokens for share in mixture.shares(plan.repetitions())]
+    shares = [share.tokens for share in mixture.shares(schedule.repetitions())]
     found = [part.sum() / counts.sum() for part in np.split(counts, [2, 8])]
     assert found == pytest.approx(shares, abs=0.002)
 
@@ -89,10 +89,10 @@ def test_a_share_is_what_the_batches_hold(mixture: Mixture, tokenizer: Tokenizer
 def test_a_batch_holds_pairs_of_all_with_their_tags(
     mixture: Mixture, tokenizer: Tokenizer, sampled: bool
 ) -> None:
-    plan = Plan(mixture.lengths, 10_000, 1, mix(mixture.sizes, [2, 1, 1], 1.0))
+    schedule = BatchSchedule(mixture.lengths, 10_000, 1, mix(mixture.sizes, [2, 1, 1], 1.0))
     sampling = Sampling("unigram", 0.2, 3, max_length=90) if sampled else None
-    [whole] = batch(mixture, tokenizer, plan, 2, 1, sampling)
+    [whole] = batch(mixture, tokenizer, schedule, 2, 1, sampling)
     tag = tokenizer.source.tags["<bt>"]
     begins_with_tag = (whole.source[:, 0] == tag).tolist()
-    assert begins_with_tag == [2 <= row < 8 for row in plan.rows(2)]
+    assert begins_with_tag == [2 <= row < 8 for row in schedule.rows(2)]
     assert True in begins_with_tag and False in begins_with_tag

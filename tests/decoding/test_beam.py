@@ -1,7 +1,7 @@
 """Beam search on languages of a few pieces, against greedy search and against all there is.
 
 A language says how likely each piece is after what stands before it. The step function knows what
-stands before only from what it keeps in `growing`, so a search that mixes up hypotheses is found
+stands before only from what it keeps in `cache`, so a search that mixes up hypotheses is found
 out.
 
 B sentences, K beams, R rows, t pieces so far, V vocabulary, L longest output.
@@ -55,7 +55,7 @@ def babble(seed: int, sharpness: float = 2.0) -> Language:
 
 
 class Speaker:
-    """The step function for one language a sentence; `growing` is all ids fed so far, [R, t]."""
+    """The step function for one language a sentence; `cache` is all ids fed so far, [R, t]."""
 
     def __init__(self, languages: Sequence[Language]) -> None:
         self.languages = languages
@@ -72,11 +72,11 @@ class Speaker:
         places: tf.Tensor,
         rows: tf.Tensor,
         fixed: tf.Tensor,
-        growing: tf.Tensor,
+        cache: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        growing = tf.concat([growing, ids[:, tf.newaxis]], axis=1)
-        histories, sentences = growing.numpy().tolist(), fixed.numpy().tolist()
-        np.testing.assert_array_equal(positions, np.full(len(ids), growing.shape[1] - 1))
+        cache = tf.concat([cache, ids[:, tf.newaxis]], axis=1)
+        histories, sentences = cache.numpy().tolist(), fixed.numpy().tolist()
+        np.testing.assert_array_equal(positions, np.full(len(ids), cache.shape[1] - 1))
         assert rows.shape == (len(sentences), self.beam_size)
         np.testing.assert_array_equal(tf.gather(tf.reshape(rows, [-1]), places), range(len(ids)))
         owners = [sentences[place // self.beam_size] for place in places.numpy()]
@@ -90,7 +90,7 @@ class Speaker:
                 np.log(self.languages[owner](history))
                 for owner, history in zip(owners, histories, strict=True)
             ]
-        return tf.constant(np.array(logits), tf.float32), growing
+        return tf.constant(np.array(logits), tf.float32), cache
 
 
 def search(
@@ -365,17 +365,17 @@ class TestBeamSearch:
                 places: tf.Tensor,
                 __: tf.Tensor,
                 fixed: tf.Tensor,
-                growing: tf.Tensor,
+                cache: tf.Tensor,
             ) -> tuple[tf.Tensor, tf.Tensor]:
                 rows = tf.gather(tf.gather(fixed, places // beam_size), ids, batch_dims=1)
-                return rows, tf.concat([growing, ids[:, tf.newaxis]], axis=1)
+                return rows, tf.concat([cache, ids[:, tf.newaxis]], axis=1)
 
-            growing = tf.zeros([2, 0], tf.int32)
+            cache = tf.zeros([2, 0], tf.int32)
             lengths = tf.constant([4, 6])
             return beam_search(
                 step,
                 table,
-                growing,
+                cache,
                 lengths,
                 beam_size=beam_size,
                 penalty=lambda length: length_penalty(length, 0.6),

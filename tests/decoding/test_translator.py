@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 from conftest import MakeModel
 
-from translator.config.circumstances import LEAST_LIMIT
 from translator.config.schema import DecodingConfig, LengthPenaltyKind, TokenizerConfig
+from translator.config.statistics import LEAST_LIMIT
 from translator.data.corpus import Pair
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, Tokenizer, train_tokenizer
 from translator.decoding import engine as module
@@ -23,7 +23,7 @@ from translator.decoding.search import length_penalty
 from translator.decoding.translator import Translator
 from translator.errors import ConfigError, DataError
 from translator.evaluation.tuning import best
-from translator.models.encoder_decoder import EncoderDecoder, Fixed, Growing, Memory, StepFunction
+from translator.models.encoder_decoder import Cache, EncoderDecoder, Fixed, Memory, StepFunction
 
 SENTENCES = [
     "turn on the light",
@@ -68,18 +68,18 @@ class Echo(EncoderDecoder):
             source = tf.tile(tf.constant([[*self.says, END_ID]]), [tf.shape(source)[0], 1])
         return Memory(source, tf.ones_like(source, tf.bool))
 
-    def start(self, memory: Memory) -> tuple[StepFunction, Fixed, Growing]:
+    def start(self, memory: Memory) -> tuple[StepFunction, Fixed, Cache]:
         def step(
             _: tf.Tensor,
             positions: tf.Tensor,
             places: tf.Tensor,
             rows: tf.Tensor,
             source: Fixed,
-            growing: Growing,
-        ) -> tuple[tf.Tensor, Growing]:
+            cache: Cache,
+        ) -> tuple[tf.Tensor, Cache]:
             last = tf.shape(source)[1] - 1
             said = tf.gather(source, tf.minimum(positions[0], last), axis=1)
-            return self.logits_of(tf.gather(said, places // tf.shape(rows)[1])), growing
+            return self.logits_of(tf.gather(said, places // tf.shape(rows)[1])), cache
 
         return step, memory.states, []
 
@@ -349,11 +349,11 @@ class TestTranslator:
     ) -> None:
         model = make_model()
         source = tf.constant([[4, 5, 6, 7, END_ID], [8, 9, END_ID, PAD_ID, PAD_ID]])
-        step, fixed, growing = model.start(model.encode(source))
+        step, fixed, cache = model.start(model.encode(source))
         found = beam_search(
             step,
             fixed,
-            growing,
+            cache,
             tf.constant([6, 5]),
             beam_size=4,
             penalty=lambda length: length_penalty(length, 0.6),

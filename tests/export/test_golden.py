@@ -7,7 +7,7 @@ import pytest
 
 from translator.errors import RunError
 from translator.export.golden import Golden, compare, load_golden, save_golden
-from translator.export.record import Comparison
+from translator.export.manifest import Comparison
 
 GOLDEN = [
     Golden(["▁a"], ["▁x", "▁y"], False, [-0.1, -0.2, -0.3]),

@@ -16,7 +16,7 @@ from translator.layers.attention import (
     MultiHeadAttention,
     attention_weights,
     dot_product_attention,
-    product_of_few,
+    small_batch_matmul,
 )
 
 SEED = tf.constant([1, 2], tf.int64)
@@ -81,8 +81,10 @@ class TestProductOfFew:
     def test_is_a_product_of_every_two_matrices(self) -> None:
         x = tf.constant([[[1.0, 2.0]], [[3.0, 4.0]]])
         y = tf.constant([[[5.0, 0.0], [0.0, 6.0]], [[1.0, 1.0], [0.0, 1.0]]])
-        np.testing.assert_array_equal(product_of_few(x, y), [[[5, 12]], [[3, 7]]])
-        np.testing.assert_array_equal(product_of_few(x, y, transpose_b=True), [[[5, 12]], [[7, 4]]])
+        np.testing.assert_array_equal(small_batch_matmul(x, y), [[[5, 12]], [[3, 7]]])
+        np.testing.assert_array_equal(
+            small_batch_matmul(x, y, transpose_b=True), [[[5, 12]], [[7, 4]]]
+        )
 
     @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("bfloat16", 0.01)])
     def test_in_attention_gives_what_the_usual_product_gives(
@@ -93,7 +95,7 @@ class TestProductOfFew:
         )
         expected, _ = dot_product_attention(query, key, value, random_mask(3, 1, 1, 7))
         found, _ = dot_product_attention(
-            query, key, value, random_mask(3, 1, 1, 7), product=product_of_few
+            query, key, value, random_mask(3, 1, 1, 7), product=small_batch_matmul
         )
         assert found.dtype == dtype
         np.testing.assert_allclose(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from translator.layers.dropout import dropout, place
+from translator.layers.dropout import dropout, fold_in
 
 SEED = tf.constant([3, 7], tf.int64)
 ONES = tf.ones([400, 251])
@@ -57,8 +57,8 @@ def test_other_numbers_in_the_seed_give_other_zeros() -> None:
 
 
 def test_each_place_below_a_seed_gives_other_zeros() -> None:
-    places = [place(SEED, i) for i in range(4)]
-    deeper = [place(below, i) for below in places for i in range(4)]
+    places = [fold_in(SEED, i) for i in range(4)]
+    deeper = [fold_in(below, i) for below in places for i in range(4)]
     assert len({zeros_of(seed) for seed in [SEED, *places, *deeper]}) == 21
 
 
@@ -75,7 +75,7 @@ def test_places_have_these_seeds(
     seed: tuple[int, int], index: int, expected: tuple[int, int]
 ) -> None:
     """Old runs resume with them: (a, b) → (a, b · 6364136223846793005 + 2 · index + 1), mod 2⁶⁴."""
-    found = np.asarray(place(tf.constant(seed, tf.int64), index))
+    found = np.asarray(fold_in(tf.constant(seed, tf.int64), index))
     assert tuple(found.tolist()) == expected
 
 
@@ -85,12 +85,12 @@ def test_a_seed_has_these_zeros() -> None:
 
 
 def test_zeros_of_two_places_coincide_no_more_often_than_by_chance() -> None:
-    one, other = (dropout(ONES, 0.5, place(SEED, i)).numpy() == 0 for i in range(2))
+    one, other = (dropout(ONES, 0.5, fold_in(SEED, i)).numpy() == 0 for i in range(2))
     assert np.mean(one & other) == pytest.approx(0.25, abs=0.01)
 
 
 def test_no_seed_drops_nothing_at_any_place() -> None:
-    assert place(None, 3) is None
+    assert fold_in(None, 3) is None
     np.testing.assert_array_equal(dropout(ONES, 0.9, None), ONES)
 
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 from conftest import MakeModel
 
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID
-from translator.layers.dropout import dropout, place
+from translator.layers.dropout import dropout, fold_in
 from translator.layers.embedding import sinusoidal_positions
 from translator.layers.masks import causal_mask, padding_mask
 from translator.models.weights import Arrays, model_weights
@@ -76,33 +76,33 @@ class Plain:
 
     def encode(self, ids: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         rate, mask = RATES["dropout_rate"], padding_mask(ids)
-        x = self.embed(ids, "source", place(seed, 0))
+        x = self.embed(ids, "source", fold_in(seed, 0))
         for i in range(2):
-            name, below = f"encoder_{i}", place(seed, i + 1)
+            name, below = f"encoder_{i}", fold_in(seed, i + 1)
             y = self.norm(x, f"{name}/attention_residual/norm")
-            y = self.attention(y, y, mask, f"{name}/attention", place(below, 0))
-            x += dropout(y, rate, place(below, 1))
+            y = self.attention(y, y, mask, f"{name}/attention", fold_in(below, 0))
+            x += dropout(y, rate, fold_in(below, 1))
             y = self.norm(x, f"{name}/feed_forward_residual/norm")
-            y = self.feed_forward(y, f"{name}/feed_forward", place(below, 2))
-            x += dropout(y, rate, place(below, 3))
+            y = self.feed_forward(y, f"{name}/feed_forward", fold_in(below, 2))
+            x += dropout(y, rate, fold_in(below, 3))
         return self.norm(x, "encoder_norm")
 
     def decode(
         self, ids: tf.Tensor, memory: tf.Tensor, memory_mask: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
         rate, mask = RATES["dropout_rate"], causal_mask(ids.shape[1])
-        x = self.embed(ids, "target", place(seed, 0))
+        x = self.embed(ids, "target", fold_in(seed, 0))
         for i in range(2):
-            name, below = f"decoder_{i}", place(seed, i + 1)
+            name, below = f"decoder_{i}", fold_in(seed, i + 1)
             y = self.norm(x, f"{name}/attention_residual/norm")
-            y = self.attention(y, y, mask, f"{name}/attention", place(below, 0))
-            x += dropout(y, rate, place(below, 1))
+            y = self.attention(y, y, mask, f"{name}/attention", fold_in(below, 0))
+            x += dropout(y, rate, fold_in(below, 1))
             y = self.norm(x, f"{name}/cross_attention_residual/norm")
-            y = self.attention(y, memory, memory_mask, f"{name}/cross_attention", place(below, 2))
-            x += dropout(y, rate, place(below, 3))
+            y = self.attention(y, memory, memory_mask, f"{name}/cross_attention", fold_in(below, 2))
+            x += dropout(y, rate, fold_in(below, 3))
             y = self.norm(x, f"{name}/feed_forward_residual/norm")
-            y = self.feed_forward(y, f"{name}/feed_forward", place(below, 4))
-            x += dropout(y, rate, place(below, 5))
+            y = self.feed_forward(y, f"{name}/feed_forward", fold_in(below, 4))
+            x += dropout(y, rate, fold_in(below, 5))
         return self.norm(x, "decoder_norm")
 
 
@@ -113,7 +113,7 @@ def test_the_encoder_is_place_0_the_decoder_place_1_and_layers_count_from_1(
     model = make_model(**RATES)
     model.recompute_activations = recompute
     plain = Plain(model_weights(model))
-    memory = plain.encode(SOURCE, place(SEED, 0))
-    expected = plain.decode(TARGET, memory, padding_mask(SOURCE), place(SEED, 1))
+    memory = plain.encode(SOURCE, fold_in(SEED, 0))
+    expected = plain.decode(TARGET, memory, padding_mask(SOURCE), fold_in(SEED, 1))
     np.testing.assert_allclose(model.encode(SOURCE, SEED).states, memory, atol=1e-5)
     np.testing.assert_allclose(model(SOURCE, TARGET, seed=SEED), expected, atol=1e-5)

@@ -51,15 +51,15 @@ class TestDecoding:
         targets = tf.reshape(tf.stack([TARGET, others], axis=1), [4, 4])  # K = 2 for each sentence
         at_once = logits(model, tf.repeat(SOURCE, 2, axis=0), targets)
 
-        step, fixed, growing = model.start(model.encode(SOURCE))
+        step, fixed, cache = model.start(model.encode(SOURCE))
         places, rows = tf.range(4), tf.constant([[0, 1], [2, 3]])
-        growing = tf.nest.map_structure(lambda x: tf.repeat(x, 2, axis=0), growing)
+        cache = tf.nest.map_structure(lambda x: tf.repeat(x, 2, axis=0), cache)
         for t in range(4):
             if t == 2:  # Of the first sentence the first hypothesis ends, of the other the second.
                 places, rows = tf.constant([1, 2]), tf.constant([[1, 0], [1, 1]])
-                growing = tf.nest.map_structure(lambda x: tf.gather(x, [1, 2]), growing)
+                cache = tf.nest.map_structure(lambda x: tf.gather(x, [1, 2]), cache)
             ids = tf.gather(targets[:, t], places)
-            stepped, growing = step(ids, tf.fill([len(places)], t), places, rows, fixed, growing)
+            stepped, cache = step(ids, tf.fill([len(places)], t), places, rows, fixed, cache)
             expected = tf.gather(at_once[:, t], places) - math.log(at_once.shape[2])
             np.testing.assert_allclose(stepped, expected, atol=1e-5)
 

@@ -27,15 +27,15 @@ from translator.models.weights import (
 )
 from translator.runs import RunDirectory
 from translator.training.checkpoint import (
-    Position,
+    TrainingState,
     check_progress,
     load_checkpoint,
     mean_weights,
     save_checkpoint,
 )
-from translator.training.loop import Progress, Validation
-from translator.training.records import Records
-from translator.training.setback import Failure
+from translator.training.loop import StepResult, Validation
+from translator.training.metrics_writer import MetricsWriter
+from translator.training.rollback import Failure
 
 ARRAYS: Arrays = {
     "a/kernel": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -310,7 +310,7 @@ def run(tmp_path: Path) -> RunDirectory:
 
 class TestACheckpoint:
     def test_comes_back_with_its_position(self, run: RunDirectory) -> None:
-        position = Position(
+        position = TrainingState(
             step=7,
             seconds=1 / 3,
             target_tokens=10**12,
@@ -334,12 +334,12 @@ class TestACheckpoint:
 
     def test_is_the_newest_by_step_and_not_by_name(self, run: RunDirectory) -> None:
         for step in (99_999_999, 100_000_000):
-            save_checkpoint(run, Position(step=step), ARRAYS)
+            save_checkpoint(run, TrainingState(step=step), ARRAYS)
         found = load_checkpoint(run)
         assert found is not None and found[0].step == 100_000_000
 
     def test_that_is_unfinished_is_none(self, run: RunDirectory) -> None:
-        save_checkpoint(run, Position(step=1), ARRAYS)
+        save_checkpoint(run, TrainingState(step=1), ARRAYS)
         (run.path / "checkpoints/step-00000002.safetensors.unfinished").write_bytes(b"half")
         found = load_checkpoint(run)
         assert found is not None and found[0].step == 1
@@ -348,7 +348,7 @@ class TestACheckpoint:
         self, run: RunDirectory
     ) -> None:
         for step in (1, 2, 3):
-            save_checkpoint(run, Position(step=step), ARRAYS)
+            save_checkpoint(run, TrainingState(step=step), ARRAYS)
         run.checkpoint(3).write_bytes(run.checkpoint(3).read_bytes()[:-1])
         with pytest.raises(RunError, match=r"or delete it: training continues from step 2\.$"):
             load_checkpoint(run)
@@ -360,7 +360,7 @@ class TestACheckpoint:
     def test_that_is_damaged_is_not_to_be_deleted_if_it_is_the_only_one(
         self, run: RunDirectory, has_weights: bool
     ) -> None:
-        save_checkpoint(run, Position(step=3), ARRAYS)
+        save_checkpoint(run, TrainingState(step=3), ARRAYS)
         run.checkpoint(3).write_bytes(run.checkpoint(3).read_bytes()[:-1])
         if has_weights:
             save_arrays(run.best, ARRAYS, step=3)
@@ -375,29 +375,29 @@ class TestACheckpoint:
 
     def test_takes_the_place_of_all_but_one_before(self, run: RunDirectory) -> None:
         for step in (1, 2, 3, 4):
-            save_checkpoint(run, Position(step=step), ARRAYS)
+            save_checkpoint(run, TrainingState(step=step), ARRAYS)
         assert run.checkpoints() == [run.checkpoint(3), run.checkpoint(4)]
 
     def test_can_be_written_though_an_old_one_is_damaged(self, run: RunDirectory) -> None:
-        save_checkpoint(run, Position(step=1), ARRAYS)
+        save_checkpoint(run, TrainingState(step=1), ARRAYS)
         run.checkpoint(1).write_bytes(b"")
-        save_checkpoint(run, Position(step=2), ARRAYS)
+        save_checkpoint(run, TrainingState(step=2), ARRAYS)
         found = load_checkpoint(run)
         assert found is not None and found[0].step == 2
 
 
 class TestRecords:
-    def progress(self, step: int, validation: Validation | None = None) -> Progress:
+    def progress(self, step: int, validation: Validation | None = None) -> StepResult:
         steps = range((step - 1) // 50 * 50 + 1, step + 1)
-        position = Position(
+        position = TrainingState(
             step=step,
             validated_step=step if validation else 0,
             loss_sum=sum(steps) / 10,
             summed_steps=len(steps),
         )
-        return Progress(position, step / 10, 1.0, 0.1, 5.0, validation, False)
+        return StepResult(position, step / 10, 1.0, 0.1, 5.0, validation, False)
 
-    def validation(self, step: int) -> Progress:
+    def validation(self, step: int) -> StepResult:
         found = Validation(step, "signature", 0.5, 0.1, [f"at {step}", "ä"], {"empty": 0.25})
         return self.progress(step, found)
 
@@ -407,7 +407,9 @@ class TestRecords:
 
     def write(self, run: RunDirectory, first: int, last: int, start: int | None = None) -> None:
         begin = first - 1 if start is None else start
-        with Records(run, Position(step=begin, validated_step=begin), keep_text=True) as records:
+        with MetricsWriter(
+            run, TrainingState(step=begin, validated_step=begin), keep_text=True
+        ) as records:
             for step in range(first, last + 1):
                 records.add(self.progress(step))
                 if step % 40 == 0:
@@ -428,7 +430,7 @@ class TestRecords:
         assert json.loads(run.metrics.read_text())["empty"] == 0.25
 
     def test_keep_no_text_if_told(self, run: RunDirectory) -> None:
-        with Records(run, Position(), keep_text=False) as records:
+        with MetricsWriter(run, TrainingState(), keep_text=False) as records:
             records.add(self.validation(40))
         assert run.validations() == []
         assert "at 40" not in run.metrics.read_text()
@@ -448,11 +450,11 @@ class TestRecords:
         self, run: RunDirectory, tmp_path: Path
     ) -> None:
         failure = Failure(83, math.nan, 1.0, 0.1, [], {}, 60, None)
-        position = Position(step=60, validated_step=40)
-        with Records(run, Position(), keep_text=True) as records:
+        position = TrainingState(step=60, validated_step=40)
+        with MetricsWriter(run, TrainingState(), keep_text=True) as records:
             for step in (*range(1, 83), 0, *range(61, 101)):
                 if step == 0:
-                    records.add(Progress(position, math.nan, 1.0, 0.1, 5.0, failure=failure))
+                    records.add(StepResult(position, math.nan, 1.0, 0.1, 5.0, failure=failure))
                     assert self.rows(run)[-1] == ("train", 50)
                     assert run.validations() == [run.validation(40)]
                     continue
@@ -516,7 +518,7 @@ class TestARunWithoutCheckpoints:
 
     def test_does_not_start_over_if_they_are_lost(self, run: RunDirectory) -> None:
         run.update_state(has_checkpoint=False, begun_from="x")
-        save_checkpoint(run, Position(step=2), ARRAYS)
+        save_checkpoint(run, TrainingState(step=2), ARRAYS)
         assert run.read_state() == {"has_checkpoint": True, "begun_from": "x"}
         self.record(run, 1, 2)
         check_progress(run, self.CONFIG)
@@ -548,8 +550,8 @@ class TestARunWithoutCheckpoints:
 def test_a_full_disk_is_told_with_the_name_of_the_metrics(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
     run.create()
-    with Records(run, Position(), keep_text=False) as records:
+    with MetricsWriter(run, TrainingState(), keep_text=False) as records:
         run.metrics = Path("/dev/full")
         with pytest.raises(OSError, match="No space left") as caught:
-            records.add(Progress(Position(step=1, summed_steps=1), 1.0, 1.0, 1.0, 1.0))
+            records.add(StepResult(TrainingState(step=1, summed_steps=1), 1.0, 1.0, 1.0, 1.0))
     assert caught.value.filename == "/dev/full"

@@ -6,7 +6,12 @@ from typing import Any, Literal
 import pytest
 
 from translator.errors import ConfigError
-from translator.training.cluster import Cluster, expand_hosts, find_cluster, split_address
+from translator.training.distributed.cluster import (
+    Cluster,
+    expand_hosts,
+    find_cluster,
+    split_address,
+)
 
 SLURM = {
     "SLURM_JOB_ID": "16007",

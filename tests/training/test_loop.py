@@ -17,12 +17,12 @@ from translator.errors import RunError, Stopped
 from translator.models.weights import Arrays, load_arrays, load_facts
 from translator.runs import RunDirectory
 from translator.training import loop
-from translator.training.checkpoint import Position, load_checkpoint
-from translator.training.crew import Crew
+from translator.training.checkpoint import TrainingState, load_checkpoint
+from translator.training.distributed.worker_group import WorkerGroup
 from translator.training.interruption import Interruption
-from translator.training.learner import Learner, Update
 from translator.training.limits import shares_done
-from translator.training.loop import Progress, Validation
+from translator.training.loop import StepResult, Validation
+from translator.training.train_step import TrainStep, Update
 
 BATCHES_PER_EPOCH = 3
 TOKENS = 4
@@ -57,7 +57,7 @@ class Counter:
 
 
 class World:
-    """A run in a folder, and what a sitting of it needs."""
+    """A run in a folder, and what a session of it needs."""
 
     def __init__(self, path: Path) -> None:
         self.run = RunDirectory(path)
@@ -74,8 +74,8 @@ class World:
             self.bleu(weight), "signature", -self.bleu(weight), self.validation_seconds, ["text"]
         )
 
-    def sit(self, interruption: Interruption | None = None, **keys: Any) -> Iterator[Progress]:
-        """A sitting: from the newest checkpoint, or the beginning, until it ends."""
+    def sit(self, interruption: Interruption | None = None, **keys: Any) -> Iterator[StepResult]:
+        """A session: from the newest checkpoint, or the beginning, until it ends."""
         defaults = {
             "validate_every": 2,
             "save_every": 1000,
@@ -84,24 +84,24 @@ class World:
         }
         config = TrainingConfig.model_validate(defaults | keys)
         self.learner = type(self.learner)() if self.learner.seen else self.learner
-        position = Position()
+        position = TrainingState()
         if found := load_checkpoint(self.run):
             position, state = found
             self.learner.take_up(position.step, state)
         return loop.train(
             config,
             self.run,
-            cast(Learner, self.learner),
+            cast(TrainStep, self.learner),
             position,
             lambda index: [pad([np.array([index + 10])], [np.arange(TOKENS - 1) + 4])],
             BATCHES_PER_EPOCH,
             self.learner.take_up,
             self.evaluate,
             interruption or Interruption(),
-            Crew(),
+            WorkerGroup(),
         )
 
-    def finish(self, **keys: Any) -> list[Progress]:
+    def finish(self, **keys: Any) -> list[StepResult]:
         return list(self.sit(**keys))
 
     @property
@@ -119,11 +119,11 @@ def scores(table: dict[float, float], others: float) -> Callable[[float], float]
     return lambda weight: table.get(weight, others)
 
 
-def steps(told: list[Progress]) -> list[int]:
+def steps(told: list[StepResult]) -> list[int]:
     return [p.position.step for p in told if p.validation is None]
 
 
-def validations(told: list[Progress]) -> list[tuple[int, float, bool]]:
+def validations(told: list[StepResult]) -> list[tuple[int, float, bool]]:
     """Step, BLEU, and whether it is the best."""
     return [(p.position.step, p.validation.bleu, p.is_best) for p in told if p.validation]
 
@@ -189,7 +189,7 @@ LINE: dict[str, Any] = {
 class TestASchedule:
     """One that ends with the minutes; a clock that is read once after each step."""
 
-    def rates(self, progress: list[Progress]) -> list[float]:
+    def rates(self, progress: list[StepResult]) -> list[float]:
         return [one.learning_rate for one in progress if one.validation is None]
 
     def test_falls_to_zero_with_the_time(
@@ -266,9 +266,9 @@ class TestASchedule:
 
     def test_after_a_setback_draws_on_from_what_was_lost(self) -> None:
         config = TrainingConfig.model_validate({"max_minutes": 10.0})
-        lost = Position(recorded_seconds=120.0, lost_seconds=120.0)
+        lost = TrainingState(recorded_seconds=120.0, lost_seconds=120.0)
         assert shares_done(config, lost, None) == (0.2, 0.2)
-        later = Position(step=6, recorded_step=4, recorded_seconds=160.0, lost_seconds=120.0)
+        later = TrainingState(step=6, recorded_step=4, recorded_seconds=160.0, lost_seconds=120.0)
         assert shares_done(config, later, None) == (0.3, 0.2)
 
 
@@ -299,7 +299,7 @@ class TestBatches:
 
 
 class TestAveraging:
-    def finish(self, world: World, kind: str, **keys: Any) -> list[Progress]:
+    def finish(self, world: World, kind: str, **keys: Any) -> list[StepResult]:
         averaging = {"kind": kind} | {k: keys.pop(k) for k in ("count",) if k in keys}
         return world.finish(max_steps=6, averaging=averaging, **keys)
 
@@ -383,9 +383,9 @@ class TestSaving:
 
     def test_does_not_lose_a_validation_that_was_not_told(self, world: World) -> None:
         """Whoever dies on hearing of a validation hears of it again."""
-        told: list[Progress] = []
-        sitting = world.sit(max_steps=4)
-        while not (progress := next(sitting)).validation:
+        told: list[StepResult] = []
+        session = world.sit(max_steps=4)
+        while not (progress := next(session)).validation:
             told.append(progress)
         told += world.finish(max_steps=4)
         assert [step for step, *_ in validations(told)] == [2, 4]
@@ -448,7 +448,7 @@ class TestASignal:
         world.learner.during = lambda step: (
             os.kill(os.getpid(), signal.SIGTERM) if step == 4 else None
         )
-        told: list[Progress] = []
+        told: list[StepResult] = []
         with pytest.raises(Stopped):
             for progress in world.sit(interruption, max_steps=7):
                 told.append(progress)

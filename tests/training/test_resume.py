@@ -56,18 +56,18 @@ import os, signal, sys
 from pathlib import Path
 import translator.evaluation.validation as validation
 from translator.cli.app import main
-from translator.training.learner import Learner
-from translator.training.records import Records
+from translator.training.train_step import TrainStep
+from translator.training.metrics_writer import MetricsWriter
 
 place, count, number = sys.argv.pop(1), int(sys.argv.pop(1)), int(sys.argv.pop(1))
 left = count
 if fails_at := [int(step) for step in os.environ.get("FAILS_AT", "").split()]:
-    real_update = Learner.update
+    real_update = TrainStep.update
     def failing(self, shards, step, rate):
         result = real_update(self, shards, step, rate)
         is_full = rate > 0.6 * 5e-3 * min(step / 20, (20 / step) ** 0.5)
         return result._replace(loss=float("nan")) if is_full and step in fails_at else result
-    Learner.update = failing
+    TrainStep.update = failing
 
 def reached():
     global left
@@ -91,8 +91,8 @@ match place:
     case "writing": before(os, "fsync", cut_in_half)
     case "renaming": before(Path, "replace")
     case "validation": before(validation, "bleu")
-    case "record": before(Records, "_add_validation")
-    case "step": before(Learner, "update")
+    case "record": before(MetricsWriter, "_add_validation")
+    case "step": before(TrainStep, "update")
 main()
 """
 """Sends itself a signal when it comes to a place for the count-th time. At the steps in FAILS_AT
@@ -135,7 +135,7 @@ class Folder:
         )
 
     def train(self, *options: str, **environment: str) -> tuple[int, str]:
-        """Exit code and output of a sitting."""
+        """Exit code and output of a session."""
         process = self.start(*options or ("-m", "translator"), **environment)
         said, _ = process.communicate(timeout=300)
         return process.returncode, said
@@ -143,11 +143,11 @@ class Folder:
     def train_until(
         self, place: str, count: int, number: int, **environment: str
     ) -> tuple[int, str]:
-        """A sitting that gets a signal at a place it comes to."""
+        """A session that gets a signal at a place it comes to."""
         return self.train("-c", WITH_A_SIGNAL, place, str(count), str(number), **environment)
 
     def kill_after(self, seconds: float, checkpoints: bool) -> None:
-        """SIGKILL a sitting so long after its start, or after its first new checkpoint."""
+        """SIGKILL a session so long after its start, or after its first new checkpoint."""
         known = set(self.run.checkpoints())
         process = self.start("-m", "translator")
         while checkpoints and process.poll() is None and known >= set(self.run.checkpoints()):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_meeting import free_ports
+from test_rendezvous import free_ports
 from test_resume import WITH_A_SIGNAL, Folder, assert_same_run
 
 pytestmark = pytest.mark.slow
@@ -28,25 +28,25 @@ CHANGES = ONE_MORE_SHARD | {
 LOGGING = """
 import json, sys
 from translator.cli.app import main
-from translator.training.learner import Learner
+from translator.training.train_step import TrainStep
 
-file, update = open(sys.argv.pop(1), "w"), Learner.update
+file, update = open(sys.argv.pop(1), "w"), TrainStep.update
 
 def logged(self, shards, step, rate):
     result = update(self, shards, step, rate)
-    if rate:  # not in the rehearsal
+    if rate:  # not in the dry_run_result
         print(json.dumps([result.loss, len(shards)]), file=file, flush=True)
     return result
 
-Learner.update = logged
+TrainStep.update = logged
 main()
 """
 """Writes the loss and the number of shards of every step into a file."""
 
 IMPATIENT = """
 from translator.cli.app import main
-from translator.training import meeting
-meeting.MEETING_SECONDS = 1.0
+from translator.training.distributed import rendezvous
+meeting.RENDEZVOUS_SECONDS = 1.0
 main()
 """
 
@@ -95,7 +95,7 @@ class Workers(Folder):
         worker: list[str] | None = None,
         **environment: str,
     ) -> list[tuple[int, str]]:
-        """Exit codes and outputs of a sitting."""
+        """Exit codes and outputs of a session."""
         processes = self.start_both(chief or [], worker or [], **environment)
         said = [process.communicate(timeout=300)[0] for process in processes]
         return [(p.returncode, text) for p, text in zip(processes, said, strict=True)]

@@ -74,10 +74,10 @@ def train(
     ] = None,
 ) -> None:
     """Train a model, or continue a run that stopped."""
-    from translator.cli.chatter import hush
+    from translator.cli.log_filter import filter_native_logs
     from translator.cli.train import train
 
-    hush()
+    filter_native_logs()
     train(config, run, settings or [], start_from)
 
 
@@ -119,12 +119,12 @@ def translate(
     settings: Settings = None,
 ) -> None:
     """Translate text, from standard input to standard output unless told otherwise."""
-    from translator.cli.chatter import hush
-    from translator.cli.job import is_half_done
+    from translator.cli.log_filter import filter_native_logs
     from translator.cli.translate import translate
     from translator.runs import is_export
+    from translator.workflows.resumable_output import is_half_done
 
-    hush()
+    filter_native_logs()
     _leave_at_ctrl_c(
         lambda: (
             "Stopped; with --resume it goes on."
@@ -158,10 +158,10 @@ def tune(
     surely the larger that split is. On other text it may lose: on Multi30k, whose test references
     are shorter, it cost 0.4 BLEU. Delete tuned.json and averaged.safetensors to undo it.
     """
-    from translator.cli.chatter import hush
+    from translator.cli.log_filter import filter_native_logs
     from translator.cli.tune import tune
 
-    hush()
+    filter_native_logs()
     _leave_at_ctrl_c()
     _share_processors()
     tune(run, beam_sizes or (), penalties or (), settings or [])
@@ -182,10 +182,10 @@ def evaluate(
     settings: Settings = None,
 ) -> None:
     """Score translations with BLEU, chrF and TER."""
-    from translator.cli.chatter import hush
     from translator.cli.evaluate import evaluate
+    from translator.cli.log_filter import filter_native_logs
 
-    hush()
+    filter_native_logs()
     _leave_at_ctrl_c()
     freeze_weights(True)
     _share_processors()
@@ -217,10 +217,10 @@ def export(
     settings: Settings = None,
 ) -> None:
     """Write the model for another program or as one file, and prove that it is the same."""
-    from translator.cli.chatter import hush
     from translator.cli.export import export
+    from translator.cli.log_filter import filter_native_logs
 
-    hush()
+    filter_native_logs()
     export(run, format, quantization, output, max_loss, settings or [], notes)
 
 
@@ -233,10 +233,10 @@ def verify(
     ] = None,
 ) -> None:
     """Prove again that an export is what it was when it was made."""
-    from translator.cli.chatter import hush
     from translator.cli.export import verify
+    from translator.cli.log_filter import filter_native_logs
 
-    hush()
+    filter_native_logs()
     verify(path, engine)
 
 
@@ -287,7 +287,7 @@ def _leave_at_ctrl_c(last_word: Callable[[], str] = lambda: "Stopped.") -> None:
 
 def _leave() -> NoReturn:
     """All is done and written; TensorFlow would need a second to take itself apart."""
-    from translator.cli.chatter import finish
+    from translator.cli.log_filter import finish
 
     _flush_output()
     sys.stderr.flush()

@@ -13,7 +13,7 @@ from translator.config.schema import TrainingConfig
 from translator.data.corpus import Pair
 from translator.evaluation.symptoms import said
 from translator.training.checkpoint import RECORD_EVERY
-from translator.training.loop import Progress as Step
+from translator.training.loop import StepResult as Step
 from translator.training.loop import Validation
 
 SAMPLES = 3
@@ -77,7 +77,7 @@ class Display:
             self._console.print(f"step {position.step}  {text}", soft_wrap=True)
 
     def _left(self, step: Step) -> str:
-        """Time to the nearest limit, from the speed of this sitting."""
+        """Time to the nearest limit, from the speed of this session."""
         position, limits = step.position, []
         assert self._first is not None
         first_step, first_seconds = self._first

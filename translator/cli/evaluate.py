@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translator import environment
-from translator.cli.counting import counting
 from translator.config import Config
 from translator.config.loading import PATH_KEYS
 from translator.data.corpus import read_pairs
 from translator.data.lines import read_lines
-from translator.data.source_check import SourceCheck
 from translator.decoding.loaded_run import LoadedRun, load_run, load_run_config
+from translator.diagnostics.input_checks import InputChecks
 from translator.errors import ConfigError, DataError
 from translator.files import write_whole
 from translator.runs import RunDirectory
+from translator.workflows.progress import show_progress
 
 if TYPE_CHECKING:
     from translator.evaluation.score import Score
@@ -108,7 +108,7 @@ def _text(
             raise ConfigError(f"--split {split}: choose train, validation or test.")
         if getattr(config.data, split) is None:
             raise ConfigError(f"data.{split} is not set in this run; give --source and --target.")
-        with counting(f"Reading the {split} text"):
+        with show_progress(f"Reading the {split} text"):
             pairs = list(read_pairs(config.data, split))
         origin = {"split": split, "data": json.dumps(config.data.model_dump())}
         return Text(split, [p.source for p in pairs], [p.target for p in pairs], origin)
@@ -132,13 +132,13 @@ def _text(
 
 
 def _translations(run: LoadedRun, text: Text) -> list[str]:
-    from translator.decoding.output_check import OutputCheck
+    from translator.decoding.output_checks import OutputChecks
 
-    check, output_check = SourceCheck(run.config.data, run.tokenizer.source.tags), OutputCheck()
+    check, output_check = InputChecks(run.config.data, run.tokenizer.source.tags), OutputChecks()
     hypotheses = run.engine().hypotheses(list(check.watch(text.sources)))
     found = list(output_check.watch(hypotheses))
-    for complaint in [*check.complaints(text.name), *output_check.complaints()]:
-        print(f"Warning: {complaint}", file=sys.stderr)
+    for warning in [*check.warnings(text.name), *output_check.warnings()]:
+        print(f"Warning: {warning}", file=sys.stderr)
     if num_cut := sum(best.num_unread > 0 for best, *_ in found):
         print(
             f"Warning: {num_cut:,} sentences are longer than data.max_length; what is beyond it "

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from translator.bundle import pack, unpacked
+from translator.bundle_archive import pack, unpacked
 from translator.errors import ConfigError, RunError
 from translator.export import need_ctranslate2
 from translator.files import check_name
 from translator.runs import RunDirectory
 
 if TYPE_CHECKING:
-    from translator.export.record import Comparison, Format, Quantization, Record
+    from translator.export.manifest import Comparison, Format, Manifest, Quantization
 
 
 def export(
@@ -40,8 +40,8 @@ def export(
     if notes and format != "bundle":
         raise ConfigError("--notes: only a bundle has a card for them.")
     from translator.decoding.loaded_run import load_run
-    from translator.export.making import make_export
-    from translator.export.record import save_record
+    from translator.export.build import build_export
+    from translator.export.manifest import save_manifest
 
     directory = RunDirectory.existing(Path(run_path))
     if directory.is_bundle and output is None:
@@ -55,9 +55,9 @@ def export(
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=place.parent) as beside:
         unfinished = Path(beside, "export")
         unfinished.mkdir()
-        record = make_export(unfinished, run, format, quantization, notes)
+        record = build_export(unfinished, run, format, quantization, notes)
         _judge(record, max_loss)
-        save_record(unfinished, record)
+        save_manifest(unfinished, record)
         if format == "bundle":
             packed = Path(beside, "bundle")
             pack(unfinished, packed)
@@ -84,12 +84,12 @@ def _name(format: Format, quantization: Quantization) -> str:
 def _check_place(place: Path, format: Format) -> None:
     """Raise ConfigError unless nothing is there, or an export as this one, a file or a folder with
     nothing else in it."""
-    from translator.export.record import digests, load_record
+    from translator.export.manifest import digests, load_manifest
 
     if not place.exists():
         return
     try:
-        known = load_record(unpacked(place) if place.is_file() else place).files.keys()
+        known = load_manifest(unpacked(place) if place.is_file() else place).files.keys()
     except RunError:
         raise ConfigError(
             f"{place} is there and is no export; name another place by --output."
@@ -104,7 +104,7 @@ def _check_place(place: Path, format: Format) -> None:
         )
 
 
-def _judge(record: Record, max_loss: float) -> None:
+def _judge(record: Manifest, max_loss: float) -> None:
     """Tell how an export does; RunError if it is not good enough."""
     golden, validation, search = record.golden, record.validation, record.options
     penalty = record.penalty.replace("alpha", f"{search.length_penalty:g}")
@@ -131,7 +131,7 @@ def verify(path: str | Path, engine: str | None = None) -> Comparison:
     A SavedModel, which is a program, must be named by its engine, "savedmodel". Raises UserError if
     it is not what was exported.
     """
-    from translator.export.opening import verify
+    from translator.export.load import verify
 
     found = verify(Path(path), engine)
     print(f"{path} is what was exported: {found}.")

@@ -12,25 +12,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from translator.cli.device import describe_device
-from translator.cli.doubts import doubts
-from translator.cli.incidents import keep_incident, what_happened
-from translator.cli.prepare import begin, resume, say
 from translator.config import Config, load_config, load_recorded, replaced
 from translator.data.corpus import name_of
 from translator.environment import begin_threads, freeze_weights
 from translator.errors import DoesNotFit, OutOfMemory, RunError, Stopped
 from translator.runs import RunDirectory
+from translator.workflows.data_warnings import data_warnings
+from translator.workflows.failure_report import describe_failure, write_failure_report
+from translator.workflows.preparation import begin, resume, say
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from translator.cli.prepare import Prepared
-    from translator.cli.sitting import Sitting
-    from translator.training.checkpoint import Position
-    from translator.training.crew import Crew
+    from translator.training.checkpoint import TrainingState
+    from translator.training.distributed.worker_group import WorkerGroup
+    from translator.training.dry_run import DryRun
     from translator.training.interruption import Interruption
-    from translator.training.loop import Progress
-    from translator.training.preflight import Rehearsal
+    from translator.training.loop import StepResult
+    from translator.workflows.preparation import Prepared
+    from translator.workflows.training_session import TrainingSession
 
 
 def train(
@@ -45,8 +45,8 @@ def train(
     config.yaml continues that run. Where TF_CONFIG or Slurm names several workers, this is one of
     them. Raises UserError; Stopped, with all saved, when a signal came.
     """
-    from translator.cli.workers import follow, gathered
     from translator.training.interruption import Interruption
+    from translator.workflows.workers import follow, join_workers
 
     freeze_weights(False)
     config_path = Path(config_path)
@@ -66,10 +66,10 @@ def train(
     begin_threads("TensorFlow")
     with Interruption() as interruption:
         try:
-            with gathered(config) as (crew, strategy):
+            with join_workers(config) as (group, strategy):
                 describe_device(config.training)
-                if not crew.is_chief:
-                    follow(config, run, crew, strategy, interruption)
+                if not group.is_chief:
+                    follow(config, run, group, strategy, interruption)
                     return
                 run.create()
                 with run.locked() as was_killed:
@@ -77,8 +77,8 @@ def train(
                         _tell_of_kill(run)
                     _in_memory(
                         config,
-                        crew.size == 1,
-                        lambda config: _train(config, run, origin, crew, strategy, interruption),
+                        group.size == 1,
+                        lambda config: _train(config, run, origin, group, strategy, interruption),
                     )
         except Stopped:
             if run.path.exists():
@@ -125,7 +125,7 @@ def _train(
     config: Config,
     run: RunDirectory,
     start_from: Path | None,
-    crew: Crew,
+    group: WorkerGroup,
     strategy: tf.distribute.Strategy | None,
     interruption: Interruption,
 ) -> None:
@@ -133,44 +133,44 @@ def _train(
     settle = resume if run.was_begun else begin
     prepared = settle(config, run, start_from)
 
-    from translator.cli.sitting import Sitting
     from translator.evaluation.validation import Validator
-    from translator.training.checkpoint import Position, load_checkpoint
+    from translator.training.checkpoint import TrainingState, load_checkpoint
     from translator.training.loop import train
+    from translator.workflows.training_session import TrainingSession
 
     config = prepared.config
-    position, state = load_checkpoint(run) or (Position(), None)
-    crew.tell(settled=position.step)
-    crew.gather()  # All have found what they need.
-    crew.tell(build=True)
-    sitting = Sitting(prepared, strategy)
-    finished = sitting.last_step is not None and position.step >= sitting.last_step
-    rehearsal = None
-    if crew.size == 1 and not finished:
-        rehearsal = sitting.rehearse(may_cut and position.step == 0)
-    sitting.take_up(run, position.step, state)
+    position, state = load_checkpoint(run) or (TrainingState(), None)
+    group.tell(settled=position.step)
+    group.gather()  # All have found what they need.
+    group.tell(build=True)
+    session = TrainingSession(prepared, strategy)
+    finished = session.last_step is not None and position.step >= session.last_step
+    dry_run_result = None
+    if group.size == 1 and not finished:
+        dry_run_result = session.dry_run(may_cut and position.step == 0)
+    session.take_up(run, position.step, state)
     if state is not None:
         if position.best_step and not run.shipped.exists():
             # Deleted by hand; the next validation makes them anew.
             validated_step = min(position.validated_step, position.step - 1)
             position = replace(position, best_score=None, validated_step=validated_step)
         say(f"Continuing {run.path} after step {position.step:,}.")
-    _describe(prepared, sitting)
-    if rehearsal is not None:
-        _describe_rehearsal(rehearsal, sitting.last_step, config.training.max_minutes, position)
+    _describe(prepared, session)
+    if dry_run_result is not None:
+        _describe_dry_run(dry_run_result, session.last_step, config.training.max_minutes, position)
     steps = train(
         config.training,
         run,
-        sitting.learner,
+        session.learner,
         position,
-        sitting.batches,
-        sitting.plan.batches_per_epoch,
-        partial(sitting.return_to, run),
+        session.batches,
+        session.schedule.batches_per_epoch,
+        partial(session.return_to, run),
         Validator(config, prepared.validation, prepared.tokenizer),
         interruption,
-        crew,
+        group,
     )
-    position = _show(steps, position, prepared, sitting, run)
+    position = _show(steps, position, prepared, session, run)
     say(
         f"Finished after {position.step:,} steps and {position.seconds / 60:.1f} minutes. "
         f"The best weights are of step {position.best_step:,}; use them with\n"
@@ -181,20 +181,20 @@ def _train(
 
 
 def _show(
-    steps: Iterator[Progress],
-    position: Position,
+    steps: Iterator[StepResult],
+    position: TrainingState,
     prepared: Prepared,
-    sitting: Sitting,
+    session: TrainingSession,
     run: RunDirectory,
-) -> Position:
+) -> TrainingState:
     """Let the steps be taken, record and display what they tell; the position after the last."""
     import tensorflow as tf
 
     from translator.cli.display import Display
+    from translator.training.metrics_writer import MetricsWriter
+    from translator.training.plateau import find_plateau
     from translator.training.profiling import profiled
-    from translator.training.records import Records
-    from translator.training.setback import MOST_SETBACKS, Diverged
-    from translator.training.standstill import standstill
+    from translator.training.rollback import MAX_ROLLBACKS, Diverged
 
     config = prepared.config.training
     text = prepared.tokenizer if config.keep_text else None
@@ -202,8 +202,8 @@ def _show(
         steps = profiled(steps, run.tensorboard, run.profile)
     pairs = list(prepared.validation.pairs())
     with (
-        Records(run, position, config.keep_text) as records,
-        Display(config, sitting.last_step, sitting.plan.batches_per_epoch, pairs) as display,
+        MetricsWriter(run, position, config.keep_text) as records,
+        Display(config, session.last_step, session.schedule.batches_per_epoch, pairs) as display,
     ):
         try:
             for progress in steps:
@@ -211,19 +211,19 @@ def _show(
                 display.show(progress)
                 position = progress.position
                 if progress.failure is not None:
-                    path = keep_incident(run, progress.failure, position.setbacks, text)
+                    path = write_failure_report(run, progress.failure, position.setbacks, text)
                     display.tell(
-                        f"{what_happened(progress.failure)}. Training goes back to step "
+                        f"{describe_failure(progress.failure)}. Training goes back to step "
                         f"{position.step:,}, and on with half the learning rate (setback "
-                        f"{position.setbacks} of at most {MOST_SETBACKS}). {path} has the details."
+                        f"{position.setbacks} of at most {MAX_ROLLBACKS}). {path} has the details."
                     )
-                if progress.validation is not None and (found := standstill(run, position)):
+                if progress.validation is not None and (found := find_plateau(run, position)):
                     display.tell(f"Warning: {found}")
         except Diverged as error:
-            path = keep_incident(run, error.failure, MOST_SETBACKS + 1, text)
+            path = write_failure_report(run, error.failure, MAX_ROLLBACKS + 1, text)
             raise RunError(
-                f"{what_happened(error.failure)}, and going back {MOST_SETBACKS} times to half the "
-                f"learning rate did not help; {path} has the details. Begin another run with a "
+                f"{describe_failure(error.failure)}, and going back {MAX_ROLLBACKS} times to half "
+                f"the learning rate did not help; {path} has the details. Begin another run with a "
                 "lower training.optimizer.learning_rate or more warmup_steps, and look at the "
                 "batch: its text may be at fault."
             ) from None
@@ -238,7 +238,7 @@ def _show(
     return position
 
 
-def _describe(prepared: Prepared, sitting: Sitting) -> None:
+def _describe(prepared: Prepared, session: TrainingSession) -> None:
     config, tokenizer, facts = prepared.config, prepared.tokenizer, prepared.training.facts
     left_out = ", ".join(
         f"{count:,} {why}"
@@ -253,20 +253,20 @@ def _describe(prepared: Prepared, sitting: Sitting) -> None:
         pieces += f" + {len(tokenizer.target):,}"
     say(
         f"{facts.num_pairs:,} pairs{f' ({left_out} left out)' if left_out else ''}, "
-        f"{sitting.plan.batches_per_epoch:,} batches an epoch; {pieces} pieces; "
-        f"{sitting.learner.model.count_params():,} parameters; {config.training.precision}"
-        f"{f'; {sitting.num_replicas} devices' if sitting.num_replicas > 1 else ''}."
+        f"{session.schedule.batches_per_epoch:,} batches an epoch; {pieces} pieces; "
+        f"{session.learner.model.count_params():,} parameters; {config.training.precision}"
+        f"{f'; {session.num_replicas} devices' if session.num_replicas > 1 else ''}."
     )
     if len(prepared.training.stores) > 1:
-        _describe_shares(prepared, sitting)
-    for doubt in doubts(prepared):
+        _describe_shares(prepared, session)
+    for doubt in data_warnings(prepared):
         say(f"Warning: {doubt}")
 
 
-def _describe_shares(prepared: Prepared, sitting: Sitting) -> None:
+def _describe_shares(prepared: Prepared, session: TrainingSession) -> None:
     """What each corpus gives to an epoch."""
     corpora = prepared.config.data.corpora("train").values()
-    shares = prepared.training.shares(sitting.plan.repetitions())
+    shares = prepared.training.shares(session.schedule.repetitions())
     for corpus, share in zip(corpora, shares, strict=True):
         say(
             f"  {name_of(corpus)}: {share.num_pairs:,} pairs, {share.tokens:.1%} of the target "
@@ -274,21 +274,24 @@ def _describe_shares(prepared: Prepared, sitting: Sitting) -> None:
         )
 
 
-def _describe_rehearsal(
-    rehearsal: Rehearsal, last_step: int | None, minutes: float | None, position: Position
+def _describe_dry_run(
+    dry_run_result: DryRun, last_step: int | None, minutes: float | None, position: TrainingState
 ) -> None:
     end, seconds_left = "", math.inf if minutes is None else 60 * minutes - position.seconds
-    if last_step is not None and (last_step - position.step) * rehearsal.seconds < seconds_left:
-        seconds = round((last_step - position.step) * rehearsal.seconds)
+    if (
+        last_step is not None
+        and (last_step - position.step) * dry_run_result.seconds < seconds_left
+    ):
+        seconds = round((last_step - position.step) * dry_run_result.seconds)
         end = (
             f" At that pace step {last_step:,} is {timedelta(seconds=seconds)} away, not counting "
             "validations."
         )
     elif minutes is not None:
-        num_steps = position.step + max(0, seconds_left) / rehearsal.seconds
+        num_steps = position.step + max(0, seconds_left) / dry_run_result.seconds
         end = f" At that pace the time is up near step {num_steps:,.0f}; a last validation follows."
     say(
-        f"A step on the largest batch took {rehearsal.seconds:.2f} s, "
-        f"{rehearsal.tokens_per_second:,.0f} target tokens a second; the process holds "
-        f"{rehearsal.peak_bytes / 2**30:.1f} GiB at most.{end}"
+        f"A step on the largest batch took {dry_run_result.seconds:.2f} s, "
+        f"{dry_run_result.tokens_per_second:,.0f} target tokens a second; the process holds "
+        f"{dry_run_result.peak_bytes / 2**30:.1f} GiB at most.{end}"
     )

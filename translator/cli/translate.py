@@ -9,19 +9,19 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from translator.cli.counting import counting
-from translator.cli.job import Job, is_half_done
 from translator.cli.streams import input_stream, is_terminal, text_output
 from translator.data.lines import decode_line, is_gzip, read_lines, read_stream
-from translator.data.source_check import SourceCheck
 from translator.decoding import engine as engines
 from translator.decoding.loaded_run import LoadedRun, load_run_config
-from translator.decoding.output_check import OutputCheck
+from translator.decoding.output_checks import OutputChecks
+from translator.diagnostics.input_checks import InputChecks
 from translator.errors import ConfigError, DataError, UserError
-from translator.export.opening import LoadedExport
+from translator.export.load import LoadedExport
 from translator.files import check_name
-from translator.opening import open_run
 from translator.runs import RunDirectory, is_export
+from translator.workflows.opening import open_run
+from translator.workflows.progress import show_progress
+from translator.workflows.resumable_output import ResumableOutput, is_half_done
 
 if TYPE_CHECKING:
     from translator.decoding.engine import Engine, Translation
@@ -61,7 +61,7 @@ def translate(
         raise ConfigError(f"{output}: what is written is plain text; take .gz off its name.")
     opened = open_run(run_path, overrides, engine)
     decided_by = {"--n-best": n_best, **opened.decided_by()}
-    check = SourceCheck(opened.config.data, opened.tokenizer.source.tags)
+    check = InputChecks(opened.config.data, opened.tokenizer.source.tags)
     if engine == "ctranslate2":
         _warn(_differences(Path(run_path), opened, overrides))
     translator = opened.engine()
@@ -73,7 +73,7 @@ def translate(
         return
     job = None
     if source and output and _is_plain(source) and _is_plain(output):
-        job = Job(source, output, decided_by)
+        job = ResumableOutput(source, output, decided_by)
     elif resume:
         raise ConfigError("--resume goes from file to file, and one of these is none.")
     watched = check.watch(lines)
@@ -85,11 +85,11 @@ def translate(
     with _going_on(job.output) if job else nullcontext():
         # What is wrong with the input or the options shows before the output is opened.
         first = list(islice(results, 1))
-        output_check = OutputCheck(lines_before=done)
+        output_check = OutputChecks(lines_before=done)
         with (
             _writing(output),
             job.opened() if job else _output(output) as file,
-            counting("Translating", total, "lines") if shown else nullcontext() as show,
+            show_progress("Translating", total, "lines") if shown else nullcontext() as show,
         ):
             watched_results = output_check.watch(chain(first, results))
             for number, found in enumerate(watched_results, start=done + 1):
@@ -99,7 +99,7 @@ def translate(
                         job.save(file, number)
                     if show:
                         show(number)
-    _warn([*check.complaints("the input"), *output_check.complaints()])
+    _warn([*check.warnings("the input"), *output_check.warnings()])
 
 
 def _differences(
@@ -141,18 +141,18 @@ def _is_plain(path: Path) -> bool:
     return True
 
 
-def _converse(translator: Engine, file: TextIO, n_best: int | None, check: SourceCheck) -> None:
+def _converse(translator: Engine, file: TextIO, n_best: int | None, check: InputChecks) -> None:
     """Ask, translate, until the end of input."""
     print("Type a sentence and press Enter; leave with Ctrl-D.", file=sys.stderr)
-    warned, output_check = False, OutputCheck()
+    warned, output_check = False, OutputChecks()
     for number, sentence in enumerate(check.watch(_prompt()), start=1):
-        if not warned and (complaints := check.complaints("the input")):
-            _warn(complaints)
+        if not warned and (warnings := check.warnings("the input")):
+            _warn(warnings)
             warned = True
         [found] = output_check.watch(translator.hypotheses([sentence], n_best or 1))
         _write(file, number, found, n_best)
         file.flush()
-    _warn(output_check.complaints())
+    _warn(output_check.warnings())
 
 
 def _prompt() -> Iterator[str]:
@@ -171,9 +171,9 @@ def _prompt() -> Iterator[str]:
             print(f"Error: {error}.", file=sys.stderr)
 
 
-def _warn(complaints: list[str]) -> None:
-    for complaint in complaints:
-        print(f"Warning: {complaint}", file=sys.stderr)
+def _warn(warnings: list[str]) -> None:
+    for warning in warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
 
 
 def _write(file: TextIO, number: int, found: list[Translation], n_best: int | None) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from translator.cli.counting import counting
 from translator.data.corpus import read_pairs
 from translator.environment import freeze_weights
 from translator.errors import RunError
 from translator.files import write_whole
 from translator.runs import RunDirectory, step_of
+from translator.workflows.progress import show_progress
 
 if TYPE_CHECKING:
     from translator.config.schema import LengthPenaltyKind
@@ -63,7 +63,7 @@ def tune(
     penalties = penalties or sorted({*LENGTH_PENALTIES, *own_penalty})
     translator = opened.engine(frozen=False)
     need_fresh_weights()
-    with counting("Reading the validation text"):
+    with show_progress("Reading the validation text"):
         pairs = list(read_pairs(config.data, "validation"))
     sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
     bleu = BleuCounts(references, config.evaluation, config.data.target_language)

@@ -1,11 +1,11 @@
 """What a run is told: a YAML file, checked key by key."""
 
-from translator.config.circumstances import CorpusStatistics, Machine
-from translator.config.continuation import continued
 from translator.config.keys import differences, replaced
 from translator.config.loading import load_config, load_recorded, override, save_config
 from translator.config.resolution import resolve, resolve_decoding
+from translator.config.resume_rules import continued
 from translator.config.schema import Config
+from translator.config.statistics import CorpusStatistics, Machine
 
 __all__ = [
     "Config",

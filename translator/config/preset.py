@@ -12,9 +12,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from translator.config.circumstances import CorpusStatistics, Machine
 from translator.config.keys import is_set, replaced
 from translator.config.schema import Config, TokenizerKind
+from translator.config.statistics import CorpusStatistics, Machine
 
 CPU_WIDTH = 512
 """A wider model learns too slowly without a GPU."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from translator.config.circumstances import CorpusStatistics, LengthLimit, Machine
 from translator.config.keys import replaced, value
 from translator.config.loading import check
 from translator.config.preset import auto_vocabulary_size, choose
 from translator.config.schema import Config
+from translator.config.statistics import CorpusStatistics, LengthLimit, Machine
 
 
 def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> Config:
@@ -22,7 +22,7 @@ def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> C
     if config.training.precision == "auto" and machine.bfloat16_speedup is not None:
         values["training.precision"] = "bfloat16" if machine.bfloat16_speedup > 1.05 else "float32"
     if config.training.accumulation_steps == "auto":
-        values["training.accumulation_steps"] = 1  # until a rehearsal shows that it needs more
+        values["training.accumulation_steps"] = 1  # until a dry_run_result shows that it needs more
     if config.training.optimizer.schedule == "auto":
         is_timed = config.training.max_minutes is not None
         values["training.optimizer.schedule"] = "cooldown" if is_timed else "inverse_sqrt"

@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from translator.config.circumstances import LEAST_LIMIT, LengthLimit
+from translator.config.statistics import LEAST_LIMIT, LengthLimit
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 DropoutRate = Annotated[float, Field(ge=0.0, le=0.95)]
@@ -470,7 +470,7 @@ class TrainingConfig(Section):
     best_by: Literal["bleu", "loss"] = "bleu"
     """What makes a validation better: higher BLEU or lower loss."""
     profile: bool = False
-    """Write a profile of the eleventh to fifteenth step of a sitting into the run: tensorboard/ has
+    """Write a profile of the eleventh to fifteenth step of a session into the run: tensorboard/ has
     it all, profile.txt a table."""
     keep_text: bool = True
     """Write translations of validation and test sentences, and the batches at which learning

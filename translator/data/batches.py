@@ -1,4 +1,4 @@
-"""The batch of any step, as a function of store, seed and step alone: pairs by plan.py, padded.
+"""The batch of any step, as a function of store, seed and step alone: pairs by schedule.py, padded.
 
 B batch, S source length, T target length.
 """
@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from translator.data.batch_schedule import BatchSchedule
 from translator.data.concatenation import Concatenation, Rows, joined
 from translator.data.mixture import Mixture
-from translator.data.plan import Plan
 from translator.data.store import Store
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, Sampling, Tokenizer
 
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 def batch(
     store: Store | Mixture,
     tokenizer: Tokenizer,
-    plan: Plan,
+    schedule: BatchSchedule,
     step: int,
     num_shards: int = 1,
     sampling: Sampling | None = None,
@@ -46,7 +46,7 @@ def batch(
     With `sampling`, the pairs are segmented anew by its seed and the step; the store holds text.
     With `concatenation`, they may be joined two by two.
     """
-    rows = plan.rows(step)
+    rows = schedule.rows(step)
     sides = store.source, store.target
     sources: Rows
     targets: Rows

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from translator.config.schema import Corpus, DataConfig, NamedSplit, Paths, TextFiles, TsvFiles
 from translator.data.lines import file_errors, is_blank, read_lines
-from translator.data.named_sets import named_set_facts, read_named_set
+from translator.data.tfds_corpus import read_tfds, tfds_facts
 from translator.errors import DataError
 
 
@@ -85,7 +85,7 @@ def _read(data: DataConfig, corpus: Corpus, key: str) -> Iterator[Pair]:
         case TsvFiles(tsv=tsv, columns=columns):
             return _read_tsv(_paths(data, tsv), columns, key)
         case NamedSplit(split=split):
-            return (Pair(*pair) for pair in read_named_set(data, split, key))
+            return (Pair(*pair) for pair in read_tfds(data, split, key))
     raise TypeError(corpus)
 
 
@@ -99,7 +99,7 @@ def _facts(data: DataConfig, corpus: Corpus) -> dict[str, object]:
             facts["tsv"] = [_file_facts(path) for path in _paths(data, tsv)]
             facts |= {"columns": columns} if columns else {}
         case NamedSplit(split=split):
-            facts |= named_set_facts(data, split)
+            facts |= tfds_facts(data, split)
     return facts
 
 

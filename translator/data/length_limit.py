@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from translator.config.circumstances import LEAST_LIMIT, LengthLimit
+from translator.config.statistics import LEAST_LIMIT, LengthLimit
 
 BEYOND = 1000
 """One of so many targets need not fit: it may be misaligned."""

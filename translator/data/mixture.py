@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from translator.data.sides import Side
-from translator.data.spelling import Spelling
 from translator.data.store import Store
+from translator.data.vocabulary_coverage import VocabularyCoverage
 from translator.data.writing import Facts, examples
 
 
@@ -123,8 +123,8 @@ class Mixture:
             sum(one.num_empty for one in facts),
             sum(one.num_long for one in facts),
             digests[0] if len(digests) == 1 else together,
-            Spelling.sum(one.source for one in facts),
-            Spelling.sum(one.target for one in facts),
+            VocabularyCoverage.sum(one.source for one in facts),
+            VocabularyCoverage.sum(one.target for one in facts),
             sum(one.num_unreachable for one in facts),
             examples(mismatch for one in facts for mismatch in one.unreachable),
             sum(one.num_nul for one in facts),

@@ -26,10 +26,10 @@ import sentencepiece
 
 from translator.config.schema import TokenizerConfig, TokenizerKind
 from translator.data.corpus import Pair
+from translator.data.corpus_statistics import LARGEST_SAMPLE, LONGEST_SENTENCE, MOST_SENTENCES
 from translator.data.learning import LearningError, learn
 from translator.data.lines import is_blank, one_line
-from translator.data.sampling import Pieces, sample_bpe, sample_unigram
-from translator.data.survey import LARGEST_SAMPLE, LONGEST_SENTENCE, MOST_SENTENCES
+from translator.data.subword_sampling import Pieces, sample_bpe, sample_unigram
 from translator.data.tags import split_tag
 from translator.environment import num_threads
 from translator.errors import DataError, RunError
@@ -48,7 +48,7 @@ Side = Literal["source", "target"]
 
 
 class Sampling(NamedTuple):
-    """Subword sampling (sampling.py): of which kind, how much, and the seed of every draw."""
+    """Subword sampling: its kind, its strength, and the seed of every draw."""
 
     kind: TokenizerKind
     alpha: float

@@ -21,9 +21,9 @@ from pydantic import TypeAdapter
 
 from translator.data.corpus import Pair
 from translator.data.sides import SideWriter, read_blocks
-from translator.data.spelling import Spelling, spelling
 from translator.data.tags import is_empty
 from translator.data.tokenizer import Mismatch, Tokenizer, Vocabulary
+from translator.data.vocabulary_coverage import VocabularyCoverage, spelling
 from translator.errors import DataError
 from translator.files import write_whole
 
@@ -55,8 +55,8 @@ class Facts(NamedTuple):
     """Pairs left out because a side had more than max_length pieces."""
     digest: str
     """SHA-256 of the pieces kept, in order."""
-    source: Spelling
-    target: Spelling
+    source: VocabularyCoverage
+    target: VocabularyCoverage
     num_unreachable: int = 0
     """Targets kept that the vocabulary cannot produce: their pieces give another text."""
     unreachable: Sequence[Mismatch] = ()
@@ -262,7 +262,9 @@ def _read_journal(folder: Path) -> Journal:
     return Journal()
 
 
-def _reread(folder: Path, tokenizer: Tokenizer) -> tuple[str, Spelling, Spelling]:
+def _reread(
+    folder: Path, tokenizer: Tokenizer
+) -> tuple[str, VocabularyCoverage, VocabularyCoverage]:
     """SHA-256 of the ids: those of the first source, of its target, of the second source …
 
     And how either side is spelt.

@@ -22,9 +22,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID
-from translator.decoding.likeliest import NEVER, likeliest_continuations
 from translator.decoding.search import Hypotheses
-from translator.models.encoder_decoder import Fixed, Growing, StepFunction
+from translator.decoding.top_k import NEVER, top_k_continuations
+from translator.models.encoder_decoder import Cache, Fixed, StepFunction
 
 AT_ONCE = 16
 """R and B are multiples of this, or as large as they can be. For a new number of either oneDNN
@@ -40,7 +40,7 @@ class Alive(NamedTuple):
     """[B, K]; -inf where a place is empty"""
 
 
-class Searched(NamedTuple):
+class BeamState(NamedTuple):
     """Sentences whose search goes on; B counts only them."""
 
     sentences: tf.Tensor
@@ -57,7 +57,7 @@ class Searched(NamedTuple):
 def beam_search(
     step: StepFunction,
     fixed: Fixed,
-    growing: Growing,
+    cache: Cache,
     max_lengths: tf.Tensor,
     *,
     beam_size: int,
@@ -77,7 +77,7 @@ def beam_search(
     nothing = Hypotheses(empty, tf.fill([num_sentences, beam_size], NEVER))
     numbers = tf.range(num_sentences)
     rows = tf.repeat(numbers[:, tf.newaxis], beam_size, axis=1)
-    searched = Searched(numbers, max_lengths, Alive(empty, first), rows, nothing, fixed)
+    beam_state = BeamState(numbers, max_lengths, Alive(empty, first), rows, nothing, fixed)
 
     def is_open(log_probs: tf.Tensor, finished: Hypotheses, max_lengths: tf.Tensor) -> tf.Tensor:
         """[B] Whether a hypothesis that is alive could still come before those to be returned."""
@@ -85,18 +85,18 @@ def beam_search(
         reachable = tf.reduce_max(log_probs / best_penalty, axis=1)
         return reachable > finished.scores[:, num_returned - 1]
 
-    def advance(t: tf.Tensor, searched: Searched, growing: Growing) -> tuple[Searched, Growing]:
+    def advance(t: tf.Tensor, beam_state: BeamState, cache: Cache) -> tuple[BeamState, Cache]:
         """One piece more."""
-        _, max_lengths, alive, rows, finished, fixed = searched
+        _, max_lengths, alive, rows, finished, fixed = beam_state
         places = _places(alive)
         rows = tf.gather(tf.reshape(rows, [-1]), places)
-        growing = tf.nest.map_structure(lambda x: tf.gather(x, rows), growing)
+        cache = tf.nest.map_structure(lambda x: tf.gather(x, rows), cache)
         begin = tf.fill([tf.shape(max_lengths)[0], beam_size, 1], BEGIN_ID)
         last = tf.reshape(tf.concat([begin, alive.ids], axis=2)[:, :, -1], [-1])
         last = tf.gather(last, places)
         positions, rows = tf.fill(tf.shape(last), t), _rows(places, tf.shape(alive.log_probs))
-        logits, growing = step(last, positions, places, rows, fixed, growing)
-        parents, pieces, log_probs = likeliest_continuations(
+        logits, cache = step(last, positions, places, rows, fixed, cache)
+        parents, pieces, log_probs = top_k_continuations(
             alive.log_probs, rows, logits, t + 1 >= max_lengths
         )
         log_probs = tf.where(_is_free(finished), log_probs, NEVER)
@@ -109,25 +109,25 @@ def beam_search(
         left = is_open(log_probs, finished, max_lengths)[:, tf.newaxis]
         alive = Alive(ids, tf.where(left, log_probs, NEVER))
         rows = tf.gather(rows, parents, batch_dims=1)
-        return searched._replace(alive=alive, rows=rows, finished=finished), growing
+        return beam_state._replace(alive=alive, rows=rows, finished=finished), cache
 
     def body(
-        t: tf.Tensor, searched: Searched, growing: Growing, results: Hypotheses
-    ) -> tuple[tf.Tensor, Searched, Growing, Hypotheses]:
-        searched, growing = advance(t, searched, growing)
-        goes_on = tf.reduce_any(searched.alive.log_probs > NEVER, axis=1)
+        t: tf.Tensor, beam_state: BeamState, cache: Cache, results: Hypotheses
+    ) -> tuple[tf.Tensor, BeamState, Cache, Hypotheses]:
+        beam_state, cache = advance(t, beam_state, cache)
+        goes_on = tf.reduce_any(beam_state.alive.log_probs > NEVER, axis=1)
         left, num_sentences = _filled_up(goes_on), tf.size(goes_on)
         half_done = 2 * tf.math.count_nonzero(goes_on, dtype=tf.int32) <= num_sentences
-        searched, results = tf.cond(
+        beam_state, results = tf.cond(
             half_done & (tf.size(left) < num_sentences),
-            lambda: leave(searched, results, left),
-            lambda: (searched, results),
+            lambda: leave(beam_state, results, left),
+            lambda: (beam_state, results),
         )
-        return t + 1, searched, growing, results
+        return t + 1, beam_state, cache, results
 
-    loop_variables = (tf.constant(0), searched, growing, nothing)
+    loop_variables = (tf.constant(0), beam_state, cache, nothing)
     *_, results = tf.while_loop(
-        lambda t, searched, growing, results: tf.size(searched.sentences) > 0,
+        lambda t, beam_state, cache, results: tf.size(beam_state.sentences) > 0,
         body,
         loop_variables,
         shape_invariants=tf.nest.map_structure(_changing_shape, loop_variables),
@@ -136,18 +136,20 @@ def beam_search(
     return results
 
 
-def leave(searched: Searched, results: Hypotheses, left: tf.Tensor) -> tuple[Searched, Hypotheses]:
+def leave(
+    beam_state: BeamState, results: Hypotheses, left: tf.Tensor
+) -> tuple[BeamState, Hypotheses]:
     """Only those sentences go on that are left, of 0 to B - 1; what all have found so far goes into
     the results of all sentences that there ever were."""
-    of_all = searched.sentences[:, tf.newaxis]
-    found = searched.finished
+    of_all = beam_state.sentences[:, tf.newaxis]
+    found = beam_state.finished
     missing = tf.shape(found.ids)[2] - tf.shape(results.ids)[2]
     ids = tf.pad(results.ids, [[0, 0], [0, 0], [0, missing]], constant_values=PAD_ID)
     results = Hypotheses(
         tf.tensor_scatter_nd_update(ids, of_all, found.ids),
         tf.tensor_scatter_nd_update(results.scores, of_all, found.scores),
     )
-    return tf.nest.map_structure(lambda x: tf.gather(x, left), searched), results
+    return tf.nest.map_structure(lambda x: tf.gather(x, left), beam_state), results
 
 
 def keep_finished(finished: Hypotheses, new: Hypotheses) -> Hypotheses:

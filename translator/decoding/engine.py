@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from translator.config.circumstances import LEAST_LIMIT
+from translator.config.statistics import LEAST_LIMIT
 from translator.data.lines import one_line
 from translator.data.tags import is_empty
 from translator.data.tokenizer import Tokenizer

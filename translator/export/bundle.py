@@ -47,7 +47,7 @@ NO_LICENCE = (
 
 
 class OfRun:
-    """A translator of ours, asked in pieces: `golden.Asked`."""
+    """A translator of ours, asked in pieces: `golden.Scorer`."""
 
     def __init__(self, translator: Translator) -> None:
         self._translator = translator

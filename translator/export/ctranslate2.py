@@ -125,7 +125,7 @@ class CTranslate2(Engine):
     def forced(
         self, sources: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]
     ) -> list[list[float]]:
-        """`golden.Asked`."""
+        """`golden.Scorer`."""
         found = self._translator.score_batch(
             [list(source) for source in sources],
             [list(target) for target in targets],
@@ -134,7 +134,7 @@ class CTranslate2(Engine):
         return [one.log_probs for one in found]
 
     def greedy(self, sources: Sequence[Sequence[str]]) -> list[list[str]]:
-        """`golden.Asked`."""
+        """`golden.Scorer`."""
         found = self._asked(
             [list(source) for source in sources], **self._options | {"beam_size": 1}
         )

@@ -20,7 +20,7 @@ from translator.data.batches import pad
 from translator.decoding.engine import LARGEST_LOGITS
 from translator.decoding.translator import Translator
 from translator.errors import RunError
-from translator.export.record import TOLERANCE, Comparison
+from translator.export.manifest import TOLERANCE, Comparison
 from translator.models.encoder_decoder import EncoderDecoder
 
 NUM_SENTENCES = 64
@@ -80,7 +80,7 @@ def log_probs_of(
     return tf.gather(of_all, labels, batch_dims=2)
 
 
-class Asked(Protocol):
+class Scorer(Protocol):
     """What is asked, in pieces, of whatever reads an export."""
 
     def forced(
@@ -92,7 +92,7 @@ class Asked(Protocol):
         """Greedy translations, without their ends."""
 
 
-def compare(golden: Sequence[Golden], engine: Asked) -> Comparison:
+def compare(golden: Sequence[Golden], engine: Scorer) -> Comparison:
     """Ask an engine for the golden sentences."""
     sources = [one.source for one in golden]
     forced = engine.forced(sources, [one.greedy for one in golden])

@@ -141,7 +141,7 @@ class SavedModel(Engine):
     def forced(
         self, sources: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]
     ) -> list[list[float]]:
-        """`golden.Asked`."""
+        """`golden.Scorer`."""
         source, target = self.tokenizer
         found = self._signatures["log_probs"](
             source_ids=_ids(source, sources), target_ids=_ids(target, targets)
@@ -152,7 +152,7 @@ class SavedModel(Engine):
         ]
 
     def greedy(self, sources: Sequence[Sequence[str]]) -> list[list[str]]:
-        """`golden.Asked`."""
+        """`golden.Scorer`."""
         source, target = self.tokenizer
         ids = self._beams(_ids(source, sources), 1)["ids"].numpy()[:, 0]
         return [[target.piece(i) for i in _without_padding(row)] for row in ids]

@@ -43,7 +43,7 @@ Product = Callable[..., tf.Tensor]
 """Multiplies the last two axes like `tf.matmul`: (x, y, transpose_b=False) → x y or x yᵀ."""
 
 
-def product_of_few(x: tf.Tensor, y: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
+def small_batch_matmul(x: tf.Tensor, y: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
     """`tf.matmul` for many small matrices with a handful of rows each, whose number changes with
     every step of a search.
 

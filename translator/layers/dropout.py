@@ -1,6 +1,6 @@
 """Dropout without a random state: the seed is an argument, and decides everything.
 
-A seed is an int64 tensor of two numbers. `place(seed, i)` is the seed of the i-th place below it,
+A seed is an int64 tensor of two numbers. `fold_in(seed, i)` is the seed of the i-th place below it,
 so that a step's one seed serves every dropout of the model with a number of its own.
 """
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 _MULTIPLIER = 6364136223846793005  # Knuth's MMIX generator: a full-period map of 64-bit numbers
 
 
-def place(seed: tf.Tensor | None, index: int) -> tf.Tensor | None:
+def fold_in(seed: tf.Tensor | None, index: int) -> tf.Tensor | None:
     """The seed of the place `index` below this one; None (no dropout) stays None.
 
     Old runs resume with the same dropout only if this arithmetic and every index stay.

@@ -17,13 +17,13 @@ from translator.layers.inference import prepared
 
 Fixed = Any
 """Per sentence, leading axis B: what all its hypotheses look at. Never reordered or repeated."""
-Growing = Any
+Cache = Any
 """Per hypothesis, leading axis R: what grows with every step. The search reorders it."""
 StepFunction = Callable[
-    [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, Fixed, Growing], tuple[tf.Tensor, Growing]
+    [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, Fixed, Cache], tuple[tf.Tensor, Cache]
 ]
-"""(last ids [R], their positions [R], places [R], rows [B, K], fixed, growing) → (logits [R, V] in
-the model's precision, up to a constant, growing). A place, of B·K, says whose hypothesis a row is:
+"""(last ids [R], their positions [R], places [R], rows [B, K], fixed, cache) → (logits [R, V] in
+the model's precision, up to a constant, cache). A place, of B·K, says whose hypothesis a row is:
 sentence · K + k; `rows`, the inverse, the row of each hypothesis, any where it is not asked of."""
 
 
@@ -57,7 +57,7 @@ class EncoderDecoder(keras.Model):
         """[B, T] target input ids → decoder states [B, T, D], all positions at once (training)."""
         raise NotImplementedError
 
-    def start(self, memory: Memory) -> tuple[StepFunction, Fixed, Growing]:
+    def start(self, memory: Memory) -> tuple[StepFunction, Fixed, Cache]:
         """The step function of a search, and what it starts from: one row for each sentence."""
         raise NotImplementedError
 

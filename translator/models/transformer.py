@@ -15,16 +15,16 @@ import keras
 import tensorflow as tf
 
 from translator.config.schema import ModelConfig
-from translator.layers.attention import KeyValue, MultiHeadAttention, product_of_few
+from translator.layers.attention import KeyValue, MultiHeadAttention, small_batch_matmul
 from translator.layers.dense import affine
-from translator.layers.dropout import dropout, place
+from translator.layers.dropout import dropout, fold_in
 from translator.layers.embedding import Embedding, PositionEmbedding
 from translator.layers.feed_forward import FeedForward
+from translator.layers.gradient_checkpointing import checkpointed
 from translator.layers.masks import causal_mask, padding_mask
 from translator.layers.normalization import LayerNormalization
-from translator.layers.recomputation import recomputed
 from translator.layers.residual import Block, Residual
-from translator.models.encoder_decoder import EncoderDecoder, Fixed, Growing, Memory, StepFunction
+from translator.models.encoder_decoder import Cache, EncoderDecoder, Fixed, Memory, StepFunction
 
 
 class EncoderLayer(keras.layers.Layer):
@@ -48,11 +48,13 @@ class EncoderLayer(keras.layers.Layer):
         """[B, S, D] → [B, S, D]"""
         x = self.attention_residual(
             x,
-            block=lambda q, plus: self.attention.attend_to_itself(q, mask, place(seed, 0), plus),
-            seed=place(seed, 1),
+            block=lambda q, plus: self.attention.attend_to_itself(q, mask, fold_in(seed, 0), plus),
+            seed=fold_in(seed, 1),
         )
         return self.feed_forward_residual(
-            x, block=lambda q, plus: self.feed_forward(q, place(seed, 2), plus), seed=place(seed, 3)
+            x,
+            block=lambda q, plus: self.feed_forward(q, fold_in(seed, 2), plus),
+            seed=fold_in(seed, 3),
         )
 
 
@@ -84,13 +86,13 @@ class DecoderLayer(keras.layers.Layer):
         """[B, T, D] → [B, T, D], all positions at once."""
         x = self.attention_residual(
             x,
-            block=lambda q, plus: self.attention.attend_to_itself(q, mask, place(seed, 0), plus),
-            seed=place(seed, 1),
+            block=lambda q, plus: self.attention.attend_to_itself(q, mask, fold_in(seed, 0), plus),
+            seed=fold_in(seed, 1),
         )
         return self._look_and_think(
             x,
             lambda q, plus: self.cross_attention(
-                q, memory.states, memory.mask, place(seed, 2), plus
+                q, memory.states, memory.mask, fold_in(seed, 2), plus
             ),
             seed,
         )
@@ -115,7 +117,7 @@ class DecoderLayer(keras.layers.Layer):
             cache = KeyValue(
                 tf.concat([cache.key, new.key], axis=2), tf.concat([cache.value, new.value], axis=2)
             )
-            found = self.attention.find(query, cache, product=product_of_few)
+            found = self.attention.find(query, cache, product=small_batch_matmul)
             return self.attention.output_projection(found, plus)
 
         def attend_to_memory(q: tf.Tensor, plus: tf.Tensor | None) -> tf.Tensor:
@@ -123,7 +125,7 @@ class DecoderLayer(keras.layers.Layer):
             (query,) = attention.heads(tf.gather(attention.query_projection(q)[:, 0], rows), 1)
             # Their shape stays for many steps, so what oneDNN prepares is used again; in bfloat16
             # its product is then the faster.
-            product = tf.matmul if q.dtype == tf.bfloat16 else product_of_few
+            product = tf.matmul if q.dtype == tf.bfloat16 else small_batch_matmul
             found = attention.find(query, memory_key_value, memory_mask, product=product)
             found = tf.gather(tf.reshape(found, [-1, width]), places)[:, tf.newaxis]
             return attention.output_projection(found, plus)
@@ -132,9 +134,11 @@ class DecoderLayer(keras.layers.Layer):
         return self._look_and_think(x, attend_to_memory, None), cache
 
     def _look_and_think(self, x: tf.Tensor, look: Block, seed: tf.Tensor | None) -> tf.Tensor:
-        x = self.cross_attention_residual(x, block=look, seed=place(seed, 3))
+        x = self.cross_attention_residual(x, block=look, seed=fold_in(seed, 3))
         return self.feed_forward_residual(
-            x, block=lambda q, plus: self.feed_forward(q, place(seed, 4), plus), seed=place(seed, 5)
+            x,
+            block=lambda q, plus: self.feed_forward(q, fold_in(seed, 4), plus),
+            seed=fold_in(seed, 5),
         )
 
 
@@ -199,20 +203,20 @@ class Transformer(EncoderDecoder):
         return self.output_embedding.table
 
     def encode(self, source: tf.Tensor, seed: tf.Tensor | None = None) -> Memory:
-        seed = place(seed, 0)
+        seed = fold_in(seed, 0)
         mask = padding_mask(source)
-        x = self._embed(source, self.source_embedding, self.source_positions, place(seed, 0))
+        x = self._embed(source, self.source_embedding, self.source_positions, fold_in(seed, 0))
         for i, layer in enumerate(self.encoder_layers):
-            x = self._through(layer, x, mask, seed=place(seed, i + 1))
+            x = self._through(layer, x, mask, seed=fold_in(seed, i + 1))
         return Memory(x if self.encoder_norm is None else self.encoder_norm(x), mask)
 
     def decode(self, target: tf.Tensor, memory: Memory, seed: tf.Tensor | None = None) -> tf.Tensor:
-        seed = place(seed, 1)
-        x = self._embed(target, self.target_embedding, self.target_positions, place(seed, 0))
+        seed = fold_in(seed, 1)
+        x = self._embed(target, self.target_embedding, self.target_positions, fold_in(seed, 0))
         # Padding follows every real position, so the causal mask alone hides it from all of them.
         mask = causal_mask(tf.shape(target)[1])
         for i, layer in enumerate(self.decoder_layers):
-            x = self._through(layer, x, mask, memory, seed=place(seed, i + 1))
+            x = self._through(layer, x, mask, memory, seed=fold_in(seed, i + 1))
         return x if self.decoder_norm is None else self.decoder_norm(x)
 
     def _embed(
@@ -235,10 +239,10 @@ class Transformer(EncoderDecoder):
     ) -> tf.Tensor:
         """[B, T, D] → [B, T, D]"""
         if self.recompute_activations:
-            return recomputed(layer, x, *surroundings, seed)
+            return checkpointed(layer, x, *surroundings, seed)
         return layer(x, *surroundings, seed)
 
-    def start(self, memory: Memory) -> tuple[StepFunction, Fixed, Growing]:
+    def start(self, memory: Memory) -> tuple[StepFunction, Fixed, Cache]:
         keys_values = [
             layer.cross_attention.keys_values(memory.states) for layer in self.decoder_layers
         ]
@@ -246,9 +250,9 @@ class Transformer(EncoderDecoder):
         empty = tf.zeros(
             [num_sentences, self.config.num_heads, 0, self.head_dim], memory.states.dtype
         )
-        growing = [KeyValue(empty, empty) for _ in self.decoder_layers]
+        cache = [KeyValue(empty, empty) for _ in self.decoder_layers]
         output = self.search_output(memory.states.dtype)
-        return partial(self._step, output), (keys_values, memory.mask), growing
+        return partial(self._step, output), (keys_values, memory.mask), cache
 
     def _step(
         self,
@@ -258,20 +262,20 @@ class Transformer(EncoderDecoder):
         places: tf.Tensor,
         rows: tf.Tensor,
         fixed: Fixed,
-        growing: Growing,
-    ) -> tuple[tf.Tensor, Growing]:
+        cache: Cache,
+    ) -> tuple[tf.Tensor, Cache]:
         memory_keys_values, memory_mask = fixed
         x = self.target_embedding(ids) + self.target_positions(positions)
         x = x[:, tf.newaxis]
-        caches = []
-        for layer, key_value, cache in zip(
-            self.decoder_layers, memory_keys_values, growing, strict=True
+        new_cache = []
+        for layer, key_value, layer_cache in zip(
+            self.decoder_layers, memory_keys_values, cache, strict=True
         ):
-            x, cache = layer.step(x, cache, key_value, memory_mask, places, rows)
-            caches.append(cache)
+            x, layer_cache = layer.step(x, layer_cache, key_value, memory_mask, places, rows)
+            new_cache.append(layer_cache)
         if self.decoder_norm is not None:
             x = self.decoder_norm(x)
-        return affine(x[:, 0], *output), caches
+        return affine(x[:, 0], *output), new_cache
 
 
 def _attention(config: ModelConfig, dtype: keras.DTypePolicy, name: str) -> MultiHeadAttention:

@@ -32,7 +32,7 @@ def is_recorded(step: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Position:
+class TrainingState:
     """Where a run stands after `step` updates."""
 
     step: int = 0
@@ -62,7 +62,7 @@ class Position:
     lowest_loss: float | None = None
     """The lowest mean loss of a row that ends RECORD_EVERY steps."""
     setbacks: int = 0
-    """How often learning has failed (setback.py)…"""
+    """How often learning has failed (rollback.py)…"""
     lost_seconds: float = 0.0
     """…and the time of the steps that were given up."""
     due_step: int = 0
@@ -73,7 +73,7 @@ class Position:
     """Steps whose weights are kept for averaging, with their scores."""
 
 
-def save_checkpoint(run: RunDirectory, position: Position, state: Arrays) -> None:
+def save_checkpoint(run: RunDirectory, position: TrainingState, state: Arrays) -> None:
     """Write a checkpoint, then forget what no resume can need any more.
 
     That is all that came later, too: a run that goes back takes another way.
@@ -97,7 +97,7 @@ def save_checkpoint(run: RunDirectory, position: Position, state: Arrays) -> Non
             path.unlink()
 
 
-def load_checkpoint(run: RunDirectory) -> tuple[Position, Arrays] | None:
+def load_checkpoint(run: RunDirectory) -> tuple[TrainingState, Arrays] | None:
     """The newest checkpoint, if there is one. Raises RunError if it is damaged."""
     if not (checkpoints := run.checkpoints()):
         return None
@@ -143,7 +143,7 @@ def _elsewhere(run: RunDirectory) -> str:
     return f"begin another run with --run{start}"
 
 
-def read_checkpoint(path: Path) -> tuple[Position, Arrays]:
+def read_checkpoint(path: Path) -> tuple[TrainingState, Arrays]:
     """What a checkpoint holds. Raises RunError if it is missing or damaged."""
     state, facts = load_arrays(path)
     return _position(path, facts), state
@@ -159,10 +159,10 @@ def mean_weights(parts: Sequence[Mapping[str, np.ndarray]]) -> Arrays:
     }
 
 
-def _position(path: Path, facts: dict[str, object]) -> Position:
+def _position(path: Path, facts: dict[str, object]) -> TrainingState:
     try:
-        if not isinstance(facts, dict) or facts.keys() != Position.__dataclass_fields__.keys():
+        if not isinstance(facts, dict) or facts.keys() != TrainingState.__dataclass_fields__.keys():
             raise ValueError
-        return TypeAdapter(Position).validate_python(facts)
+        return TypeAdapter(TrainingState).validate_python(facts)
     except ValueError:
         raise RunError(f"{path}: this is no checkpoint of this version of translator.") from None

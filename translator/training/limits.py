@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from translator.config.schema import TrainingConfig
-from translator.training.checkpoint import Position
+from translator.training.checkpoint import TrainingState
 
 
 def total_steps(config: TrainingConfig, batches_per_epoch: int) -> int | None:
@@ -13,7 +13,7 @@ def total_steps(config: TrainingConfig, batches_per_epoch: int) -> int | None:
 
 
 def shares_done(
-    config: TrainingConfig, position: Position, last_step: int | None
+    config: TrainingConfig, position: TrainingState, last_step: int | None
 ) -> tuple[float, float]:
     """Of the steps or the minutes that the run may take, the share that is over, 0 to 1, and the
     share that setbacks have cost.
@@ -34,7 +34,7 @@ def shares_done(
     return min(1.0, done), lost
 
 
-def is_validation_due(config: TrainingConfig, position: Position) -> bool:
+def is_validation_due(config: TrainingConfig, position: TrainingState) -> bool:
     """Whether this step has a validation. If it would take what time is left, it is left to the
     last step, and the time to learning."""
     is_due = position.step % config.validate_every == 0
@@ -43,7 +43,7 @@ def is_validation_due(config: TrainingConfig, position: Position) -> bool:
     return is_due and position.seconds + position.validation_seconds < 60 * config.max_minutes
 
 
-def has_ended(config: TrainingConfig, position: Position, last_step: int | None) -> bool:
+def has_ended(config: TrainingConfig, position: TrainingState, last_step: int | None) -> bool:
     return (
         (last_step is not None and position.step >= last_step)
         or (config.max_minutes is not None and position.seconds >= 60 * config.max_minutes)

@@ -18,21 +18,21 @@ from translator.data.batches import Batch
 from translator.errors import Stopped
 from translator.models.weights import Arrays, load_arrays, save_arrays
 from translator.runs import RunDirectory
-from translator.training.checkpoint import Position, is_recorded, mean_weights, save_checkpoint
-from translator.training.crew import Crew, Message
+from translator.training.checkpoint import TrainingState, is_recorded, mean_weights, save_checkpoint
+from translator.training.distributed.worker_group import Message, WorkerGroup
 from translator.training.interruption import Interruption
-from translator.training.learner import Learner
 from translator.training.limits import has_ended, is_validation_due, shares_done, total_steps
 from translator.training.optimizer import learning_rate
-from translator.training.setback import (
-    MOST_SETBACKS,
+from translator.training.rollback import (
+    MAX_ROLLBACKS,
     Diverged,
     Failure,
     after_due,
-    go_back,
     judge,
     rate_factor,
+    roll_back,
 )
+from translator.training.train_step import TrainStep
 
 
 class Validation(NamedTuple):
@@ -48,10 +48,10 @@ class Validation(NamedTuple):
     """Shares of the translations that are empty, copied … (evaluation/symptoms.py)."""
 
 
-class Progress(NamedTuple):
+class StepResult(NamedTuple):
     """What the loop tells after a step or a validation."""
 
-    position: Position
+    position: TrainingState
     loss: float
     """Smoothed cross-entropy a target piece of this step's batch."""
     gradient_norm: float
@@ -67,27 +67,27 @@ class Progress(NamedTuple):
 def train(
     config: TrainingConfig,
     run: RunDirectory,
-    learner: Learner,
-    position: Position,
+    learner: TrainStep,
+    position: TrainingState,
     batches: Callable[[int], list[Batch]],
     batches_per_epoch: int,
     take_up: Callable[[int, Arrays | None], None],
     evaluate: Callable[[Arrays], Validation],
     interruption: Interruption,
-    crew: Crew,
-) -> Iterator[Progress]:
+    group: WorkerGroup,
+) -> Iterator[StepResult]:
     """Train from `position` until a limit is reached or patience is over.
 
     batches(i) gives the shards of the i-th batch, from 0; take_up(n, state) gives the learner the
-    state after step n, or None for its first. The crew takes every step, too. When learning fails,
+    state after step n, or None for its first. The group takes every step, too. When learning fails,
     it goes back to a checkpoint and on at half the learning rate. Raises Diverged when it has
     failed too often; Stopped, after saving, when a signal came; RunError when a checkpoint cannot
-    be written; and what the crew raises.
+    be written; and what the group raises.
     """
     last_step = total_steps(config, batches_per_epoch)
     clock = _Clock(position.seconds)
     saved_step = position.step
-    progress = Progress(position, 0.0, 0.0, 0.0, 0.0)
+    progress = StepResult(position, 0.0, 0.0, 0.0, 0.0)
 
     def save() -> None:
         nonlocal saved_step
@@ -120,27 +120,27 @@ def train(
                 shares = shares_done(config, position, last_step)
                 rate = learning_rate(config.optimizer, step, *shares) * rate_factor(position)
                 shards = batches(position.step)
-                crew.begin_step(step, rate)
+                group.begin_step(step, rate)
                 update = learner.update(shards, step, rate)
                 num_tokens = sum(shard.num_target_tokens for shard in shards)
                 position, fault = judge(
                     position, _after(position, update.loss, num_tokens, clock.read()), *update
                 )
                 if fault is not None:
-                    crew.examine(step)
+                    group.examine(step)
                     norms = learner.gradient_norms(shards, step)
                     failure = Failure(step, *update, rate, shards, norms, *fault)
-                    if position.setbacks == MOST_SETBACKS:
+                    if position.setbacks == MAX_ROLLBACKS:
                         raise Diverged(failure)
-                    crew.go_back(failure.back_to)
-                    position = go_back(run, failure.back_to, position, clock.read(), take_up)
-                    yield Progress(position, *update, rate, 0.0, failure=failure)
+                    group.roll_back(failure.back_to)
+                    position = roll_back(run, failure.back_to, position, clock.read(), take_up)
+                    yield StepResult(position, *update, rate, 0.0, failure=failure)
                     save()
                     continue
                 if step % config.save_every == 0:
                     position = after_due(position)
                 speed = num_tokens / (time.monotonic() - started)
-                progress = Progress(position, *update, rate, speed)
+                progress = StepResult(position, *update, rate, speed)
                 yield progress
                 if step % config.save_every == 0 and not is_validation_due(config, position):
                     save()
@@ -158,7 +158,7 @@ def train(
 
 
 def follow(
-    learner: Learner,
+    learner: TrainStep,
     orders: Iterable[Message],
     batches: Callable[[int], list[Batch]],
     take_up: Callable[[int], None],
@@ -174,7 +174,7 @@ def follow(
                 take_up(step)
 
 
-def _after(position: Position, loss: float, num_tokens: int, seconds: float) -> Position:
+def _after(position: TrainingState, loss: float, num_tokens: int, seconds: float) -> TrainingState:
     """The position after the next step."""
     step = position.step + 1
     if is_recorded(position.step):
@@ -191,7 +191,7 @@ def _after(position: Position, loss: float, num_tokens: int, seconds: float) -> 
     )
 
 
-def _after_validation(position: Position, took: float, seconds: float) -> Position:
+def _after_validation(position: TrainingState, took: float, seconds: float) -> TrainingState:
     """The position after a validation, which is a row of metrics.jsonl, too; it holds these times,
     so that a schedule follows from the rows."""
     return replace(
@@ -208,9 +208,9 @@ def _validate(
     config: TrainingConfig,
     run: RunDirectory,
     weights: Arrays,
-    position: Position,
+    position: TrainingState,
     evaluate: Callable[[Arrays], Validation],
-) -> tuple[Validation, Position, bool]:
+) -> tuple[Validation, TrainingState, bool]:
     averaging, step = config.averaging, position.step
     kept = tuple(one for one in position.kept if one[0] != step)
     save_arrays(run.snapshot(step), weights, step=step)
@@ -231,9 +231,9 @@ def _validate(
 def _try_mean_of_best(
     config: TrainingConfig,
     run: RunDirectory,
-    position: Position,
+    position: TrainingState,
     evaluate: Callable[[Arrays], Validation],
-) -> tuple[Validation, Position, bool]:
+) -> tuple[Validation, TrainingState, bool]:
     weights = _mean_of(run, position.kept)
     validation = evaluate(weights)
     position = replace(position, averaged_step=position.step)
@@ -246,8 +246,12 @@ def _score(config: TrainingConfig, validation: Validation) -> float:
 
 
 def _compare(
-    run: RunDirectory, weights: Arrays, position: Position, score: float, validation: Validation
-) -> tuple[Position, bool]:
+    run: RunDirectory,
+    weights: Arrays,
+    position: TrainingState,
+    score: float,
+    validation: Validation,
+) -> tuple[TrainingState, bool]:
     """Ship these weights if they are the best so far."""
     if not math.isfinite(score) or (
         position.best_score is not None and score <= position.best_score

@@ -13,10 +13,10 @@ import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
 
 from translator.files import write_whole
-from translator.training.loop import Progress
+from translator.training.loop import StepResult
 
 SKIPPED, PROFILED = 10, 5
-"""Steps of a sitting before the profile, and in it."""
+"""Steps of a session before the profile, and in it."""
 
 SHORTEST = 0.05
 """Milliseconds a step that a kind of operation takes at least, to be in the table."""
@@ -24,10 +24,10 @@ SHORTEST = 0.05
 _OPERATION = re.compile(r"[\w./-]+:(\w+)")
 
 
-def profiled(steps: Iterator[Progress], logs: Path, table: Path) -> Iterator[Progress]:
+def profiled(steps: Iterator[StepResult], logs: Path, table: Path) -> Iterator[StepResult]:
     """The steps, unchanged; some are profiled into the folder `logs`, for TensorBoard, and `table`.
 
-    A sitting that ends before these are done leaves no profile.
+    A session that ends before these are done leaves no profile.
     """
     number, tracing, started = 0, False, 0.0
     try:

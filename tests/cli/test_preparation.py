@@ -1,0 +1,409 @@
+"""Text is prepared in sight of the user, who may stop it at any time and go on."""
+
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from translator.config import Config, load_config
+from translator.data import corpus_statistics, fetching
+from translator.data.corpus import read_pairs
+from translator.data.corpus_statistics import sample_corpus
+from translator.data.length_limit import share_beyond
+from translator.data.store import open_store
+from translator.errors import DataError, RunError
+from translator.runs import RunDirectory
+from translator.workflows import preparation
+from translator.workflows import progress as module
+from translator.workflows.data_warnings import data_warnings
+from translator.workflows.progress import show_progress
+
+from .conftest import ROOT, Command
+
+Said = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])  # type: ignore[attr-defined]
+    return now
+
+
+class TestCounting:
+    def test_says_a_line_every_ten_seconds(self, clock: list[float], capsys: Said) -> None:
+        with show_progress("Preparing", total=1000) as show:
+            for seconds in range(25):
+                clock[0] = 100.0 + seconds
+                show(10 * seconds)
+        assert capsys.readouterr().err.splitlines() == [
+            "Preparing: 100 of 1,000 pairs, 10 a second, 1:30 left",
+            "Preparing: 200 of 1,000 pairs, 10 a second, 1:20 left",
+        ]
+
+    def test_without_a_total_says_how_many_there_were(
+        self, clock: list[float], capsys: Said
+    ) -> None:
+        with show_progress("Reading") as show:
+            show(5000)
+            clock[0] += 10
+            show(15_000)
+        assert capsys.readouterr().err == "Reading: 15,000 pairs, 1,000 a second\n"
+
+    def test_of_what_is_quick_says_nothing(self, clock: list[float], capsys: Said) -> None:
+        with show_progress("Reading", total=10) as show:
+            for done in range(10):
+                show(done)
+        assert capsys.readouterr().err == ""
+
+    def test_shows_how_far_a_set_is_that_is_being_fetched(
+        self, clock: list[float], capsys: Said, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(fetching, "REPORT_EVERY", 0.01)
+        said = ""
+        with show_progress("Reading") as show, fetching.reported("a_set"):
+            clock[0] += 75
+            while not said:
+                time.sleep(0.01)
+                said = capsys.readouterr().err
+        assert said == "Reading: fetching a_set, 1:15 so far\n"
+        clock[0] += 75
+        show(5)
+        assert capsys.readouterr().err == "Reading: 5 pairs\n"
+
+
+def begin(run: str = "runs/c") -> preparation.Prepared:
+    directory = RunDirectory(Path(run))
+    directory.create()
+    return preparation.begin(load_config(Path("c.yaml"), []), directory, None)
+
+
+class TestTheVocabulary:
+    def test_of_a_small_text_is_learnt_from_all_of_it(self, workplace: Path, capsys: Said) -> None:
+        begin()
+        assert capsys.readouterr().err == "Reading the text …\n"
+
+    def test_of_a_large_text_is_learnt_from_a_sample_and_says_so(
+        self, workplace: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(corpus_statistics, "MOST_SENTENCES", 60)
+        prepared = begin()
+        assert capsys.readouterr().err == (
+            "Reading the text …\n"
+            "SentencePiece learns from 60 of 120 sentences, evenly spread over the text.\n"
+        )
+        assert prepared.training.facts.num_pairs == 60
+
+    def test_is_learnt_beside_lines_that_are_too_long(self, workplace: Path, capsys: Said) -> None:
+        short = begin().tokenizer
+        with (workplace / "train.tsv").open("a") as file:
+            file.write(f"One.\t{'Eins. ' * 20_000}\n{'Two. ' * 20_000}\tZwei.\n")
+        capsys.readouterr()
+        prepared = begin("runs/other")
+        assert capsys.readouterr().err == (
+            "Reading the text …\n"
+            "2 pairs with a line of more than 65,536 bytes are left out of what the vocabulary is "
+            "learnt from.\n"
+        )
+        assert prepared.tokenizer.digest == short.digest
+        facts = prepared.training.facts
+        assert (facts.num_pairs, facts.num_long) == (60, 2)
+
+    def test_is_not_learnt_from_such_lines_alone(self, workplace: Path) -> None:
+        (workplace / "train.tsv").write_text(f"One.\t{'Eins. ' * 20_000}\n")
+        with pytest.raises(DataError) as caught:
+            begin()
+        assert str(caught.value) == (
+            "data.train: every pair has a line of more than 65,536 bytes, and no vocabulary can be "
+            "learnt from that; put one sentence on a line"
+        )
+
+    def test_is_not_learnt_again_from_the_same_text(
+        self, workplace: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = begin().tokenizer
+        monkeypatch.delattr(preparation, "train_tokenizer")
+        assert begin("runs/other").tokenizer.digest == first.digest
+        assert all(path.exists() for path in RunDirectory(Path("runs/other")).tokenizer())
+
+    @pytest.mark.parametrize("name", ["source.model", "target.model", "digest"])
+    @pytest.mark.parametrize("damage", ["emptied", "cut off", "missing"])
+    def test_that_is_damaged_in_the_cache_is_learnt_anew_with_a_word(
+        self, workplace: Path, capsys: Said, name: str, damage: str
+    ) -> None:
+        first = begin().tokenizer
+        [model] = (workplace / "cache/translator").glob("*/source.model")
+        path, content = model.with_name(name), model.with_name(name).read_bytes()
+        if damage == "missing":
+            path.unlink()
+        else:
+            path.write_bytes(content[:-20] if damage == "cut off" else b"")
+        capsys.readouterr()
+        assert begin("runs/other").tokenizer.digest == first.digest
+        assert capsys.readouterr().err == (
+            "Reading the text …\n"
+            f"{path.parent}: this part of the cache is damaged or incomplete; making it anew.\n"
+        )
+        assert path.read_bytes() == content
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("vocabulary_size: 340", "vocabulary_size: 341"),
+            ("vocabulary_size: 340", "vocabulary_size: 340, kind: bpe"),
+            ("max_steps: 20", "max_steps: 20\n  seed: 2"),
+        ],
+    )
+    def test_is_learnt_anew_with_other_settings(
+        self, workplace: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str
+    ) -> None:
+        begin()
+        config = workplace / "c.yaml"
+        config.write_text(config.read_text().replace(old, new))
+        monkeypatch.delattr(preparation, "train_tokenizer")
+        with pytest.raises(NameError):
+            begin("runs/other")
+
+    def test_is_learnt_anew_from_other_text(
+        self, workplace: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begin()
+        with (workplace / "train.tsv").open("a") as file:
+            file.write("one\tmore\n")
+        monkeypatch.delattr(preparation, "train_tokenizer")
+        with pytest.raises(NameError):
+            begin("runs/other")
+
+
+def older_run(config: Config) -> RunDirectory:
+    """A run as it was made when only white space was left out as an empty side."""
+    run = RunDirectory(Path("runs/c"))
+    prepared = begin()
+    tokenizer, data = prepared.tokenizer, config.data
+    digests = {}
+    for split, limit in (("train", data.max_length), ("validation", None)):
+        store = open_store(
+            Path(f"older {split}"),
+            lambda split=split: read_pairs(data, split),  # type: ignore[misc]
+            tokenizer,
+            max_length=limit,
+            keep_text=False,
+            keep_blank=True,
+        )
+        digests[split] = store.facts.digest
+    run.text.write_text(json.dumps(digests))
+    return run
+
+
+class TestSidesOfInvisibleCharacters:
+    @pytest.fixture(autouse=True)
+    def text(self, workplace: Path) -> None:
+        with (workplace / "train.tsv").open("a") as file:
+            file.write("One.\t\u200b\n\u200b\tTwo.\n")
+
+    def test_are_left_out(self) -> None:
+        facts = begin().training.facts
+        assert (facts.num_pairs, facts.num_empty) == (60, 2)
+
+    def test_stay_in_a_run_that_began_with_them(self) -> None:
+        config = load_config(Path("c.yaml"))
+        facts = preparation.settled(config, older_run(config)).training.facts
+        assert (facts.num_pairs, facts.num_empty) == (62, 0)
+
+    def test_do_not_stay_where_the_text_is_another(self, workplace: Path) -> None:
+        config = load_config(Path("c.yaml"))
+        run = older_run(config)
+        with (workplace / "train.tsv").open("a") as file:
+            file.write("Three.\tDrei.\n")
+        with pytest.raises(RunError, match="text is not the one that this run began with"):
+            preparation.settled(config, run)
+
+    def test_are_left_out_when_a_newer_run_goes_on(self) -> None:
+        begin()
+        prepared = preparation.settled(load_config(Path("c.yaml")), RunDirectory(Path("runs/c")))
+        assert prepared.training.facts.num_pairs == 60
+
+
+ACTIONS = {"walk": "WALK", "run": "RUN", "jump": "JUMP", "look": "LOOK"}
+
+
+def commands() -> list[str]:
+    """Commands and the actions that they ask for (as in SCAN, Lake & Baroni 2018), as lines."""
+    parts = []
+    for verb, direction, times in itertools.product(
+        ACTIONS, ("left", "right"), ("", " twice", " thrice")
+    ):
+        turns = [direction.upper(), ACTIONS[verb]]
+        count = {"": 1, " twice": 2, " thrice": 3}[times]
+        parts.append((f"{verb} {direction}{times}", turns * count))
+        parts.append((f"{verb} around {direction}{times}", turns * 4 * count))
+    return [
+        f"{one} {word} {other}\t{' '.join(actions + more if word == 'and' else more + actions)}"
+        for (one, actions), (other, more) in itertools.product(parts, parts[::3])
+        for word in ("and", "after")
+    ]
+
+
+class TestTheLengthLimit:
+    @pytest.fixture
+    def scan(self, workplace: Path) -> Path:
+        """c.yaml with targets several times as long as their sources, and no length limit."""
+        lines = commands()
+        random.Random(1).shuffle(lines)
+        (workplace / "train.tsv").write_text("".join(f"{line}\n" for line in lines[:600]))
+        (workplace / "validation.tsv").write_text("".join(f"{line}\n" for line in lines[600:700]))
+        config = workplace / "c.yaml"
+        text = config.read_text().replace(", max_length_ratio: 1.0, max_length_extra: 0", "")
+        config.write_text(text.replace("max_length: 80", "max_length: 300"))
+        return config
+
+    def test_follows_from_a_text_with_long_targets(self, scan: Path, capsys: Said) -> None:
+        prepared = begin()
+        limit = prepared.config.decoding.length_limit
+        assert limit.ratio > 2
+        assert capsys.readouterr().err.endswith(
+            f"Translations may have {limit}, so that the targets of this text fit.\n"
+        )
+        for text in (prepared.training, prepared.validation):
+            assert share_beyond(limit, text.source.lengths, text.target.lengths) == 0
+        assert list(data_warnings(prepared)) == []
+        kept = load_config(Path("runs/c/config.yaml")).decoding
+        assert (kept.max_length_ratio, kept.max_length_extra) == limit
+        again = preparation.resume(load_config(scan), RunDirectory(Path("runs/c")))
+        assert again.config == prepared.config
+
+    def test_that_is_too_low_for_them_is_said_before_the_first_step(self, scan: Path) -> None:
+        config = load_config(scan, ["decoding.max_length_ratio=2", "decoding.max_length_extra=10"])
+        directory = RunDirectory(Path("runs/c"))
+        directory.create()
+        prepared = preparation.begin(config, directory, None)
+        assert prepared.config.decoding.length_limit == (2, 10)
+        said = [
+            text for text in data_warnings(prepared) if "longer than translations may be" in text
+        ]
+        assert [text.split("targets of ")[1].split(" text")[0] for text in said] == [
+            *("the training", "the validation")
+        ]
+        assert all(float(text.split("%")[0]) > 30 for text in said)
+
+    def test_of_ordinary_text_is_the_least_and_not_mentioned(
+        self, workplace: Path, capsys: Said
+    ) -> None:
+        config = workplace / "c.yaml"
+        text = config.read_text().replace(", max_length_ratio: 1.0, max_length_extra: 0", "")
+        config.write_text(text)
+        assert begin().config.decoding.length_limit == (2.0, 10)
+        assert capsys.readouterr().err == "Reading the text …\n"
+
+
+def test_text_that_changes_while_it_is_read_is_refused(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changes(pairs: object, show: object) -> object:
+        with (workplace / "validation.tsv").open("a") as file:
+            file.write("one\tmore\n")
+        return sample_corpus(pairs, show)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(preparation, "sample_corpus", changes)
+    with pytest.raises(DataError, match=r"^data\.validation: its text has changed while"):
+        begin()
+
+
+KILLED = """
+import os, signal, sys
+from translator.cli.app import main
+from translator.data import writing
+
+writing.CHUNK, writing.JOURNAL_EVERY = 10, -1.0
+left, save = int(sys.argv.pop(1)), writing.SideWriter.save
+
+def killed(side):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return save(side)
+
+writing.SideWriter.save = killed
+main()
+"""
+
+
+@pytest.mark.slow
+def test_killed_while_preparing_the_same_command_goes_on(
+    trained: Path, workplace: Path, command: Command
+) -> None:
+    """Six chunks, each saved on both sides; then the same bits as those of a run never killed."""
+    for count in (4, 5):
+        done = command(str(count), "train", "c.yaml", code=KILLED)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    [journal] = Path("cache/translator").glob("*.unfinished/journal.json")
+    assert json.loads(journal.read_text())["num_read"] == 30
+    done = command("train", "c.yaml", "--set", "training.max_steps=1")
+    assert done.returncode == 0, done.stderr
+    assert Path("runs/c/text.json").read_text() == (trained / "runs/c/text.json").read_text()
+    assert list(Path("cache/translator").glob("*unfinished*")) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_while_sentencepiece_learns_it_stops_at_once(workplace: Path, number: int) -> None:
+    words = random.Random(1)
+    for name, count in (("train", 200_000), ("validation", 10)):
+        lines = (f"{words.random()} {words.random()}\t{words.random()}\n" for _ in range(count))
+        (workplace / f"{name}.tsv").write_text("".join(lines))
+    with subprocess.Popen(
+        [sys.executable, "-m", "translator", "train", "c.yaml"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        learning: list[str] = []
+        while not learning:
+            time.sleep(0.05)
+            commands = {c: Path(f"/proc/{c}/cmdline") for c in children.read_text().split()}
+            learning = [c for c, path in commands.items() if "serve" in path.read_text()]
+        time.sleep(2)
+        os.kill(process.pid, number)
+        sent = time.monotonic()
+        _, said = process.communicate()
+    assert time.monotonic() - sent < 5
+    assert process.returncode == 128 + number
+    assert said.endswith("Stopped. The same command continues runs/c where it is.\n")
+    assert "Traceback" not in said
+    assert not Path(f"/proc/{learning[0]}").exists()
+
+
+def test_a_beginning_that_is_cut_short_at_any_file_begins_again(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a power cut: what was written is there, and config.yaml comes last."""
+    begin("runs/whole")
+    whole = sorted(path.name for path in Path("runs/whole").iterdir())
+    cut_short, left, replace = 0, 0, Path.replace
+
+    def cut(path: Path, target: Path) -> Path:
+        nonlocal left
+        if "runs" in path.parts:
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", cut)
+    while not Path("runs/c/config.yaml").exists():
+        left = cut_short
+        with suppress(KeyboardInterrupt):
+            begin()
+        cut_short += 1
+    assert cut_short > 4
+    assert sorted(path.name for path in Path("runs/c").iterdir()) == whole

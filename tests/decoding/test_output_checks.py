@@ -1,0 +1,38 @@
+"""What is said of translations that are cut or misspelt."""
+
+from translator.decoding.engine import Translation
+from translator.decoding.output_checks import OutputChecks
+
+GOOD = Translation("gut", -1.0, 2)
+CUT = GOOD._replace(at_limit=True)
+MISSPELT = GOOD._replace(num_stray_bytes=2)
+
+
+def warnings(*best: Translation, before: int = 0) -> list[str]:
+    check = OutputChecks(before)
+    results = [[one, CUT] for one in best]
+    assert list(check.watch(results)) == results
+    return check.warnings()
+
+
+def test_nothing_is_said_of_good_ones() -> None:
+    assert warnings() == warnings(GOOD, GOOD) == []
+
+
+def test_those_at_the_limit_are_counted_with_the_first_line() -> None:
+    assert warnings(GOOD, CUT, CUT, GOOD) == [
+        "Translations that end at the length limit: 2, the first of them in line 2. They may be "
+        "cut. A higher decoding.max_length_ratio or max_length_extra allows longer ones; an export "
+        "keeps those of its run."
+    ]
+
+
+def test_those_with_stray_bytes_are_counted_with_the_first_line() -> None:
+    assert warnings(GOOD, MISSPELT, before=2048) == [
+        "Translations with bytes that spell no character: 1, the first of them in line 2,050. "
+        "These bytes were left out; a model that has learnt more writes fewer."
+    ]
+
+
+def test_both_are_said() -> None:
+    assert len(warnings(MISSPELT._replace(at_limit=True))) == 2

@@ -1,0 +1,458 @@
+"""What one step of learning changes, and that it is a function of state, batch, seed and step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import MakeModel
+
+from translator.config.schema import TrainingConfig
+from translator.data.batches import Batch, pad
+from translator.errors import OutOfMemory, RunError
+from translator.layers.dropout import fold_in
+from translator.models.weights import Arrays, model_weights
+from translator.training import train_step as module
+from translator.training.dry_run import dry_run
+from translator.training.loss import cross_entropy
+from translator.training.train_step import TrainStep
+
+PAIRS = [
+    ([4, 5, 6], [7, 8]),
+    ([9], [10, 4, 5, 6]),
+    ([6, 7], [8]),
+    ([10, 9, 8, 7], [6, 5, 4]),
+    ([5], [5]),
+    ([8, 4], [9, 9, 10]),
+]
+DROPOUT = {
+    "dropout_rate": 0.3,
+    "attention_dropout_rate": 0.3,
+    "embedding_dropout_rate": 0.3,
+}
+NONE = {"kind": "none"}
+EMA = {"kind": "ema", "decay": 0.1}
+R_DROPS = pytest.mark.parametrize("r_drop", [0.0, 5.0])
+
+
+def batch_of(*rows: int) -> Batch:
+    sources, targets = zip(*(PAIRS[row] for row in rows), strict=True)
+    return pad(sources, targets)
+
+
+BATCHES = [batch_of(0, 1, 2), batch_of(3), batch_of(4, 5), batch_of(1, 3)]
+
+
+MakeLearner = Callable[..., TrainStep]
+
+
+@pytest.fixture(scope="module")
+def traced() -> dict[object, tuple[TrainStep, Arrays]]:
+    """Tracing takes a second: learners that serve several tests, with their first state."""
+    return {}
+
+
+@pytest.fixture
+def make_learner(
+    make_model: MakeModel, traced: dict[object, tuple[TrainStep, Arrays]]
+) -> MakeLearner:
+    """A learner of a model with one layer, in its first state; `changes` are keys of training."""
+
+    def make(
+        dtype: str = "float32", model_seed: int = 1, dropout: bool = False, **changes: object
+    ) -> TrainStep:
+        changes = {key: value for key, value in changes.items() if value}  # 0 is every default
+        key = (dtype, model_seed, dropout, str(changes))
+        if key not in traced:
+            fixed = {
+                "max_steps": 10,
+                "accumulation_steps": 1,
+                "optimizer": {"epsilon": 1e-3},
+                "averaging": NONE,
+            }
+            config = TrainingConfig.model_validate(fixed | changes)
+            rates = DROPOUT if dropout else {}
+            learner = TrainStep(
+                make_model(dtype=dtype, seed=model_seed, num_layers=1, **rates), config
+            )
+            traced[key] = (learner, learner.state())
+        learner, first_state = traced[key]
+        learner.restore(first_state, "the first state")
+        return learner
+
+    return make
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """For a few updates: without tracing."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def learn(learner: TrainStep, *steps: int) -> Arrays:
+    for step in steps:
+        learner.update([BATCHES[step % 4]], step, 0.01)
+    return learner.state()
+
+
+def assert_same_bits(one: Arrays, other: Arrays) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert one[name].tobytes() == other[name].tobytes(), name
+
+
+class TestUpdate:
+    @R_DROPS
+    def test_tells_the_mean_smoothed_loss_of_a_real_token(
+        self, make_learner: MakeLearner, r_drop: float
+    ) -> None:
+        learner, batch = make_learner(r_drop=r_drop), BATCHES[0]
+        states, real = learner.model(batch.source, batch.target), batch.labels != 0
+        table = learner.model.output_table.value
+        expected = cross_entropy(states[real], table, batch.labels[real], 0.1) / real.sum()
+        assert learner.update([batch], 1, 0.01).loss == pytest.approx(float(expected), rel=1e-5)
+
+    def test_does_not_depend_on_padding(self, make_learner: MakeLearner) -> None:
+        padded = Batch(*(np.pad(ids, [(0, 0), (0, 3)]) for ids in BATCHES[0]))
+        results = []
+        for batch in (BATCHES[0], padded):
+            learner = make_learner()
+            results.append((learner.update([batch], 1, 0.01), learner.state()))
+        (one, state), (other, other_state) = results
+        assert one == pytest.approx(other, rel=1e-5)
+        for name in state:
+            np.testing.assert_allclose(state[name], other_state[name], atol=1e-6)
+
+    def test_learns_a_batch_by_heart(self, make_learner: MakeLearner) -> None:
+        learner = make_learner()
+        losses = [learner.update([BATCHES[0]], step, 0.01).loss for step in range(1, 101)]
+        # The best that can be said of a label is 0.1 / 11 for each piece and the rest for itself.
+        each, itself = 0.1 / 11, 0.9 + 0.1 / 11
+        floor = -itself * np.log(itself) - 10 * each * np.log(each)
+        assert floor < losses[-1] < floor + 0.05 < 2 < losses[0]
+
+    def test_is_traced_once_for_batches_of_any_size(self, make_learner: MakeLearner) -> None:
+        learner = make_learner(accumulation_steps=3)
+        for step, shards in enumerate([BATCHES[:2], BATCHES[2:], BATCHES[3:], BATCHES[:3]], 1):
+            learner.update(shards, step, 0.01 * step)
+        assert learner._update.experimental_get_tracing_count() == 1
+        assert learner._accumulate.experimental_get_tracing_count() == 1
+
+    @pytest.mark.parametrize(
+        "dtype, r_drop", [("float32", 0.0), ("mixed_bfloat16", 0.0), ("mixed_bfloat16", 5.0)]
+    )
+    def test_repeats_to_the_bit_with_dropout(
+        self, make_learner: MakeLearner, dtype: str, r_drop: float
+    ) -> None:
+        once, again = (
+            learn(make_learner(dtype, dropout=True, averaging=EMA, r_drop=r_drop), 1, 2, 3, 4)
+            for _ in range(2)
+        )
+        assert_same_bits(once, again)
+
+    def test_in_bfloat16_is_near_that_in_float32(self, make_learner: MakeLearner) -> None:
+        low, full = (
+            make_learner(dtype, dropout=True, averaging=EMA).update([BATCHES[0]], 1, 0.01)
+            for dtype in ("mixed_bfloat16", "float32")
+        )
+        assert low == pytest.approx(full, rel=0.05)
+        assert low != full
+
+    def test_draws_dropout_anew_at_every_step(self, make_learner: MakeLearner) -> None:
+        losses = {
+            make_learner(dropout=True, averaging=EMA).update([BATCHES[0]], step, 0.01).loss
+            for step in (1, 2, 3)
+        }
+        assert len(losses) == 3
+
+    @pytest.mark.usefixtures("eagerly")
+    def test_draws_dropout_by_the_seed_of_training(self, make_learner: MakeLearner) -> None:
+        one, other = (make_learner(dropout=True, seed=seed) for seed in (1, 2))
+        losses = [learner.update([BATCHES[0]], 1, 0.01).loss for learner in (one, other)]
+        assert losses[0] != pytest.approx(losses[1], rel=1e-3)
+
+    @pytest.mark.usefixtures("eagerly")
+    def test_draws_dropout_anew_in_every_shard(self, make_learner: MakeLearner) -> None:
+        learner = make_learner(dropout=True, accumulation_steps=2)
+        alone = learner.update([BATCHES[0]], 1, 0.0)
+        twice = learner.update([BATCHES[0], BATCHES[0]], 1, 0.0)
+        assert twice.loss != pytest.approx(alone.loss, rel=1e-3)
+
+    @pytest.mark.parametrize("clip_norm", [1.0, None])
+    def test_by_no_number_changes_nothing(
+        self, make_learner: MakeLearner, clip_norm: float | None
+    ) -> None:
+        learner = make_learner(optimizer={"epsilon": 1e-3, "clip_norm": clip_norm})
+        before = learn(learner, 1)
+        before["weights/decoder_norm/scale"][0] = np.nan
+        learner.restore(before, "a checkpoint")
+        update = learner.update([BATCHES[0]], 2, 0.01)
+        assert np.isnan([update.loss, update.gradient_norm]).all()
+        assert_same_bits(learner.state(), before)
+
+    @pytest.mark.usefixtures("eagerly")
+    def test_tells_no_loss_that_cannot_be(
+        self, make_learner: MakeLearner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def beyond_float32(*arguments: tf.Tensor) -> tf.Tensor:
+            return cross_entropy(*arguments) - 1e3
+
+        monkeypatch.setattr(module, "chunked_cross_entropy", beyond_float32)
+        update = make_learner(model_seed=2).update([BATCHES[0]], 1, 0.01)
+        assert np.isnan(update.loss) and np.isfinite(update.gradient_norm)
+
+
+class TestGradientNorms:
+    @pytest.mark.parametrize("num_shards", [1, 3])
+    def test_are_those_of_the_next_update_and_change_nothing(
+        self, make_learner: MakeLearner, num_shards: int
+    ) -> None:
+        keys = {"dropout": True} | ({"accumulation_steps": 3} if num_shards > 1 else {})
+        learner, shards = make_learner(**keys), BATCHES[:num_shards]
+        before = learn(learner, 1)
+        norms = learner.gradient_norms(shards, 2)
+        assert_same_bits(learner.state(), before)
+        assert norms.keys() == model_weights(learner.model).keys()
+        update = learner.update(shards, 2, 0.01)
+        assert np.sqrt(sum(norm**2 for norm in norms.values())) == pytest.approx(
+            update.gradient_norm, rel=1e-5
+        )
+        after = learner.state()
+        learner.restore(before, "a checkpoint")
+        assert learner.update(shards, 2, 0.01) == update
+        assert_same_bits(learner.state(), after)
+
+    def test_show_where_a_number_is_none(self, make_learner: MakeLearner) -> None:
+        learner = make_learner()
+        state = learner.state()
+        state["weights/encoder_0/feed_forward/inner/bias"][0] = np.inf
+        learner.restore(state, "a checkpoint")
+        assert not np.isfinite(list(learner.gradient_norms([BATCHES[0]], 1).values())).all()
+
+
+class TestRDrop:
+    def test_without_dropout_learns_what_is_learnt_without_it(
+        self, make_learner: MakeLearner
+    ) -> None:
+        plain, twice = make_learner(), make_learner(r_drop=5.0)
+        for step in (1, 2, 3):
+            one, other = (learner.update([BATCHES[0]], step, 0.01) for learner in (plain, twice))
+            assert other == pytest.approx(one, rel=1e-5)
+        state = twice.state()
+        for name, array in plain.state().items():
+            np.testing.assert_allclose(state[name], array, atol=1e-6, err_msg=name)
+
+    @pytest.mark.usefixtures("eagerly")
+    def test_sees_how_far_two_passes_with_dropout_are_apart(
+        self, make_learner: MakeLearner
+    ) -> None:
+        weak, strong = (
+            make_learner(dropout=True, r_drop=alpha).update([BATCHES[0]], 1, 0.0)
+            for alpha in (1e-3, 100.0)
+        )
+        assert strong.loss == pytest.approx(weak.loss, rel=1e-4)
+        assert strong.gradient_norm > 10 * weak.gradient_norm
+
+
+class TestSeeds:
+    """With which seeds a step draws its dropout: old runs resume with them."""
+
+    def test_of_the_shards_count_from_step_times_two_to_the_twentieth(
+        self, make_learner: MakeLearner
+    ) -> None:
+        learner = make_learner(dropout=True, accumulation_steps=3, seed=5)
+        shards = [batch_of(0, 1), batch_of(2), batch_of(3, 4)]
+        losses = [
+            self.loss(learner, shard, tf.constant([5, 7 * 2**20 + i], tf.int64))
+            for i, shard in enumerate(shards)
+        ]
+        num_tokens = sum(shard.num_target_tokens for shard in shards)
+        found = learner.update(shards, 7, 0.0).loss
+        assert found == pytest.approx(sum(losses) / num_tokens, rel=1e-5)
+
+    def test_of_the_passes_of_r_drop_are_places_0_and_1(self, make_learner: MakeLearner) -> None:
+        learner = make_learner(dropout=True, r_drop=1.0, seed=5)
+        shard = batch_of(0, 1, 2)
+        seed = tf.constant([5, 7 * 2**20], tf.int64)
+        losses = [self.loss(learner, shard, fold_in(seed, i)) for i in (0, 1)]
+        found = learner.update([shard], 7, 0.0).loss
+        assert found == pytest.approx(sum(losses) / 2 / shard.num_target_tokens, rel=1e-5)
+
+    def loss(self, learner: TrainStep, shard: Batch, seed: tf.Tensor | None) -> float:
+        """Of all tokens, by the plain formula."""
+        model, real = learner.model, shard.labels != 0
+        states = tf.boolean_mask(model(shard.source, shard.target, seed=seed), real)
+        return float(cross_entropy(states, model.output_table.value, shard.labels[real], 0.1))
+
+
+class TestAccumulation:
+    @pytest.mark.parametrize(
+        "shards, r_drop",
+        [
+            ([(0,), (1, 2), (3, 4, 5)], 0.0),
+            ([(0, 1, 2, 3, 4), (5,)], 0.0),
+            ([(0, 1, 2, 3, 4), (5,)], 5.0),
+        ],
+    )
+    def test_over_shards_equals_one_batch(
+        self, make_learner: MakeLearner, shards: list[tuple[int, ...]], r_drop: float
+    ) -> None:
+        whole, parts = (make_learner(accumulation_steps=n, r_drop=r_drop) for n in (1, 3))
+        for step in (1, 2, 3):
+            one = whole.update([batch_of(0, 1, 2, 3, 4, 5)], step, 0.01)
+            other = parts.update([batch_of(*rows) for rows in shards], step, 0.01)
+            assert other == pytest.approx(one, rel=1e-5)
+        state = parts.state()
+        for name, array in whole.state().items():
+            np.testing.assert_allclose(state[name], array, atol=1e-6, err_msg=name)
+
+
+class TestShardsAtOnce:
+    @pytest.mark.parametrize("num_shards", [1, 2, 3, 4])
+    def test_are_learnt_from_as_one_after_the_other(
+        self, make_model: MakeModel, num_shards: int
+    ) -> None:
+        """With the same dropout, however many there are for two places."""
+        shards = [batch_of(i, i + 1) for i in range(num_shards)]
+        config = TrainingConfig.model_validate(
+            {"max_steps": 10, "accumulation_steps": 4, "optimizer": {"epsilon": 1e-3}}
+        )
+        one, two = (
+            TrainStep(make_model(num_layers=1, **DROPOUT), config, at_once) for at_once in (1, 2)
+        )
+        for step in (1, 2):
+            expected = one.update(shards, step, 0.01)
+            assert two.update(shards, step, 0.01) == pytest.approx(expected, rel=1e-5)
+        norms = one.gradient_norms(shards, 3)
+        assert two.gradient_norms(shards, 3) == pytest.approx(norms, rel=1e-4, abs=1e-6)
+        state = two.state()
+        for name, array in one.state().items():
+            np.testing.assert_allclose(state[name], array, atol=1e-6, err_msg=name)
+
+    def test_are_what_a_batch_is_cut_into(self, make_model: MakeModel) -> None:
+        for steps, expected in ((1, 3), (2, 3), (8, 8)):
+            config = TrainingConfig.model_validate({"accumulation_steps": steps, "max_steps": 1})
+            assert TrainStep(make_model(num_layers=1), config, 3).num_shards == expected
+
+
+class TestAveraging:
+    def test_moves_by_its_decay_which_is_smaller_in_the_beginning(
+        self, make_learner: MakeLearner
+    ) -> None:
+        learner = make_learner(dropout=True, averaging=EMA)
+        average = learner.state()
+        # (1 + step) / (25 + step) is 2/26, then 3/27 and 4/28, which are above 0.1.
+        for step, decay in ((1, 2 / 26), (2, 0.1), (3, 0.1)):
+            state = learn(learner, step)
+            for name in model_weights(learner.model):
+                mean = decay * average[f"averages/{name}"]
+                mean += (1 - decay) * state[f"weights/{name}"]
+                np.testing.assert_allclose(state[f"averages/{name}"], mean, atol=1e-6)
+            average = state
+
+    def test_ships_the_averages(self, make_learner: MakeLearner) -> None:
+        learner = make_learner(dropout=True, averaging=EMA)
+        state = learn(learner, 1, 2)
+        averages = {f"averages/{name}": w for name, w in learner.shipped_weights().items()}
+        assert_same_bits(averages, {name: state[name] for name in averages})
+        assert averages.keys() == {name for name in state if name.startswith("averages/")}
+
+    def test_of_no_kind_ships_the_weights(self, make_learner: MakeLearner) -> None:
+        learner = make_learner()
+        learn(learner, 1, 2)
+        assert_same_bits(learner.shipped_weights(), model_weights(learner.model))
+        assert not any(name.startswith("averages/") for name in learner.state())
+
+
+class TestState:
+    def test_restored_leads_to_the_same_next_updates(self, make_learner: MakeLearner) -> None:
+        one = make_learner(dropout=True, averaging=EMA)
+        other = make_learner(model_seed=9, dropout=True, averaging=EMA)
+        learn(one, 1, 2)
+        other.restore(one.state(), "a checkpoint")
+        assert_same_bits(other.state(), one.state())
+        assert_same_bits(learn(other, 3, 4), learn(one, 3, 4))
+
+    def test_holds_all_that_an_update_changes(self, make_learner: MakeLearner) -> None:
+        learner = make_learner(dropout=True, averaging=EMA)
+        kinds = ("weights", "first_moments", "second_moments", "averages")
+        before, after = learner.state(), learn(learner, 1)
+        names = model_weights(learner.model)
+        assert after.keys() == {f"{kind}/{name}" for kind in kinds for name in names}
+        for kind in kinds:
+            name = f"{kind}/encoder_0/attention/query/kernel"
+            assert before[name].tobytes() != after[name].tobytes()
+
+    def test_of_another_model_is_refused(
+        self, make_learner: MakeLearner, make_model: MakeModel
+    ) -> None:
+        learner = make_learner()
+        deeper = TrainStep(make_model(num_layers=2), learner._config)
+        with pytest.raises(RunError, match=r"^a checkpoint: it does not fit.*decoder_1.*absent"):
+            deeper.restore(learner.state(), "a checkpoint")
+
+    def test_of_another_run_can_be_started_from(
+        self, make_learner: MakeLearner, make_model: MakeModel
+    ) -> None:
+        weights = model_weights(make_model(seed=8, num_layers=1))
+        learner = make_learner(dropout=True, averaging=EMA)
+        learn(learner, 1, 2)
+        learner.start_from(weights, "a run")
+        assert_same_bits(model_weights(learner.model), weights)
+        assert_same_bits(learner.shipped_weights(), weights)
+        moments = {name: a for name, a in learner.state().items() if "_moments/" in name}
+        assert not any(array.any() for array in moments.values())
+
+
+class TestRecomputation:
+    @R_DROPS
+    def test_changes_nothing_but_what_is_kept(
+        self, make_learner: MakeLearner, r_drop: float
+    ) -> None:
+        kept, again = (
+            make_learner(dropout=True, recompute_activations=again, r_drop=r_drop)
+            for again in (False, True)
+        )
+        for step in (1, 2, 3):
+            one, other = (learner.update([BATCHES[0]], step, 0.01) for learner in (kept, again))
+            assert other == pytest.approx(one, rel=1e-5)
+        state = again.state()
+        for name, array in kept.state().items():
+            np.testing.assert_allclose(state[name], array, atol=1e-6, err_msg=name)
+
+
+class TestMemory:
+    def test_that_is_short_is_told_with_what_was_tried(
+        self, make_learner: MakeLearner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        learner = make_learner(accumulation_steps=2)
+
+        def fail(*_: object) -> None:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+        monkeypatch.setattr(learner, "_update", fail)
+        with pytest.raises(OutOfMemory) as caught:
+            learner.update([BATCHES[0], BATCHES[1]], 1, 0.01)
+        assert (caught.value.num_shards, caught.value.num_pairs) == (2, 4)
+
+    def test_is_found_out_by_a_rehearsal_that_leaves_no_trace(
+        self, make_learner: MakeLearner
+    ) -> None:
+        learner = make_learner(dropout=True, averaging=EMA, accumulation_steps=2)
+        before = learner.state()
+        rows = (0, 1, 2, 3, 4, 5)
+
+        def cut(num_shards: int) -> list[Batch]:
+            cuts = [6 * i // num_shards for i in range(num_shards + 1)]
+            parts = [rows[start:end] for start, end in pairwise(cuts)]
+            return [batch_of(*part) for part in parts if part]
+
+        dry_run_result = dry_run(learner, cut)
+        assert_same_bits(learner.state(), before)
+        assert dry_run_result.seconds * dry_run_result.tokens_per_second == pytest.approx(20)
+        assert dry_run_result.peak_bytes > 2**20

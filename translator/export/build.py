@@ -1,0 +1,177 @@
+"""An export made of a run, and compared with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from translator import __version__
+from translator.config import Config, replaced, save_config
+from translator.config.schema import LengthPenaltyKind
+from translator.data.corpus import Pair, read_pairs
+from translator.data.tokenizer import Tokenizer
+from translator.decoding.engine import Engine
+from translator.decoding.loaded_run import LoadedRun
+from translator.decoding.translator import Translator
+from translator.errors import DataError
+from translator.evaluation.score import BleuCounts, Score, bleu
+from translator.evaluation.tuning import LENGTH_PENALTIES, Baseline, settings
+from translator.export import bundle
+from translator.export.golden import (
+    LONGEST,
+    NUM_SENTENCES,
+    Scorer,
+    compare,
+    golden_sentences,
+    save_golden,
+)
+from translator.export.manifest import (
+    EXAMPLE,
+    FORMULAS,
+    GOLDEN,
+    Format,
+    Manifest,
+    Options,
+    Quantization,
+    Search,
+    Validation,
+    digests,
+)
+from translator.runs import EXPORT_CONFIG, RunDirectory
+
+
+class BuiltExport(NamedTuple):
+    """A model in a format, to be compared with the run."""
+
+    engine: Engine
+    asked: Scorer
+    penalty: LengthPenaltyKind
+    options: Options | Search
+    compute_type: str
+
+
+def build_export(
+    folder: Path,
+    run: LoadedRun,
+    format: Format,
+    quantization: Quantization = "float32",
+    notes: str = "",
+) -> Manifest:
+    """Write a run's best model into an empty folder, with tokenizer and golden sentences; all but
+    the record, which is returned.
+
+    Everything is compared with the run in float32, on its validation split. Raises UserError.
+    """
+    config = replaced(run.config, {"decoding.precision": "float32"})
+    translator = replace(run, config=config).engine()
+    tokenizer, pairs = translator.tokenizer, list(read_pairs(config.data, "validation"))
+    sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
+    shared = run.config.model_copy(update={"data": config.data.without_places()})
+
+    def score(translations: Sequence[str]) -> Score:
+        return bleu(translations, references, config.evaluation, config.data.target_language)
+
+    def best_power() -> float:
+        """CTranslate2 has one kind of length penalty: what that is best set to, the run's own beams
+        tell."""
+        own = config.decoding
+        if own.length_penalty_kind == "power":
+            return own.length_penalty
+        beams = translator.beams(sources, [own.beam_size])
+        counts = BleuCounts(references, config.evaluation, config.data.target_language)
+        (now,) = settings(beams, [own.length_penalty], counts, own.length_penalty_kind)
+        tried = settings(beams, LENGTH_PENALTIES, counts, "power")
+        return Baseline(now, counts).winner(tried).length_penalty
+
+    golden = golden_sentences(translator, _golden_sources(config, tokenizer, pairs))
+    save_golden(folder / GOLDEN, golden)
+    if format == "bundle":
+        made = _bundle(folder, run, translator, shared, notes)
+    else:
+        save_config(shared, folder / EXPORT_CONFIG)
+        tokenizer.save(RunDirectory(folder).vocabularies)
+        if format == "savedmodel":
+            made = _savedmodel(folder, translator, shared)
+        else:
+            made = _ctranslate2(folder, run, config, quantization, best_power())
+    own, theirs = translator.translate(sources), made.engine.translate(sources)
+    return Manifest(
+        format=format,
+        quantization=quantization,
+        version=__version__,
+        weights_sha256=run.digest,
+        max_length=config.data.max_length,
+        penalty=FORMULAS[made.penalty],
+        options=made.options,
+        compute_type=made.compute_type,
+        golden=compare(golden, made.asked),
+        validation=Validation(
+            bleu=score(theirs).value,
+            run_bleu=score(own).value,
+            signature=score(own).signature,
+            same=float(np.mean([one == other for one, other in zip(theirs, own, strict=True)])),
+        ),
+        files=digests(folder),
+    )
+
+
+def _ctranslate2(
+    folder: Path, run: LoadedRun, config: Config, quantization: Quantization, alpha: float
+) -> BuiltExport:
+    from translator.export import ctranslate2
+
+    tokenizer = run.tokenizer
+    ctranslate2.save(folder, config, tokenizer, run.weights, quantization)
+    _write_example(folder, ctranslate2.EXAMPLE)
+    options = ctranslate2.options(config, tokenizer, alpha)
+    size = config.decoding.tokens_per_batch
+    engine = ctranslate2.CTranslate2(folder, tokenizer, options, config.data.max_length, size)
+    return BuiltExport(engine, engine, "power", Options(**options), engine.compute_type)
+
+
+def _savedmodel(folder: Path, translator: Translator, config: Config) -> BuiltExport:
+    from translator.export import savedmodel
+
+    savedmodel.save(folder, translator.model, config)
+    _write_example(folder, savedmodel.EXAMPLE)
+    search = _search(config)
+    engine = savedmodel.SavedModel(folder, translator.tokenizer, config, search.beam_size)
+    return BuiltExport(engine, engine, config.decoding.length_penalty_kind, search, "float32")
+
+
+def _bundle(
+    folder: Path, run: LoadedRun, translator: Translator, config: Config, notes: str
+) -> BuiltExport:
+    bundle.save(folder, run, translator, config, notes)
+    engine = Translator.load(folder)
+    kind = config.decoding.length_penalty_kind
+    return BuiltExport(engine, bundle.OfRun(engine), kind, _search(config), "float32")
+
+
+def _search(config: Config) -> Search:
+    decoding = config.decoding
+    return Search(beam_size=decoding.beam_size, length_penalty=decoding.length_penalty)
+
+
+def _write_example(folder: Path, text: str) -> None:
+    names = tuple(path.name for path in RunDirectory(folder).vocabularies)
+    (folder / EXAMPLE).write_text(text.format(names=names), encoding="utf-8")
+
+
+def _golden_sources(config: Config, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> list[list[int]]:
+    """Evenly spread over the validation split, in ids; where no text may be kept, by chance."""
+    limit = min(config.data.max_length, LONGEST)
+    if config.training.keep_text:
+        rows = [row[:limit] for row in tokenizer.source.encode([p.source for p in pairs]) if row]
+        count = min(NUM_SENTENCES, len(rows))
+        if not count:
+            raise DataError("The validation split has no sentence to prove an export by.")
+        return [rows[i * len(rows) // count] for i in range(count)]
+    random = np.random.default_rng(config.training.seed)
+    ordinary = [i for i in range(len(tokenizer.source)) if not tokenizer.source.is_control(i)]
+    lengths = random.integers(1, min(limit, 30) + 1, NUM_SENTENCES)
+    return [random.choice(ordinary, length).tolist() for length in lengths]

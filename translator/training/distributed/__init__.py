@@ -1,0 +1,1 @@
+"""All that several processes need to train one run."""

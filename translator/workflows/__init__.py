@@ -1,0 +1,1 @@
+"""What the commands do, as plain functions: the Python API of translator."""
