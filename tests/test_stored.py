@@ -28,7 +28,9 @@ Translator = Callable[..., str]
 def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A folder with what the commit made: config.yaml, its text, run/ and model.bundle."""
     with tarfile.open(ROOT / f"tests/stored/{request.param}.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
+        # An argument of extractall does the same, but Python 3.11.2 does not know it.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(tmp_path)
     return tmp_path
 
 

@@ -23,12 +23,13 @@ SENTENCES = [f"{'And ' * (i % 3)}the {word} is near." for i, word in enumerate("
 
 KILLED = """
 import os, signal
-from translator.cli import app, job
+from translator.cli import app
 from translator.decoding import engine
+from translator.workflows.resumable_output import ResumableOutput
 
 app.freeze_weights = lambda frozen: None  # as in the process that it is compared with
 engine.LINES_AT_ONCE = 4
-write, saves = job.ResumableOutput.save, []
+write, saves = ResumableOutput.save, []
 
 def save(self, file, lines_done):
     write(self, file, lines_done)
@@ -38,7 +39,7 @@ def save(self, file, lines_done):
         file.flush()
         os.kill(os.getpid(), signal.SIGKILL)
 
-job.ResumableOutput.save = save
+ResumableOutput.save = save
 app.main()
 """
 

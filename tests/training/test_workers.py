@@ -34,7 +34,7 @@ file, update = open(sys.argv.pop(1), "w"), TrainStep.update
 
 def logged(self, shards, step, rate):
     result = update(self, shards, step, rate)
-    if rate:  # not in the dry_run_result
+    if rate:  # not in the dry run
         print(json.dumps([result.loss, len(shards)]), file=file, flush=True)
     return result
 
@@ -46,7 +46,7 @@ main()
 IMPATIENT = """
 from translator.cli.app import main
 from translator.training.distributed import rendezvous
-meeting.RENDEZVOUS_SECONDS = 1.0
+rendezvous.RENDEZVOUS_SECONDS = 1.0
 main()
 """
 
