@@ -17,8 +17,19 @@ ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "translator/config/schema.json"
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = [part.partition("```")[0] for part in README.split("```yaml\n")[1:]]
+READMES = [
+    ROOT / "README.md",
+    *(
+        path
+        for room in ("configs", "translator")
+        for path in sorted((ROOT / room).rglob("README.md"))
+    ),
+]
+EXAMPLES = [
+    pytest.param(part.partition("```")[0], id=f"{path.relative_to(ROOT)}-{number}")
+    for path in READMES
+    for number, part in enumerate(path.read_text(encoding="utf-8").split("```yaml\n")[1:], start=1)
+]
 
 each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.name))
 
@@ -55,12 +66,14 @@ def test_a_configuration_fits_the_schema(path: Path) -> None:
     validator().validate(values)
 
 
-def test_the_readme_has_examples() -> None:
-    assert any("tag: <bt>, weight: 1" in text for text in EXAMPLES)
+def test_readmes_have_examples() -> None:
+    texts = [example.values[0] for example in EXAMPLES]
+    assert any("tag: <bt>, weight: 1" in str(text) for text in texts)
+    assert "source_language" in str(texts[0]), "the first README shows how to begin"
 
 
-@pytest.mark.parametrize("text", EXAMPLES, ids=range(len(EXAMPLES)))
-def test_an_example_of_the_readme_loads_and_fits_the_schema(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_example_of_a_readme_loads_and_fits_the_schema(text: str, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
     load_config(tmp_path / "c.yaml")
     values, _ = parse_yaml(text, "README")
