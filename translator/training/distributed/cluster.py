@@ -1,27 +1,31 @@
-"""Which processes train together, as the environment tells: TF_CONFIG or Slurm. No TensorFlow."""
+"""The processes that train together, as TF_CONFIG or Slurm describes them. No TensorFlow.
+
+TFConfigClusterResolver of tf.distribute does not validate what it reads. SlurmClusterResolver
+orders hosts as text (n10 before n9), unlike Slurm's ranks, fails on machines without a GPU, and
+uses the same ports for every job.
+"""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import product
+from typing import Literal
+
+from pydantic import BaseModel, NonNegativeInt, ValidationError
 
 from translator.errors import ConfigError
 
 FIRST_PORT, NUM_PORTS = 12_000, 16_000
-"""Under Slurm, ports follow from the job's number, so that jobs on one machine do not meet."""
+"""Under Slurm, the ports follow from the job's number, so that jobs on one machine differ."""
 
-NO_CLUSTER = (
-    "training.distribution is workers, but neither TF_CONFIG nor Slurm names several of them; set "
-    "TF_CONFIG for each (the README shows how), or start them with srun."
-)
+EXAMPLE = '{"cluster": {"worker": ["HOST:PORT", …]}, "task": {"type": "worker", "index": 0}}'
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The addresses of all workers, as HOST:PORT, and which one this process is."""
+    """The addresses of all workers, as HOST:PORT, and the index of this process among them."""
 
     addresses: tuple[str, ...]
     index: int
@@ -30,10 +34,10 @@ class Cluster:
 def find_cluster(
     distribution: Literal["auto", "single", "mirrored", "workers"], environment: Mapping[str, str]
 ) -> Cluster | None:
-    """The workers that train together; None if this process trains alone.
+    """Return the workers that train together, or None if this process trains alone.
 
-    Raises ConfigError if the environment describes them wrongly, or not at all though
-    training.distribution is workers.
+    Raises ConfigError if the environment describes them wrongly, or if training.distribution is
+    workers and the environment does not describe several.
     """
     if distribution in ("single", "mirrored"):
         return None
@@ -44,89 +48,70 @@ def find_cluster(
     if cluster is not None and len(cluster.addresses) > 1:
         return cluster
     if distribution == "workers":
-        raise ConfigError(NO_CLUSTER)
+        raise ConfigError(
+            "training.distribution is workers, but neither TF_CONFIG nor Slurm names several "
+            f"workers. Set TF_CONFIG to {EXAMPLE} for each, or start them with srun."
+        )
     return None
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """HOST:PORT (or [IPv6]:PORT) as host and port. Raises ValueError."""
+    """Split HOST:PORT or [IPv6]:PORT into host and port. Raises ValueError."""
     host, colon, port = address.rpartition(":")
     if not (colon and host and port.isdecimal() and 0 < int(port) < 65_536):
         raise ValueError
     return host.strip("[]"), int(port)
 
 
-def expand_hosts(hosts: str) -> list[str]:
-    """Slurm's short form: node[01-03,7],login → node01, node02, node03, node7, login."""
-    expanded = []
-    for item in re.findall(r"(?:[^,\[]|\[[^\]]*\])+", hosts):
-        names = [""]
-        for text, ranges in re.findall(r"([^\[]+)|\[([^\]]*)\]", item):
-            parts = [text] if text else [n for r in ranges.split(",") for n in _numbers(r)]
-            names = [name + part for name in names for part in parts]
-        expanded += names
-    return expanded
+class _Task(BaseModel, strict=True):
+    type: Literal["chief", "worker"] = "worker"
+    index: NonNegativeInt | None = None
 
 
-def _numbers(numbers: str) -> list[str]:
-    """01-03 → 01, 02, 03; 7 → 7."""
-    first, _, last = numbers.partition("-")
-    return [f"{n:0{len(first)}}" for n in range(int(first), int(last or first) + 1)]
+class _TfConfig(BaseModel, strict=True):
+    cluster: dict[Literal["chief", "worker"], list[str]] = {}
+    task: _Task = _Task()
 
 
 def _from_tf_config(text: str) -> Cluster | None:
     try:
-        config = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"TF_CONFIG is not JSON: {error}.") from None
-    if not isinstance(config, dict) or not _names_addresses(jobs := config.get("cluster", {})):
-        raise ConfigError('TF_CONFIG: "cluster" must be {"worker": ["HOST:PORT", …]}.')
-    if not jobs:
+        config = _TfConfig.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise _wrong(f"{place}: {first['msg']}" if place else first["msg"]) from None
+    chiefs, workers = config.cluster.get("chief", []), config.cluster.get("worker", [])
+    addresses, task = (*chiefs, *workers), config.task
+    if not addresses:
         return None
-    if others := jobs.keys() - {"chief", "worker"}:
-        raise ConfigError(
-            f"TF_CONFIG names a cluster with {', '.join(sorted(others))}; only workers (and a "
-            "chief) train here."
-        )
-    chiefs, workers = jobs.get("chief", []), jobs.get("worker", [])
-    task = config.get("task")
-    kind, index = (task.get("type"), task.get("index")) if isinstance(task, dict) else (None, None)
-    own = {"chief": chiefs, "worker": workers}.get(str(kind), [])
-    if type(index) is not int or not 0 <= index < len(own):
-        raise ConfigError(
-            'TF_CONFIG: "task" must say which worker this is: {"type": "worker", "index": N}, N '
-            f"from 0 to {max(0, len(workers) - 1)}."
-        )
-    addresses = (*chiefs, *workers)
     for address in addresses:
         try:
             split_address(address)
         except ValueError:
-            raise ConfigError(f"TF_CONFIG: the address {address!r} must be HOST:PORT.") from None
+            raise _wrong(f"the address {address!r} is not HOST:PORT") from None
     if len(set(addresses)) < len(addresses):
-        raise ConfigError("TF_CONFIG gives the same address to two workers.")
-    return Cluster(addresses, index + (len(chiefs) if kind == "worker" else 0))
+        raise _wrong("two workers have the same address")
+    if task.index is None or task.index >= len(config.cluster.get(task.type, [])):
+        raise _wrong("the task must be in the cluster, and its index counts from 0")
+    return Cluster(addresses, task.index + (len(chiefs) if task.type == "worker" else 0))
 
 
-def _names_addresses(jobs: Any) -> bool:
-    return isinstance(jobs, dict) and all(
-        isinstance(addresses, list) and all(isinstance(address, str) for address in addresses)
-        for addresses in jobs.values()
-    )
+def _wrong(reason: str) -> ConfigError:
+    return ConfigError(f"TF_CONFIG: {reason}. It must look like {EXAMPLE}.")
 
 
 def _from_slurm(environment: Mapping[str, str]) -> Cluster | None:
-    """The tasks of a step that srun started. A batch script is none, though the job has tasks."""
+    """Read the tasks of a step that srun started; a batch script alone is no such step."""
     try:
         if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) < 2:
             return None
         rank = int(environment["SLURM_PROCID"])
-        hosts = expand_hosts(environment["SLURM_STEP_NODELIST"])
-        counts = _task_counts(environment["SLURM_STEP_TASKS_PER_NODE"])
+        hosts = _expand_hosts(environment["SLURM_STEP_NODELIST"])
+        counts = _expand_counts(environment["SLURM_STEP_TASKS_PER_NODE"])
         first_port = FIRST_PORT + int(environment["SLURM_JOB_ID"]) % NUM_PORTS
     except (KeyError, ValueError) as error:
         raise ConfigError(
-            f"Slurm's variables do not tell who trains together ({error}); set TF_CONFIG instead."
+            f"Slurm's variables do not describe the workers ({error}). Set TF_CONFIG instead."
         ) from None
     addresses = tuple(
         f"{host}:{first_port + task}"
@@ -136,16 +121,35 @@ def _from_slurm(environment: Mapping[str, str]) -> Cluster | None:
     own_host = environment.get("SLURMD_NODENAME")
     if rank >= len(addresses) or own_host not in (None, addresses[rank].rpartition(":")[0]):
         raise ConfigError(
-            "Slurm's tasks are not laid out host by host; start them with "
+            "Slurm did not number its tasks host by host. Start them with "
             "`srun --distribution=block`, or set TF_CONFIG."
         )
     return Cluster(addresses, rank)
 
 
-def _task_counts(counts: str) -> list[int]:
-    """Slurm's short form: 2(x3),1 → 2, 2, 2, 1."""
+def _expand_hosts(hosts: str) -> list[str]:
+    """Expand Slurm's short form: node[01-03,7],login → node01, node02, node03, node7, login."""
     expanded = []
-    for item in counts.split(","):
-        count, _, repeated = item.partition("(x")
-        expanded += [int(count)] * int(repeated.rstrip(")") or 1)
+    for item in re.findall(r"(?:[^,\[]|\[[^\]]*\])+", hosts):
+        parts = re.findall(r"([^\[]+)|\[([^\]]*)\]", item)
+        choices = [[text] if text else _expand_numbers(numbers) for text, numbers in parts]
+        expanded += ["".join(chosen) for chosen in product(*choices)]
     return expanded
+
+
+def _expand_numbers(numbers: str) -> list[str]:
+    """Expand 01-03,7 → 01, 02, 03, 7."""
+    return [
+        f"{number:0{len(first)}}"
+        for first, last in re.findall(r"(\d+)(?:-(\d+))?", numbers)
+        for number in range(int(first), int(last or first) + 1)
+    ]
+
+
+def _expand_counts(counts: str) -> list[int]:
+    """Expand 2(x3),1 → 2, 2, 2, 1."""
+    return [
+        int(count)
+        for count, repeated in re.findall(r"(\d+)(?:\(x(\d+)\))?", counts)
+        for _ in range(int(repeated or 1))
+    ]
