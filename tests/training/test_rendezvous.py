@@ -1,5 +1,7 @@
-"""Workers that meet, speak and part: each a thread of this process, without TensorFlow."""
+"""Workers find each other, exchange messages and part: threads or processes without TensorFlow."""
 
+import multiprocessing
+import os
 import signal
 import socket
 import time
@@ -25,7 +27,9 @@ FACTS = {"translator": "1", "training.seed": 1}
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendezvous_module, "RENDEZVOUS_SECONDS", 20.0)
     monkeypatch.setattr(rendezvous_module, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(worker_group, "LAST_WORDS_SECONDS", 0.5)
+    monkeypatch.setattr(worker_group, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(worker_group, "SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(worker_group, "FAREWELL_SECONDS", 0.5)
 
 
 @pytest.fixture
@@ -44,14 +48,10 @@ def free_ports(count: int) -> list[int]:
 Act = Callable[[WorkerGroup], Any]
 
 
-def gather(
-    addresses: tuple[str, ...], *acts: Act, late: float = 0.0, **facts: Any
-) -> list["Future[Any]"]:
-    """Worker i meets the others and does acts[i]; what each gave or raised. `facts` are the
-    last one's; worker 1 comes `late` seconds after the others."""
+def run_all(addresses: tuple[str, ...], *acts: Act, **facts: Any) -> list["Future[Any]"]:
+    """Let worker i call acts[i] with its group. `facts` are those of the last one."""
 
     def work(index: int) -> Any:
-        time.sleep(late if index == 1 else 0.0)
         theirs = FACTS | facts if index == len(acts) - 1 else FACTS
         with rendezvous(Cluster(addresses, index), theirs) as group:
             return acts[index](group)
@@ -64,12 +64,12 @@ def orders(group: WorkerGroup) -> list[Message]:
     return list(group.orders(Interruption()))
 
 
-def raised(future: "Future[Any]") -> str:
+def error_of(future: "Future[Any]") -> str:
     return str(future.exception())
 
 
-def stranger(address: str, patient: bool = True) -> socket.socket:
-    """A connection, as soon as somebody listens."""
+def connect(address: str, patient: bool = True) -> socket.socket:
+    """Connect as a stranger, as soon as somebody listens if patient."""
     host, _, port = address.partition(":")
     deadline = time.monotonic() + 5
     while True:
@@ -82,34 +82,32 @@ def stranger(address: str, patient: bool = True) -> socket.socket:
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """Whether the other end closes it, with or without having read all."""
+    """Wait until the other end closes it."""
     try:
         return connection.recv(100) == b""
     except ConnectionError:
         return True
 
 
-class TestMeeting:
+class TestRendezvous:
     def test_waits_until_all_are_there(self, addresses: tuple[str, ...]) -> None:
         def chief(group: WorkerGroup) -> bool:
             return group.is_chief
 
-        futures = gather(addresses, chief, lambda group: group.hear(), lambda group: group.index)
-        assert futures[0].result() is True
-        assert futures[1].result() == {"end": True}
-        assert futures[2].result() == 2
+        futures = run_all(addresses, chief, orders, lambda group: group.index)
+        assert [future.result() for future in futures] == [True, [], 2]
 
-    def test_names_who_does_not_come(
+    def test_names_a_missing_worker(
         self, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(rendezvous_module, "RENDEZVOUS_SECONDS", 1.0)
-        chief, one = gather(addresses, orders, orders)
+        chief, one = run_all(addresses, orders, orders)
         said = f"Worker 2 at {addresses[2]} did not come in 1 seconds. Start the same command"
         assert isinstance(chief.exception(), RunError)
-        assert raised(chief).startswith(said)
-        assert raised(one).startswith(f"Worker 0, the chief, at {addresses[0]} ended: {said}")
+        assert error_of(chief).startswith(said)
+        assert error_of(one).startswith(f"Worker 0, the chief, at {addresses[0]} ended: {said}")
 
-    def test_names_a_chief_that_does_not_answer(
+    def test_names_a_missing_chief(
         self, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(rendezvous_module, "RENDEZVOUS_SECONDS", 1.0)
@@ -117,28 +115,31 @@ class TestMeeting:
             rendezvous(Cluster(addresses, 1), FACTS)
 
     def test_refuses_workers_that_differ(self, addresses: tuple[str, ...]) -> None:
-        chief, one = gather(addresses[:2], orders, orders, **{"training.seed": 2})
+        chief, one = run_all(addresses[:2], orders, orders, **{"training.seed": 2})
         said = f"Worker 1 at {addresses[1]} does not fit the chief: training.seed is 2 there and 1"
         assert isinstance(chief.exception(), ConfigError)
-        assert raised(chief).startswith(said)
-        assert said in raised(one)
+        assert error_of(chief).startswith(said)
+        assert said in error_of(one)
 
     def test_refuses_a_second_worker_of_the_same_index(self, addresses: tuple[str, ...]) -> None:
-        def work(index: int, number: int) -> None:
+        ports = iter(free_ports(3))
+
+        def work(index: int) -> None:
             own = list(addresses)
-            own[index] = addresses[number]  # its door is not in question
+            if index:
+                own[index] = f"127.0.0.1:{next(ports)}"  # Both can listen.
             with rendezvous(Cluster(tuple(own), index), FACTS) as group:
                 time.sleep(0.1 * group.index)
 
         with ThreadPoolExecutor(3) as pool:
-            chief = pool.submit(work, 0, 0)
-            same = [pool.submit(work, 1, 1), pool.submit(work, 1, 2)]
+            chief = pool.submit(work, 0)
+            same = [pool.submit(work, 1), pool.submit(work, 1)]
             (refused,) = wait(same, timeout=10, return_when=FIRST_COMPLETED).done
-            assert "sent us away: there is a worker 1 already" in raised(refused)
-            pool.submit(work, 2, 2)
+            assert "refused this worker: worker 1 is here already" in error_of(refused)
+            pool.submit(work, 2)
             assert chief.exception() is None
 
-    def test_sends_strangers_away(self, addresses: tuple[str, ...]) -> None:
+    def test_closes_connections_of_strangers(self, addresses: tuple[str, ...]) -> None:
         with ThreadPoolExecutor(2) as pool:
             chief = pool.submit(lambda: rendezvous(Cluster(addresses[:2], 0), FACTS))
             for words in (
@@ -146,51 +147,53 @@ class TestMeeting:
                 b"[" * 500_000 + b"\n",
                 b'{"worker": "1", "facts": {}}\n',
             ):
-                with stranger(addresses[0]) as found:
+                with connect(addresses[0]) as found:
                     found.sendall(words)
                     assert is_closed(found)
             one = pool.submit(lambda: rendezvous(Cluster(addresses[:2], 1), FACTS))
             with chief.result(), one.result():
                 pass
 
-    def test_takes_no_line_without_end(self, addresses: tuple[str, ...]) -> None:
+    def test_closes_a_connection_that_sends_an_endless_line(
+        self, addresses: tuple[str, ...]
+    ) -> None:
         sent = 0
         with ThreadPoolExecutor(2) as pool:
             chief = pool.submit(lambda: rendezvous(Cluster(addresses[:2], 0), FACTS))
-            with stranger(addresses[0]) as found, pytest.raises(OSError):
+            with connect(addresses[0]) as found, pytest.raises(OSError):
                 for _ in range(1000):
                     sent += found.send(bytes(65_536))
             one = pool.submit(lambda: rendezvous(Cluster(addresses[:2], 1), FACTS))
             with chief.result(), one.result():
                 pass
-        assert sent < 50 * 2**20  # what the sockets hold, and a message at most
+        assert sent < 50 * 2**20  # What the sockets buffer, and one message at most.
 
-    def test_waits_for_no_silent_stranger(
+    def test_silent_strangers_delay_nobody(
         self, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(rendezvous_module, "ANSWER_SECONDS", 10.0)
         monkeypatch.setattr(rendezvous_module, "MAX_CONNECTIONS", 3)
         with ThreadPoolExecutor(2) as pool, ExitStack() as stack:
             chief = pool.submit(lambda: rendezvous(Cluster(addresses[:2], 0), FACTS))
-            silent = [stack.enter_context(stranger(addresses[0])) for _ in range(4)]
-            assert is_closed(silent[0])  # the oldest of one too many
+            silent = [stack.enter_context(connect(addresses[0])) for _ in range(4)]
+            assert is_closed(silent[0])  # The oldest of one too many.
             started = time.monotonic()
             one = pool.submit(lambda: rendezvous(Cluster(addresses[:2], 1), FACTS))
             with chief.result(), one.result():
                 assert time.monotonic() - started < 9
             assert all(map(is_closed, silent))
 
-    def test_strangers_do_not_make_it_wait_longer(
+    def test_strangers_do_not_extend_the_time_limit(
         self, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(rendezvous_module, "RENDEZVOUS_SECONDS", 1.0)
         with ThreadPoolExecutor(1) as pool:
             chief = pool.submit(lambda: rendezvous(Cluster(addresses[:2], 0), FACTS))
             with pytest.raises(OSError):
-                stranger(addresses[0]).close()
+                connect(addresses[0]).close()
                 while True:
-                    stranger(addresses[0], patient=False).close()
-            assert "did not come in 1 seconds" in raised(chief)
+                    connect(addresses[0], patient=False).close()
+            assert "did not come in 1 seconds" in error_of(chief)
 
     def test_refuses_a_port_in_use(self, addresses: tuple[str, ...]) -> None:
         with (
@@ -200,26 +203,40 @@ class TestMeeting:
             rendezvous(Cluster(addresses, 1), FACTS)
 
 
-class TestCrew:
-    def test_does_what_the_chief_orders(self, addresses: tuple[str, ...]) -> None:
+class TestWorkerGroup:
+    def test_workers_receive_the_orders_of_the_chief(self, addresses: tuple[str, ...]) -> None:
         def chief(group: WorkerGroup) -> None:
             for step in (3, 4, 5):
                 group.begin_step(step, 0.5 / step)
             group.examine(5)
             group.roll_back(2)
 
-        _, one, two = gather(addresses, chief, orders, orders)
+        _, one, two = run_all(addresses, chief, orders, orders)
         taken: list[Message] = [{"step": n, "rate": 0.5 / n} for n in (3, 4, 5)]
         assert one.result() == two.result() == [*taken, {"examine": 5}, {"back": 2}]
 
-    def test_gathers_a_word_of_each_in_their_order(self, addresses: tuple[str, ...]) -> None:
-        def ready(group: WorkerGroup) -> None:
-            group.tell(ready=group.index)
+    def test_broadcasts_a_value_of_the_chief(self, addresses: tuple[str, ...]) -> None:
+        futures = run_all(
+            addresses,
+            lambda group: group.broadcast({"step": 7}),
+            lambda group: group.broadcast(),
+            lambda group: group.broadcast(),
+        )
+        assert [future.result() for future in futures] == [{"step": 7}] * 3
 
-        chief, *_ = gather(addresses, lambda group: group.gather(), ready, ready, late=0.5)
-        assert chief.result() == [{"ready": 1}, {"ready": 2}]
+    def test_at_a_barrier_all_wait_for_the_last(self, addresses: tuple[str, ...]) -> None:
+        def act(group: WorkerGroup) -> tuple[float, float]:
+            time.sleep(0.3 * group.index)
+            came = time.monotonic()
+            group.barrier()
+            return came, time.monotonic()
 
-    def test_stops_all_at_one_step_when_one_gets_a_signal(self, addresses: tuple[str, ...]) -> None:
+        came, left = zip(*[f.result() for f in run_all(addresses, act, act, act)], strict=True)
+        assert min(left) >= max(came)
+
+    def test_a_signal_to_one_stops_all_after_the_same_step(
+        self, addresses: tuple[str, ...]
+    ) -> None:
         def chief(group: WorkerGroup) -> None:
             for step in range(1, 1000):
                 group.begin_step(step, 0.5 / step)
@@ -235,34 +252,129 @@ class TestCrew:
 
         done: list[int] = []
         taken: dict[int, list[int]] = {1: [], 2: []}
-        for future in gather(addresses, chief, signalled, signalled):
+        for future in run_all(addresses, chief, signalled, signalled):
             error = future.exception()
             assert isinstance(error, Stopped)
             assert error.signal_number == signal.SIGTERM
         assert done == taken[1] == taken[2]
         assert 5 <= len(done) < 900
 
-    def test_hears_why_the_chief_fails(self, addresses: tuple[str, ...]) -> None:
+    def test_reports_why_the_chief_failed(self, addresses: tuple[str, ...]) -> None:
         def chief(group: WorkerGroup) -> None:
             raise UserError("The disk is full.")
 
-        _, one = gather(addresses[:2], chief, orders)
+        _, one = run_all(addresses[:2], chief, orders)
         expected = f"Worker 0, the chief, at {addresses[0]} ended: The disk is full."
-        assert raised(one) == expected
+        assert error_of(one) == expected
 
-    def test_notices_one_that_is_gone_without_a_word(self, addresses: tuple[str, ...]) -> None:
-        def gone(group: WorkerGroup) -> None:
+    def test_notices_a_lost_connection(self, addresses: tuple[str, ...]) -> None:
+        def lost(group: WorkerGroup) -> None:
             group._connections.pop(0).socket.close()
 
-        chief, _ = gather(addresses[:2], lambda group: group.gather(), gone)
-        assert raised(chief).startswith(f"Worker 1 at {addresses[1]} is gone. Nothing is lost")
+        chief, _ = run_all(addresses[:2], lambda group: group.barrier(), lost)
+        assert error_of(chief).startswith(f"Worker 1 at {addresses[1]} is gone. Nothing is lost")
 
-    def test_gives_tensorflows_reason_if_nobody_is_gone(self, addresses: tuple[str, ...]) -> None:
-        chief, _ = gather(addresses[:2], lambda group: str(group.loss("no heartbeat.")), orders)
-        assert chief.result().startswith("TensorFlow lost the others: no heartbeat. Nothing is")
+    def test_gives_the_reason_of_tensorflow_if_all_answer(self, addresses: tuple[str, ...]) -> None:
+        chief, _ = run_all(
+            addresses[:2], lambda group: str(group.explain_loss("no heartbeat.")), orders
+        )
+        assert chief.result().startswith("TensorFlow lost a worker: no heartbeat. Nothing is lost")
 
-    def test_of_one_does_what_it_likes(self) -> None:
+    def test_waits_for_a_slow_one_that_sends_heartbeats(self, addresses: tuple[str, ...]) -> None:
+        def slow(group: WorkerGroup) -> None:
+            time.sleep(1.5)
+            group.barrier()
+
+        for future in run_all(addresses, slow, lambda group: group.barrier(), slow):
+            assert future.exception() is None
+
+    def test_of_one_waits_for_nobody(self) -> None:
         with WorkerGroup() as group:
             assert group.is_chief
-            assert group.gather() == []
+            assert group.broadcast(3) == 3
+            group.barrier()
             group.begin_step(1, 0.1)
+
+
+class TestSilence:
+    """One that stops answering, though its connection stays, is lost after SILENCE_SECONDS."""
+
+    @pytest.mark.parametrize("index", [0, 1])
+    def test_at_a_barrier_is_noticed(self, addresses: tuple[str, ...], index: int) -> None:
+        error = self.error_beside_silence(addresses[:2], index, lambda group: group.barrier())
+        assert f"at {addresses[1 - index]} does not answer. Nothing is lost" in str(error)
+
+    def test_between_steps_is_noticed(self, addresses: tuple[str, ...]) -> None:
+        error = self.error_beside_silence(addresses[:2], 1, orders)
+        assert str(error).startswith(f"Worker 0, the chief, at {addresses[0]} does not answer.")
+
+    def test_explains_why_tensorflow_fails(self, addresses: tuple[str, ...]) -> None:
+        def fail(group: WorkerGroup) -> None:
+            raise group.explain_loss("no heartbeat.")
+
+        error = self.error_beside_silence(addresses[:2], 0, fail)
+        assert str(error).startswith(f"Worker 1 at {addresses[1]} does not answer.")
+
+    def error_beside_silence(
+        self, addresses: tuple[str, ...], index: int, act: Act
+    ) -> BaseException | None:
+        """What `act` raises on worker `index` when the other one does nothing at all."""
+        with ThreadPoolExecutor(2) as pool:
+            futures = [pool.submit(rendezvous, Cluster(addresses, i), FACTS) for i in range(2)]
+            group, silent = futures[index].result(), futures[1 - index].result()
+            try:
+                with group:
+                    act(group)
+            except UserError as error:
+                return error
+            finally:
+                with silent:
+                    pass
+        return None
+
+    def test_before_all_have_come_is_noticed(
+        self, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Somebody listens at the chief's address, accepts, and sends nothing."""
+        monkeypatch.setattr(rendezvous_module, "RENDEZVOUS_SECONDS", 1.0)
+        host, _, port = addresses[0].partition(":")
+        with (
+            socket.create_server((host, int(port))),
+            pytest.raises(RunError, match=r"reached in 1 seconds \(it did not answer\)\."),
+        ):
+            rendezvous(Cluster(addresses[:2], 1), FACTS)
+
+    def test_of_a_frozen_process_is_noticed(self, addresses: tuple[str, ...]) -> None:
+        process = multiprocessing.get_context("spawn").Process(
+            target=follow_orders, args=(addresses[:2],)
+        )
+        process.start()
+        try:
+            with (
+                pytest.raises(
+                    UserError, match=r"^Worker 1 at .* does not answer\. Nothing is lost"
+                ),
+                rendezvous(Cluster(addresses[:2], 0), FACTS) as group,
+            ):
+                group.begin_step(1, 0.5)
+                group.barrier()
+                os.kill(process.pid or 0, signal.SIGSTOP)
+                started = time.monotonic()
+                group.barrier()
+        finally:
+            assert time.monotonic() - started < 5
+            os.kill(process.pid or 0, signal.SIGCONT)
+            process.join(20)
+        assert process.exitcode == 3
+
+
+def follow_orders(addresses: tuple[str, ...]) -> None:
+    """Worker 1 in a process of its own."""
+    worker_group.HEARTBEAT_SECONDS = 0.1
+    with rendezvous(Cluster(addresses, 1), FACTS) as group:
+        try:
+            for order in group.orders(Interruption()):
+                if "step" in order:
+                    group.send(ready=True)
+        except UserError as error:
+            raise SystemExit(3 if "does not answer" in str(error) else 1) from None

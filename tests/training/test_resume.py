@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +122,14 @@ class Folder:
             with (ROOT / f"data/everyday/{origin}.tsv").open() as lines:
                 (path / f"{name}.tsv").write_text("".join(itertools.islice(lines, start, end)))
 
-    def start(self, *options: str, **environment: str) -> "subprocess.Popen[str]":
+    def start(
+        self, *options: str, before: Sequence[str] = (), **environment: str
+    ) -> "subprocess.Popen[str]":
+        """Start `python *options train c.yaml`, after the words of another command."""
         kept = {k: v for k, v in os.environ.items() if k in ("PATH", "LD_LIBRARY_PATH")}
         places = {"HOME": str(self.path), "XDG_CACHE_HOME": str(self.path / "cache")}
         return subprocess.Popen(
-            [sys.executable, *options, "train", "c.yaml"],
+            [*before, sys.executable, *options, "train", "c.yaml"],
             cwd=self.path,
             env=kept | places | {"PYTHONPATH": str(ROOT)} | environment,
             stdin=subprocess.DEVNULL,

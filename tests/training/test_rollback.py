@@ -178,7 +178,7 @@ class TestALossThatIsNoNumber:
     def test_is_told_to_all_workers(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         heard: list[dict[str, Any]] = []
         monkeypatch.setattr(
-            "translator.training.distributed.worker_group.WorkerGroup.tell",
+            "translator.training.distributed.worker_group.WorkerGroup.send",
             lambda self, **message: heard.append(message),
         )
         world.learner = nan_at(7)

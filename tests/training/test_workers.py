@@ -1,12 +1,15 @@
-"""Two processes train one run, on loopback: like one process, and through whatever happens to one.
+"""Two processes train one run as one process does, whatever happens to one of them.
 
 Each is started through the command line, as a user would, with TF_CONFIG in its environment.
 """
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +60,13 @@ sys.argv += ["--set", "data.folder=other"]
 main()
 """
 
-STAYED = "the same command on all workers continues from it."
+NOTHING_LOST = (
+    "Nothing is lost up to the last checkpoint: "
+    "the same command on all workers continues from it.\n"
+)
+
+LOST_SECONDS = 60.0
+"""All workers end within this time when one of them, or the link between them, is lost."""
 
 
 class Workers(Folder):
@@ -83,11 +92,9 @@ class Workers(Folder):
     def start_one(
         self, index: int, ports: list[int], *options: str, **environment: str
     ) -> "subprocess.Popen[str]":
-        cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
-        config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-        return self.start(
-            *options or ("-m", "translator"), TF_CONFIG=json.dumps(config), **environment
-        )
+        addresses = [f"127.0.0.1:{port}" for port in ports]
+        tf_config = describe(addresses, index)
+        return self.start(*options or ("-m", "translator"), TF_CONFIG=tf_config, **environment)
 
     def train_both(
         self,
@@ -99,6 +106,20 @@ class Workers(Folder):
         processes = self.start_both(chief or [], worker or [], **environment)
         said = [process.communicate(timeout=300)[0] for process in processes]
         return [(p.returncode, text) for p, text in zip(processes, said, strict=True)]
+
+
+def describe(addresses: list[str], index: int) -> str:
+    """TF_CONFIG of one worker."""
+    task = {"type": "worker", "index": index}
+    return json.dumps({"cluster": {"worker": addresses}, "task": task})
+
+
+def await_stop(process: "subprocess.Popen[str]") -> None:
+    """Wait until a process has received the SIGSTOP that it sends to itself."""
+    deadline = time.monotonic() + 200
+    while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def signal_at(place: str, count: int, number: int) -> list[str]:
@@ -141,7 +162,7 @@ def test_lost_and_stopped_workers_go_on_to_the_same_bits(unbroken: Workers, tmp_
     (code, said), (killed, _) = folder.train_both([], signal_at("step", 20, signal.SIGKILL))
     assert (code, killed) == (2, -signal.SIGKILL), said
     assert "Error: Worker 1 at 127.0.0.1:" in said.splitlines()[-1]
-    assert said.endswith(f"is gone. Nothing is lost up to the last checkpoint: {STAYED}\n")
+    assert said.endswith(f"is gone. {NOTHING_LOST}")
     assert "Traceback" not in said
     assert folder.run.checkpoints()[-1].name == "step-00000016.safetensors"
 
@@ -196,7 +217,7 @@ def test_a_missing_worker_is_named_after_a_time(tmp_path: Path) -> None:
 def test_sigterm_ends_the_wait_for_a_missing_worker(tmp_path: Path) -> None:
     process = Workers(tmp_path / "c").start_one(0, free_ports(2))
     assert process.stdout is not None
-    assert "waiting for the others, at most 5 minutes" in process.stdout.readline()
+    assert "waiting for the others, at most 300 seconds" in process.stdout.readline()
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=100)[0]
@@ -214,3 +235,74 @@ def test_a_worker_with_other_text_is_refused(tmp_path: Path) -> None:
     reason = "runs/c: the training or validation text is not the one that this run began with."
     assert f"Error: {reason}" in its_words
     assert f"ended: {reason}" in said.splitlines()[-1]
+
+
+def test_a_frozen_worker_is_named(tmp_path: Path) -> None:
+    chief, worker = Workers(tmp_path / "c").start_both([], signal_at("step", 20, signal.SIGSTOP))
+    try:
+        await_stop(worker)
+        said = chief.communicate(timeout=LOST_SECONDS)[0]
+    finally:
+        worker.kill()
+        worker.communicate()
+    assert chief.returncode == 2, said
+    assert "Error: Worker 1 at 127.0.0.1:" in said.splitlines()[-1]
+    assert said.endswith(f"does not answer. {NOTHING_LOST}")
+
+
+def ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
+
+
+@pytest.fixture
+def link() -> Iterator[Sequence[str]]:
+    """Two network namespaces, 10.77.0.1 and 10.77.0.2, between which there is a link."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("network namespaces need root and the command ip")
+    names = [f"translator-{os.getpid()}-{index}" for index in range(2)]
+    try:
+        for name in names:
+            ip("netns", "add", name)
+        pair = ("name", "veth", "netns", names[0], "type", "veth", "peer", "name", "veth")
+        ip("link", "add", *pair, "netns", names[1])
+        for index, name in enumerate(names):
+            ip("-n", name, "address", "add", f"10.77.0.{index + 1}/24", "dev", "veth")
+            ip("-n", name, "link", "set", "lo", "up")
+            ip("-n", name, "link", "set", "veth", "up")
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"network namespaces cannot be made here: {error.stderr.strip()}")
+    else:
+        yield names
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
+def test_a_link_that_goes_down_ends_all_and_loses_nothing(
+    link: Sequence[str], unbroken: Workers, tmp_path: Path
+) -> None:
+    folder = Workers(tmp_path / "c")
+    addresses = ["10.77.0.1:12345", "10.77.0.2:12345"]
+
+    def start(index: int, *options: str) -> "subprocess.Popen[str]":
+        inside = ("ip", "netns", "exec", link[index])
+        return folder.start(
+            *options or ("-m", "translator"), before=inside, TF_CONFIG=describe(addresses, index)
+        )
+
+    processes = [start(0, *signal_at("step", 20, signal.SIGSTOP)), start(1)]
+    await_stop(processes[0])
+    ip("-n", link[0], "link", "set", "veth", "down")
+    processes[0].send_signal(signal.SIGCONT)
+    for process in processes:
+        said = process.communicate(timeout=LOST_SECONDS)[0]
+        assert process.returncode == 2, said
+        assert "Traceback" not in said
+        assert said.endswith(f"does not answer. {NOTHING_LOST}")
+    assert folder.run.checkpoints()[-1].name == "step-00000016.safetensors"
+
+    ip("-n", link[0], "link", "set", "veth", "up")
+    for process in [start(0), start(1)]:
+        said = process.communicate(timeout=300)[0]
+        assert process.returncode == 0, said
+    assert_same_run(folder, unbroken)

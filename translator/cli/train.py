@@ -46,7 +46,7 @@ def train(
     them. Raises UserError; Stopped, with all saved, when a signal came.
     """
     from translator.training.interruption import Interruption
-    from translator.workflows.workers import follow, join_workers
+    from translator.workflows.workers import join_workers, run_worker
 
     freeze_weights(False)
     config_path = Path(config_path)
@@ -69,7 +69,7 @@ def train(
             with join_workers(config) as (group, strategy):
                 describe_device(config.training)
                 if not group.is_chief:
-                    follow(config, run, group, strategy, interruption)
+                    run_worker(config, run, group, strategy, interruption)
                     return
                 run.create()
                 with run.locked() as was_killed:
@@ -140,9 +140,8 @@ def _train(
 
     config = prepared.config
     position, state = load_checkpoint(run) or (TrainingState(), None)
-    group.tell(settled=position.step)
-    group.gather()  # All have found what they need.
-    group.tell(build=True)
+    group.broadcast(position.step)
+    group.barrier()  # All have found what they need.
     session = TrainingSession(prepared, strategy)
     finished = session.last_step is not None and position.step >= session.last_step
     dry_run_result = None

@@ -1,7 +1,7 @@
-"""Several processes that train one run: how they come together, and what those do that follow.
+"""Several processes that train one run.
 
-The chief settles the run; the others wait for that, open what it has settled in the run's folder,
-which all of them see, and take its steps with it. They write nothing into the run.
+The chief prepares the run. The other workers wait for it, open the run's folder, which all of them
+must see, and take the same steps. Only the chief writes into the run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from translator.errors import RunError
 from translator.models.weights import load_arrays
 from translator.runs import RunDirectory
 from translator.training.distributed.cluster import Cluster, find_cluster
-from translator.training.distributed.rendezvous import rendezvous, said_limit
+from translator.training.distributed.rendezvous import RENDEZVOUS_SECONDS, rendezvous
 from translator.training.distributed.worker_group import WorkerGroup
 from translator.training.interruption import Interruption
 from translator.workflows.preparation import say, settled
@@ -34,42 +34,48 @@ if TYPE_CHECKING:
     from translator.workflows.training_session import TrainingSession
 
 FOLDER_SECONDS = 90.0
-"""How long a worker waits for the chief's files to appear: a network's file system may be late."""
+"""How long a worker waits for the chief's files to appear on a network file system."""
 
 
 @contextmanager
 def join_workers(config: Config) -> Iterator[tuple[WorkerGroup, tf.distribute.Strategy | None]]:
-    """All processes that train with this one, and the strategy that joins them; for one alone,
-    itself and none. Raises UserError, on all of them, if they do not come together."""
+    """Wait for all workers, and join their devices by a strategy.
+
+    A process that trains alone gets a group of one and no strategy. All workers raise UserError if
+    one is missing or does not fit.
+    """
     cluster = find_cluster(config.training.distribution, os.environ)
     if cluster is None:
         yield WorkerGroup(), None
         return
     import tensorflow as tf
 
-    from translator.training.distributed.strategy import JOIN_SECONDS, join, losses_told
+    from translator.training.distributed.strategy import JOIN_SECONDS, join, losses_explained
 
     name = f"Worker {cluster.index} of {len(cluster.addresses)}"
     name += ", the chief" if cluster.index == 0 else ""
-    say(f"{name}: waiting for the others, at most {said_limit()} …")
+    say(f"{name}: waiting for the others, at most {RENDEZVOUS_SECONDS:g} seconds …")
     num_gpus = len(tf.config.list_physical_devices("GPU"))
-    with rendezvous(cluster, _facts(config, cluster, num_gpus)) as group, losses_told(group):
+    with rendezvous(cluster, _facts(config, cluster, num_gpus)) as group, losses_explained(group):
         say(f"All workers are here; joining them, or giving up in {JOIN_SECONDS} seconds …")
         yield group, join(cluster)
 
 
-def follow(
+def run_worker(
     config: Config,
     run: RunDirectory,
     group: WorkerGroup,
     strategy: tf.distribute.Strategy | None,
     interruption: Interruption,
 ) -> None:
-    """Train with the chief until it ends. Raises UserError; Stopped when all were stopped."""
+    """Train with the chief until it has finished.
+
+    Raises UserError if the chief fails or is lost, Stopped if a signal stopped all workers.
+    """
     from translator.training import loop
     from translator.workflows.training_session import TrainingSession
 
-    step = group.hear()["settled"]
+    step = group.broadcast()
     checkpoint = run.checkpoint(step)
     _await(run.config)
     prepared = settled(config, run)
@@ -77,8 +83,7 @@ def follow(
     if step:
         _await(checkpoint)
         state, _ = load_arrays(checkpoint)
-    group.tell(ready=True)
-    group.hear()
+    group.barrier()
     session = TrainingSession(prepared, strategy)
     session.take_up(run, step, state)
     say(f"Training {run.path} with the chief, which shows how it goes.")
@@ -98,7 +103,7 @@ def _back(run: RunDirectory, session: TrainingSession, step: int) -> None:
 
 
 def _facts(config: Config, cluster: Cluster, num_gpus: int) -> dict[str, Any]:
-    """In what all workers must be alike; texts and checkpoints are compared later."""
+    """Return what must be equal on all workers; texts and checkpoints are compared later."""
     return {
         "the list of workers": list(cluster.addresses),
         "the number of GPUs": num_gpus,
@@ -113,7 +118,7 @@ def _await(path: Path) -> None:
     while not path.exists():
         if time.monotonic() > deadline:
             raise RunError(
-                f"{path}: the chief has written it, but this worker does not see it. All workers "
-                "must see the run's folder, on a file system that they share."
+                f"{path}: the chief has written this file, but this worker does not see it. The "
+                "run's folder must be on a file system that all workers share."
             )
         time.sleep(0.2)

@@ -1,1 +1,1 @@
-"""All that several processes need to train one run."""
+"""Training one run with several processes: who they are, how they meet, how they stay in step."""

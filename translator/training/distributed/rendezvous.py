@@ -1,9 +1,9 @@
-"""Workers meet before TensorFlow joins them.
+"""Workers find each other before TensorFlow joins them.
 
-TensorFlow waits for a missing worker for ever and hears no signal meanwhile. Here the wait is
-plain Python, ends after a stated time in a sentence that names who is missing, and finds workers
-that would not fit together. The chief listens at its own address; when all have come, it closes
-that door, and TensorFlow opens its own in the same place. The connections stay (group.py).
+TensorFlow waits for a missing worker without end and handles no signal meanwhile. This wait ends
+after RENDEZVOUS_SECONDS in a sentence that names the missing workers, and it refuses workers whose
+configurations differ. The chief listens at its own address until all have registered. Then
+TensorFlow takes that port, and the connections remain (worker_group.py).
 """
 
 from __future__ import annotations
@@ -19,45 +19,44 @@ from translator.errors import ConfigError, RunError, UserError
 from translator.training.distributed.cluster import Cluster, split_address
 from translator.training.distributed.worker_group import (
     Connection,
-    Left,
     Message,
     WorkerGroup,
     worker_name,
 )
 
 RENDEZVOUS_SECONDS = 300.0
-"""How long one waits for the others."""
+"""How long a worker waits for the others."""
 
 ANSWER_SECONDS = 5.0
-"""How long a process that has connected may take to say who it is."""
+"""How long a process that has connected may take to register."""
 
 MAX_CONNECTIONS = 64
-"""Connections that have not said yet who they are; the oldest goes when another comes."""
+"""Connections that have not registered; when there are more, the oldest is closed."""
 
 Facts = dict[str, Any]
 
 
 def rendezvous(cluster: Cluster, facts: Facts) -> WorkerGroup:
-    """Wait until all workers are there, with the same facts by name.
+    """Wait until all workers are there with the same facts.
 
-    Raises RunError if one does not come in RENDEZVOUS_SECONDS or an address cannot be used,
-    ConfigError if facts differ; on all workers that have come.
+    Every worker that has come raises the same: RunError if one does not come in
+    RENDEZVOUS_SECONDS or an address cannot be used, ConfigError if facts differ.
     """
-    with _door(cluster.addresses[cluster.index]) as door:
+    with _listening(cluster.addresses[cluster.index]) as listener:
         if cluster.index == 0:
-            connections = _receive(door, cluster.addresses, facts)
-            return WorkerGroup(cluster.addresses, 0, connections)
-    return WorkerGroup(cluster.addresses, cluster.index, {0: _visit(cluster, facts)})
+            connections = _await_workers(listener, cluster.addresses, facts)
+        else:
+            connections = {0: _join_chief(cluster, facts)}
+    return WorkerGroup(cluster.addresses, cluster.index, connections)
 
 
 @contextmanager
-def _door(address: str) -> Iterator[socket.socket]:
-    """Listen at our own address, on every interface, as TensorFlow will."""
-    _, port = split_address(address)
+def _listening(address: str) -> Iterator[socket.socket]:
+    """Listen at the port of our own address on every interface, as TensorFlow will."""
     dual = socket.has_dualstack_ipv6()
     try:
-        door = socket.create_server(
-            ("", port),
+        listener = socket.create_server(
+            ("", split_address(address)[1]),
             family=socket.AF_INET6 if dual else socket.AF_INET,
             dualstack_ipv6=dual,
         )
@@ -66,78 +65,75 @@ def _door(address: str) -> Iterator[socket.socket]:
             f"{address}, the address of this worker, cannot be used: {error.strerror}. End what "
             "uses this port, or give the cluster another one."
         ) from None
-    with door:
-        yield door
+    with listener:
+        listener.settimeout(0.1)
+        yield listener
 
 
-def _receive(
-    door: socket.socket, addresses: tuple[str, ...], facts: Facts
+def _await_workers(
+    listener: socket.socket, addresses: tuple[str, ...], facts: Facts
 ) -> dict[int, Connection]:
-    """As the chief: the connections of all others, by their index.
+    """As the chief: return the connections of all others, by index.
 
-    Anyone may connect. So guests are heard side by side: one who is silent, or says too much, keeps
-    nobody waiting, and is sent away after ANSWER_SECONDS.
+    Anyone may connect. All connections are read side by side, so that none delays another, and
+    one that does not register within ANSWER_SECONDS is closed.
     """
-    present: dict[int, Connection] = {}
-    guests: dict[Connection, float] = {}
+    registered: dict[int, Connection] = {}
+    unknown: dict[Connection, float] = {}
     deadline = time.monotonic() + RENDEZVOUS_SECONDS
     try:
-        while missing := [i for i in range(1, len(addresses)) if i not in present]:
+        while missing := [i for i in range(1, len(addresses)) if i not in registered]:
             if time.monotonic() >= deadline:
                 raise RunError(_missing(missing, addresses))
-            door.settimeout(0.1)
             with suppress(TimeoutError):
-                guests[Connection(door.accept()[0])] = time.monotonic() + ANSWER_SECONDS
-            if len(guests) > MAX_CONNECTIONS:
-                _send_away(guests, next(iter(guests)))
-            for guest, until in list(guests.items()):
-                hello = _hello(guest)
-                if hello is not None:
-                    del guests[guest]
-                    _welcome(guest, hello, present, addresses, facts)
-                elif time.monotonic() >= until:
-                    _send_away(guests, guest)
-            _forget_the_gone(present)
+                connection = Connection(listener.accept()[0])
+                unknown[connection] = time.monotonic() + ANSWER_SECONDS
+            if len(unknown) > MAX_CONNECTIONS:
+                unknown[next(iter(unknown))] = 0.0
+            for connection, until in list(unknown.items()):
+                message = _read(connection, 0.0)
+                if message is not None or time.monotonic() >= until:
+                    del unknown[connection]
+                    _register(connection, message or {}, registered, addresses, facts)
+            for index, connection in list(registered.items()):
+                connection.send({})
+                if _read(connection, 0.0) is not None:
+                    registered.pop(index).socket.close()
     except BaseException as error:
-        with WorkerGroup(addresses, 0, present):  # Its end tells those who have come.
+        with WorkerGroup(addresses, 0, registered):  # Its end informs those who have come.
             raise error
     finally:
-        for guest in list(guests):
-            _send_away(guests, guest)
-    WorkerGroup(addresses, 0, present).tell(complete=True)
-    return present
+        for connection in unknown:
+            connection.socket.close()
+    WorkerGroup(addresses, 0, registered).broadcast(True)
+    return registered
 
 
-def _send_away(guests: dict[Connection, float], guest: Connection) -> None:
-    del guests[guest]
-    guest.socket.close()
-
-
-def _hello(guest: Connection) -> Message | None:
-    """What a guest says first; nothing of one who is gone, None of one who has not said it yet."""
+def _read(connection: Connection, seconds: float) -> Message | None:
+    """Return the next message, {} if the other end is gone, or None if nothing comes in time."""
     try:
-        return guest.receive(0.0)
-    except Left:
+        return connection.receive(seconds)
+    except OSError:
         return {}
 
 
-def _welcome(
-    guest: Connection,
-    hello: Message,
-    present: dict[int, Connection],
+def _register(
+    connection: Connection,
+    message: Message,
+    registered: dict[int, Connection],
     addresses: tuple[str, ...],
     facts: Facts,
 ) -> None:
-    """Let a worker in. Raises ConfigError if it does not fit; a stranger is sent away."""
-    index, theirs = hello.get("worker"), hello.get("facts")
+    """As the chief: register a worker, or close a stranger. Raises ConfigError if facts differ."""
+    index, theirs = message.get("worker"), message.get("facts")
     if type(index) is not int or not isinstance(theirs, dict):
-        guest.socket.close()
-    elif index in present or not 0 < index < len(addresses):
-        guest.send({"failed": f"there is a worker {index} already; give each its own index."})
-        guest.socket.close()
+        connection.socket.close()
+    elif index in registered or not 0 < index < len(addresses):
+        connection.send({"refused": f"worker {index} is here already; give each its own index."})
+        connection.socket.close()
     else:
-        present[index] = guest
-        guest.send({"waiting": True})
+        registered[index] = connection
+        connection.send({"accepted": True})
         for key, there, here in differences(theirs, facts):
             raise ConfigError(
                 f"{worker_name(index, addresses)} does not fit the chief: {key} is {there!r} there "
@@ -145,70 +141,49 @@ def _welcome(
             )
 
 
-def _forget_the_gone(present: dict[int, Connection]) -> None:
-    for index, connection in list(present.items()):
-        try:
-            connection.receive(0.0)
-        except Left:
-            connection.socket.close()
-            del present[index]
-
-
-def _visit(cluster: Cluster, facts: Facts) -> Connection:
-    """As a worker: the connection to the chief, when all have come."""
-    chief = cluster.addresses[0]
+def _join_chief(cluster: Cluster, facts: Facts) -> Connection:
+    """As a worker: register with the chief, and return the connection when all have come."""
+    chief = worker_name(0, cluster.addresses)
     deadline = time.monotonic() + RENDEZVOUS_SECONDS
     reason = "it did not answer"
     while time.monotonic() < deadline:
         try:
-            connection = Connection(_connect(chief))
+            connection = Connection(_connect(cluster.addresses[0]))
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             time.sleep(0.3)
             continue
-        answer: Message | None = None
-        connection.send({"worker": cluster.index, "facts": facts})
-        with suppress(Left):
-            answer = connection.receive(ANSWER_SECONDS)
-        if answer is not None and answer.keys() & {"waiting", "failed"}:
-            try:
-                _await_others(connection, answer, cluster)
-            except BaseException:
-                connection.socket.close()
-                raise
-            return connection
+        try:
+            connection.send({"worker": cluster.index, "facts": facts})
+            answer = _read(connection, ANSWER_SECONDS) or {}
+            if "refused" in answer:
+                raise UserError(f"{chief} refused this worker: {answer['refused']}")
+            if "accepted" in answer:
+                WorkerGroup(cluster.addresses, cluster.index, {0: connection}).broadcast()
+                return connection
+        except BaseException:
+            connection.socket.close()
+            raise
         connection.socket.close()  # Someone else, such as the chief of a run that is ending.
         time.sleep(0.3)
     raise RunError(
-        f"{worker_name(0, cluster.addresses)} could not be reached in {said_limit()} ({reason}). "
-        "Start the same command there, and see that its port is open to this machine."
+        f"{chief} could not be reached in {RENDEZVOUS_SECONDS:g} seconds ({reason}). Start the "
+        "same command there, and check that its port is open to this machine."
     )
 
 
 def _connect(address: str) -> socket.socket:
-    found = socket.create_connection(split_address(address), timeout=ANSWER_SECONDS)
-    if found.getsockname() == found.getpeername():  # TCP lets a port connect to itself.
-        found.close()
+    connected = socket.create_connection(split_address(address), timeout=ANSWER_SECONDS)
+    if connected.getsockname() == connected.getpeername():  # TCP lets a port connect to itself.
+        connected.close()
         raise ConnectionRefusedError("connection refused")
-    found.settimeout(None)
-    return found
-
-
-def _await_others(connection: Connection, answer: Message, cluster: Cluster) -> None:
-    if "failed" in answer:
-        raise UserError(f"{worker_name(0, cluster.addresses)} sent us away: {answer['failed']}")
-    WorkerGroup(cluster.addresses, cluster.index, {0: connection}).hear()
+    return connected
 
 
 def _missing(missing: list[int], addresses: tuple[str, ...]) -> str:
     names = " and ".join(worker_name(index, addresses) for index in missing)
     return (
-        f"{names} did not come in {said_limit()}. Start the same command there with its own index, "
-        f"and see that port {split_address(addresses[0])[1]} of this machine is open to it."
+        f"{names} did not come in {RENDEZVOUS_SECONDS:g} seconds. Start the same command there "
+        f"with its own index, and check that port {split_address(addresses[0])[1]} of this machine "
+        "is open to it."
     )
-
-
-def said_limit() -> str:
-    """RENDEZVOUS_SECONDS, as a sentence says it."""
-    minutes, rest = divmod(RENDEZVOUS_SECONDS, 60)
-    return f"{RENDEZVOUS_SECONDS:g} seconds" if rest else f"{minutes:g} minutes"

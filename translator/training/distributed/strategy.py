@@ -1,7 +1,7 @@
-"""The devices that learn together, by tf.distribute: one, the GPUs of a machine, or many machines'.
+"""The devices that train together: one, the GPUs of a machine, or those of several workers.
 
-A replica is a device with a copy of all variables. What is special about having several of them is
-in here: which of a step's shards each one computes, and how their sums become one.
+A replica is a device with a copy of all variables. This module decides which shards of a step each
+replica computes, and sums over replicas. tf.distribute does the rest.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from translator.environment import num_threads
 from translator.training.distributed.cluster import Cluster
 from translator.training.distributed.worker_group import WorkerGroup
 
-MOST_AT_ONCE = 8
-"""Shards; each takes memory for gradients of all weights."""
+MAX_PARALLEL_SHARDS = 8
+"""Each shard takes memory for the gradients of all weights."""
+
 JOIN_SECONDS = 60
-"""How long TensorFlow may take to join those who have met."""
+"""How long TensorFlow may take to join the workers that have found each other."""
 
 Item = TypeVar("Item")
 
@@ -33,7 +34,7 @@ Item = TypeVar("Item")
 def local_strategy(
     distribution: Literal["auto", "single", "mirrored", "workers"],
 ) -> tf.distribute.Strategy:
-    """The strategy of a process that trains alone: all GPUs, or TensorFlow's default for one."""
+    """Return the strategy of a process that trains alone: all its GPUs, or one device."""
     num_gpus = len(tf.config.list_physical_devices("GPU"))
     if distribution == "mirrored" or (distribution == "auto" and num_gpus > 1):
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
@@ -42,19 +43,20 @@ def local_strategy(
 
 
 def shards_at_once(config: TrainingConfig, alone: bool) -> int:
-    """Shards that a replica computes at the same time: on a machine without GPU, whose process
-    trains alone, one for each processor, as most products of narrow models are too small for two.
+    """Return how many shards a replica computes at the same time.
 
-    One, too, where `accumulation_steps` is to save memory.
+    A process that trains alone without a GPU computes one shard on each processor, because most
+    matrix products of a narrow model are too small for two. Elsewhere, and where
+    `accumulation_steps` saves memory, it is one.
     """
     one_by_one = config.accumulation_steps != 1 or config.distribution == "mirrored"
     if not alone or one_by_one or tf.config.list_physical_devices("GPU"):
         return 1
-    return min(MOST_AT_ONCE, num_threads())
+    return min(MAX_PARALLEL_SHARDS, num_threads())
 
 
 def join(cluster: Cluster) -> tf.distribute.Strategy:
-    """The strategy of one of several workers. No TensorFlow operation may have run before."""
+    """Return the strategy of one of several workers, before any TensorFlow operation has run."""
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec({"worker": cluster.addresses}),
         task_type="worker",
@@ -67,10 +69,11 @@ def join(cluster: Cluster) -> tf.distribute.Strategy:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Inside, signals wait, for TensorFlow puts a handler that swallows SIGTERM in place of ours.
+    """Inside, signals wait, because TensorFlow replaces our SIGTERM handler by one that ignores it.
 
-    After JOIN_SECONDS the process exits with code 1, if one who was at the meeting went before
-    joining: TensorFlow would wait for it for ever, and leave Python no moment to say so.
+    If a worker leaves between the rendezvous and this, the process exits with code 1 after
+    JOIN_SECONDS. TensorFlow would wait for an hour, whatever cluster_register_timeout_in_ms says,
+    and Python cannot run meanwhile.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with open(os.devnull, "w") as nowhere:
@@ -86,25 +89,23 @@ def _undisturbed() -> Iterator[None]:
 
 
 @contextmanager
-def losses_told(group: WorkerGroup) -> Iterator[None]:
-    """Inside, what TensorFlow raises when another worker is gone becomes a sentence."""
+def losses_explained(group: WorkerGroup) -> Iterator[None]:
+    """Inside, what TensorFlow raises when it loses another worker becomes a UserError."""
     try:
         yield
-    except _LOSSES as error:
+    except (
+        tf.errors.UnavailableError,
+        tf.errors.AbortedError,
+        tf.errors.CancelledError,
+        tf.errors.DeadlineExceededError,
+    ) as error:
         found = re.search(r"aborted by: (.*)", error.message)
-        raise group.loss(found[1] if found else error.message.partition("\n")[0]) from None
-
-
-_LOSSES = (
-    tf.errors.UnavailableError,
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-)
+        reason = found[1] if found else error.message.partition("\n")[0]
+        raise group.explain_loss(reason) from None
 
 
 class Replicas:
-    """Those of the strategy in whose scope this is made."""
+    """The replicas of the strategy in whose scope this is created."""
 
     def __init__(self) -> None:
         self._strategy = tf.distribute.get_strategy()
@@ -114,12 +115,12 @@ class Replicas:
         num_local = self.count // num_workers
         first = num_local * (resolver.task_id if resolver else 0)
         self.local = range(first, first + num_local)
-        """The numbers of those in this process."""
+        """The numbers of the replicas in this process."""
 
     def run(self, function: Callable[..., Any], *arguments: Sequence[Any]) -> list[Any]:
-        """Call a function on each local replica, and give what each returned.
+        """Call a function on each local replica inside a tf.function; return all results.
 
-        An argument is a sequence with a value for each. To be traced by tf.function.
+        Each argument is a sequence with one value for each replica.
         """
         distributed = [
             self._strategy.experimental_distribute_values_from_function(
@@ -133,19 +134,19 @@ class Replicas:
         return list(self._strategy.experimental_local_results(results))
 
     def sum(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-        """The sums over all replicas of all workers. To be called on each."""
+        """Return the sums over all replicas of all workers. Every replica must call this."""
         if self.count == 1:
             return tensors
         return tf.distribute.get_replica_context().all_reduce("SUM", tensors)
 
 
 def deal(
-    items: Sequence[Item], num_places: int, local: range, nothing: Item
+    items: Sequence[Item], num_slots: int, local: range, filler: Item
 ) -> list[tuple[Item, ...]]:
-    """Deal out items in order to places; what the local ones get in every round, an item each.
+    """Split items among slots, in order; return rounds with one item for each local slot.
 
-    One that gets fewer than another gets `nothing` in the end. There is always a round.
+    A slot with fewer items than another gets `filler` in the last round. There is always a round.
     """
-    cuts = [len(items) * i // num_places for i in range(num_places + 1)]
-    shares = [items[cuts[place] : cuts[place + 1]] for place in local]
-    return list(zip_longest(*shares, fillvalue=nothing)) or [(nothing,) * len(local)]
+    cuts = [len(items) * i // num_slots for i in range(num_slots + 1)]
+    shares = [items[cuts[slot] : cuts[slot + 1]] for slot in local]
+    return list(zip_longest(*shares, fillvalue=filler)) or [(filler,) * len(local)]

@@ -1,89 +1,92 @@
-"""The processes that train one run together, and what they say to each other.
+"""The processes that train one run together, and the messages that they exchange. No TensorFlow.
 
-Worker 0 is the chief: it decides, and the others follow. Before every step it tells them to take
-it, and only then do all enter TensorFlow, where nobody hears a signal or notices that another is
-gone. A message is a line of JSON; the connections are those of the rendezvous (rendezvous.py). No
-TensorFlow here.
+Worker 0 is the chief: it decides, and the others follow. It announces every step before all enter
+TensorFlow, because a process inside TensorFlow cannot handle a signal or notice a lost worker.
+
+Every process also sends an empty message every HEARTBEAT_SECONDS. A worker that is frozen, or
+whose link is down, closes no connection; its silence gives it away.
 """
 
 from __future__ import annotations
 
 import json
-import select
+import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from types import TracebackType
+from multiprocessing.connection import wait
 from typing import Any
 
 from translator.errors import Stopped, UserError
 from translator.training.interruption import Interruption
 
-LAST_WORDS_SECONDS = 5.0
-"""How long one waits for another to say why it goes, or for it to be gone."""
+HEARTBEAT_SECONDS = 2.0
+
+SILENCE_SECONDS = 30.0
+"""After this time without a message, a worker counts as lost."""
+
+FAREWELL_SECONDS = 5.0
+"""How long a process waits for the reason why another one leaves, and for it to be gone."""
 
 LONGEST_MESSAGE = 2**20
-"""Bytes. The longest of ours is a configuration; whoever sends more is no worker."""
+"""Bytes. The longest message of ours is a configuration; whoever sends more is no worker."""
 
-LOST = (
+RESUMABLE = (
     "Nothing is lost up to the last checkpoint: the same command on all workers continues from it."
 )
 
 Message = dict[str, Any]
 
 
-class Left(Exception):
-    """The other end of a connection is gone without a word, or is no worker."""
-
-
 class Connection:
-    """A socket that carries messages."""
+    """A TCP socket that carries messages: JSON objects, one a line.
+
+    multiprocessing.connection would block on half a message, which any stranger may send.
+    """
 
     def __init__(self, socket_: socket.socket) -> None:
+        socket_.settimeout(None)
+        socket_.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = socket_
         self._received = b""
-        socket_.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A machine that lost its power says no goodbye: ask whether it is there after 20 seconds.
-        socket_.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-            if hasattr(socket, option):
-                socket_.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+        self._sending = threading.Lock()
 
     def send(self, message: Message) -> None:
-        """Does nothing when the other end is gone: receiving will tell."""
-        with suppress(OSError):
+        """Send a message, or do nothing if the other end is gone: `receive` reports that."""
+        with self._sending, suppress(OSError):
             self.socket.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self, seconds: float) -> Message | None:
-        """The next message; None if it is not whole in time. Raises Left, also for what is none."""
+        """Return the next message, or None if it is not complete in time.
+
+        Raises OSError if the other end is gone or sends anything else.
+        """
         deadline = time.monotonic() + seconds
-        is_late = False
         while b"\n" not in self._received:
-            if is_late or not _readable(self.socket, max(0.0, deadline - time.monotonic())):
+            if not wait([self.socket], max(0.0, deadline - time.monotonic())):
                 return None
-            try:
-                more = self.socket.recv(65_536)
-            except OSError:
-                more = b""
-            if not more:
-                raise Left
-            self._received += more
-            if len(self._received) > LONGEST_MESSAGE:
-                raise Left
-            is_late = time.monotonic() >= deadline
+            received = self.socket.recv(65_536)
+            self._received += received
+            if not received or len(self._received) > LONGEST_MESSAGE:
+                raise ConnectionError
         line, _, self._received = self._received.partition(b"\n")
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):
-            raise Left from None
-        return message if isinstance(message, dict) else {}
+            message = None
+        if not isinstance(message, dict):
+            raise ConnectionError
+        return message
 
 
 class WorkerGroup:
     """All workers of a run, as one of them sees them. `WorkerGroup()` is a chief that works alone.
 
-    A context: who leaves it tells the others why, and they leave, too.
+    As a context, it sends heartbeats, and a process that leaves it informs the others of the
+    reason, so that they leave, too. Whatever waits for another worker raises Stopped if that one
+    was stopped by a signal, and UserError if it failed, is gone or does not answer.
     """
 
     def __init__(
@@ -97,128 +100,140 @@ class WorkerGroup:
         self.size = len(addresses)
         self._addresses = addresses
         self._connections = dict(sorted((connections or {}).items()))
+        self._has_left = threading.Event()
 
     @property
     def is_chief(self) -> bool:
         return self.index == 0
 
-    def tell(self, **message: Any) -> None:
-        """Say something to the chief, or as the chief to all others."""
+    def send(self, **message: Any) -> None:
+        """Send a message to the chief, or as the chief to all others."""
         for connection in self._connections.values():
             connection.send(message)
 
-    def begin_step(self, step: int, rate: float) -> None:
-        """As the chief: make all take a step, with its learning rate.
+    def broadcast(self, value: Any = None) -> Any:
+        """Return the chief's value on all workers."""
+        if self.is_chief:
+            self.send(value=value)
+            return value
+        return self._receive(0)["value"]
 
-        Raises as `hear` does, also if one asks to stop.
-        """
-        for index in self._connections:
-            self._listen(index, 0.0)
-        self.tell(step=step, rate=rate)
+    def barrier(self) -> None:
+        """Wait until all workers have come here."""
+        if self.is_chief:
+            for index in self._connections:
+                self._receive(index)
+            self.send(ready=True)
+        else:
+            self.send(ready=True)
+            self._receive(0)
+
+    def begin_step(self, step: int, rate: float) -> None:
+        """As the chief: let all take a step with this learning rate."""
+        self._read_all()
+        self.send(step=step, rate=rate)
 
     def examine(self, step: int) -> None:
-        """As the chief: make all compute the gradient norms of a step."""
-        self.tell(examine=step)
+        """As the chief: let all compute the gradient norms of a step."""
+        self.send(examine=step)
 
     def roll_back(self, step: int) -> None:
-        """As the chief: make all take up the checkpoint of a step, or their first state for 0."""
-        self.tell(back=step)
-
-    def gather(self) -> list[Message]:
-        """As the chief: one message of each other worker, in their order. Raises as `hear` does."""
-        return [self._wait(index) for index in self._connections]
-
-    def hear(self) -> Message:
-        """As a worker: what the chief says next.
-
-        Raises Stopped when all are to stop by a signal, UserError when the chief fails or is gone.
-        """
-        return self._wait(0)
+        """As the chief: let all return to the checkpoint of a step, or their first state for 0."""
+        self.send(back=step)
 
     def orders(self, interruption: Interruption) -> Iterator[Message]:
-        """As a worker: what to do, until the chief has finished.
+        """As a worker: yield what the chief orders, until it has finished.
 
-        A signal, deferred, goes to the chief, which stops all at one step. Raises as `hear` does.
+        A deferred signal goes to the chief, which stops all after the same step.
         """
-        told = False
+        has_asked = False
+        heard = time.monotonic()
         while True:
-            if interruption.received is not None and not told:
-                self.tell(stop=interruption.received)
-                told = True
-            message = self._listen(0, 0.2)
+            if interruption.received is not None and not has_asked:
+                self.send(stop=interruption.received)
+                has_asked = True
+            message = self._read(0, 0.2)
             if message is None:
+                if time.monotonic() - heard > SILENCE_SECONDS:
+                    raise self._silence(0)
                 continue
             if "end" in message:
                 return
-            yield message
+            if message:
+                yield message
+            heard = time.monotonic()
 
-    def loss(self, reason: str) -> UserError:
-        """The sentence to leave with when TensorFlow, for its reason, has lost another worker.
-
-        Raises Stopped if that worker says that it was stopped by a signal.
-        """
-        deadline = time.monotonic() + LAST_WORDS_SECONDS
-        while time.monotonic() < deadline:
-            for index in self._connections:
-                try:
-                    self._listen(index, 0.1)
-                except UserError as error:
-                    return error
-        return UserError(f"TensorFlow lost the others: {reason} {LOST}")
+    def explain_loss(self, reason: str) -> UserError:
+        """Return the error to leave with when TensorFlow has lost a worker, for its reason."""
+        silent = set(self._connections)
+        try:
+            self._read_all()
+            deadline = time.monotonic() + FAREWELL_SECONDS
+            while time.monotonic() < deadline:
+                for index in self._connections:
+                    if self._read(index, 0.1) is not None:
+                        silent.discard(index)
+        except UserError as error:
+            return error
+        if silent:
+            return self._silence(min(silent))
+        return UserError(f"TensorFlow lost a worker: {reason} {RESUMABLE}")
 
     def __enter__(self) -> WorkerGroup:
+        if self._connections:
+            threading.Thread(target=self._send_heartbeats, daemon=True).start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Give the reason, and wait for the others: TensorFlow needs the chief until they go."""
+        self._has_left.set()
         if error is None:
-            self.tell(end=True)
+            self.send(end=True)
         elif isinstance(error, Stopped):
-            self.tell(stop=error.signal_number)
+            self.send(stop=error.signal_number)
         else:
-            self.tell(failed=str(error) if isinstance(error, UserError) else repr(error))
+            self.send(failed=str(error) if isinstance(error, UserError) else repr(error))
+        deadline = time.monotonic() + FAREWELL_SECONDS
         for connection in self._connections.values():
             with suppress(OSError):
                 connection.socket.shutdown(socket.SHUT_WR)
-        if self.is_chief:  # TensorFlow wants its leader to be the last.
-            self._see_off()
-        for connection in self._connections.values():
-            connection.socket.close()
-
-    def _see_off(self) -> None:
-        deadline = time.monotonic() + LAST_WORDS_SECONDS
-        for connection in self._connections.values():
-            with suppress(Left):
                 while connection.receive(deadline - time.monotonic()) is not None:
                     pass
+            connection.socket.close()
 
-    def _wait(self, index: int) -> Message:
-        while True:
-            message = self._listen(index, 60.0)
-            if message is not None:
+    def _send_heartbeats(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        while not self._has_left.wait(HEARTBEAT_SECONDS):
+            self.send()
+
+    def _receive(self, index: int) -> Message:
+        """Wait for a message that is no heartbeat."""
+        while (message := self._read(index, SILENCE_SECONDS)) is not None:
+            if message:
                 return message
+        raise self._silence(index)
 
-    def _listen(self, index: int, seconds: float) -> Message | None:
+    def _read_all(self) -> None:
+        """Raise what another worker has reported, and forget the heartbeats."""
+        for index in self._connections:
+            while self._read(index, 0.0) is not None:
+                pass
+
+    def _read(self, index: int, seconds: float) -> Message | None:
+        name = worker_name(index, self._addresses)
         try:
             message = self._connections[index].receive(seconds)
-        except Left:
-            raise UserError(f"{self._name(index)} is gone. {LOST}") from None
+        except OSError:
+            raise UserError(f"{name} is gone. {RESUMABLE}") from None
         if message is not None and "stop" in message:
             raise Stopped(int(message["stop"]))
         if message is not None and "failed" in message:
-            raise UserError(f"{self._name(index)} ended: {message['failed']}")
+            raise UserError(f"{name} ended: {message['failed']}")
         return message
 
-    def _name(self, index: int) -> str:
-        return worker_name(index, self._addresses)
+    def _silence(self, index: int) -> UserError:
+        return UserError(f"{worker_name(index, self._addresses)} does not answer. {RESUMABLE}")
 
 
 def worker_name(index: int, addresses: tuple[str, ...]) -> str:
     return f"Worker {index}{'' if index else ', the chief,'} at {addresses[index]}"
-
-
-def _readable(socket_: socket.socket, seconds: float) -> bool:
-    poll = select.poll()  # select.select has no room for descriptors above 1,023.
-    poll.register(socket_, select.POLLIN)
-    return bool(poll.poll(1000 * seconds))
