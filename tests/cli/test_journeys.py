@@ -324,7 +324,7 @@ class TestFromAnotherRun:
         update = TrainStep.update
 
         def stop(learner: TrainStep, shards: list[Batch], step: int, rate: float) -> Update:
-            if rate == 0.0:  # the dry_run_result
+            if rate == 0.0:  # the dry run
                 return update(learner, shards, step, rate)
             found.append(learner.state())
             raise Stopped(signal.SIGTERM)

@@ -1,17 +1,17 @@
-"""Native libraries' chatter stays away from the user; what matters does not."""
+"""Native libraries' messages stay away from the user; what matters does not."""
 
 import pytest
 
 from .conftest import Command
 
-HUSHED = (
+FILTERED = (
     "import os, sys, faulthandler; from translator.cli.log_filter import filter_native_logs; "
     "filter_native_logs()\n"
 )
 
 
-def after_hush(command: Command, code: str, **environment: str) -> tuple[int, str]:
-    said = command(code=HUSHED + code, **environment)
+def after_filtering(command: Command, code: str, **environment: str) -> tuple[int, str]:
+    said = command(code=FILTERED + code, **environment)
     return said.returncode, said.stderr
 
 
@@ -31,19 +31,19 @@ WORDS = [
 ]
 
 
-def test_known_chatter_is_left_out_and_all_else_passed_on(command: Command) -> None:
+def test_known_messages_are_left_out_and_all_else_passed_on(command: Command) -> None:
     lines = [line for pair in zip(NATIVE_LOG_LINE, WORDS, strict=True) for line in pair]
-    _, said = after_hush(command, f"os.write(2, '\\n'.join({lines!r}).encode() + b'\\n')")
+    _, said = after_filtering(command, f"os.write(2, '\\n'.join({lines!r}).encode() + b'\\n')")
     assert said.splitlines() == WORDS
 
 
 def test_what_python_says_is_passed_on_as_it_is(command: Command) -> None:
-    _, said = after_hush(command, f"print({NATIVE_LOG_LINE[0]!r}, file=sys.stderr)")
+    _, said = after_filtering(command, f"print({NATIVE_LOG_LINE[0]!r}, file=sys.stderr)")
     assert said == NATIVE_LOG_LINE[0] + "\n"
 
 
 def test_a_traceback_is_passed_on(command: Command) -> None:
-    code, said = after_hush(command, "raise ValueError('last words')")
+    code, said = after_filtering(command, "raise ValueError('last words')")
     assert code == 1
     assert said.endswith("ValueError: last words\n")
 
@@ -58,16 +58,16 @@ def test_a_traceback_is_passed_on(command: Command) -> None:
     ],
 )
 def test_the_last_words_of_a_crash_are_passed_on(command: Command, death: str, words: str) -> None:
-    code, said = after_hush(command, death)
+    code, said = after_filtering(command, death)
     assert code != 0
     assert words in said
 
 
 def test_hushing_twice_is_hushing_once(command: Command) -> None:
-    code, said = after_hush(command, "filter_native_logs(); os.write(2, b'once\\n')")
+    code, said = after_filtering(command, "filter_native_logs(); os.write(2, b'once\\n')")
     assert (code, said) == (0, "once\n")
 
 
 def test_standard_output_is_not_touched(command: Command) -> None:
-    said = command(code=HUSHED + f"print({NATIVE_LOG_LINE[0]!r})")
+    said = command(code=FILTERED + f"print({NATIVE_LOG_LINE[0]!r})")
     assert said.stdout == NATIVE_LOG_LINE[0] + "\n"

@@ -38,7 +38,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-class TestCounting:
+class TestProgress:
     def test_says_a_line_every_ten_seconds(self, clock: list[float], capsys: Said) -> None:
         with show_progress("Preparing", total=1000) as show:
             for seconds in range(25):

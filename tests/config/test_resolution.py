@@ -100,7 +100,7 @@ def test_resolving_is_pure_and_done_once() -> None:
     assert resolved(once, num_pairs=5, speedup=9.0) == once
 
 
-def test_nothing_stays_auto_but_what_means_a_language_or_the_devices_of_a_sitting() -> None:
+def test_nothing_stays_auto_but_what_means_a_language_or_the_devices_of_a_session() -> None:
     def autos(values: dict[str, object], path: str = "") -> list[str]:
         found = []
         for key, value in values.items():

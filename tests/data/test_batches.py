@@ -25,7 +25,7 @@ def schedule() -> BatchSchedule:
     return BatchSchedule(LENGTHS, BUDGET, seed=1)
 
 
-class TestAPlan:
+class TestABatchSchedule:
     @pytest.mark.parametrize("number", [0, 1, 7])
     def test_has_every_pair_exactly_once_an_epoch(
         self, schedule: BatchSchedule, number: int
@@ -105,7 +105,7 @@ def store(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Sto
 
 
 @pytest.fixture
-def store_plan(store: Store) -> BatchSchedule:
+def store_schedule(store: Store) -> BatchSchedule:
     return BatchSchedule(np.maximum(store.source.lengths, store.target.lengths) + 1, 256, seed=3)
 
 
@@ -119,19 +119,19 @@ def sampling(seed: int) -> Sampling:
 
 class TestABatch:
     def test_holds_the_pairs_of_its_step(
-        self, store: Store, tokenizer: Tokenizer, store_plan: BatchSchedule
+        self, store: Store, tokenizer: Tokenizer, store_schedule: BatchSchedule
     ) -> None:
-        [whole] = batch(store, tokenizer, store_plan, 4)
-        rows = store_plan.rows(4)
+        [whole] = batch(store, tokenizer, store_schedule, 4)
+        rows = store_schedule.rows(4)
         assert rows_of(whole.source) == [[*store.source.ids(row), 3] for row in rows]
         assert rows_of(whole.labels) == [[*store.target.ids(row), 3] for row in rows]
         assert rows_of(whole.target) == [[2, *store.target.ids(row)] for row in rows]
 
     def test_keeps_the_budget(
-        self, store: Store, tokenizer: Tokenizer, store_plan: BatchSchedule
+        self, store: Store, tokenizer: Tokenizer, store_schedule: BatchSchedule
     ) -> None:
-        for step in range(store_plan.batches_per_epoch):
-            [whole] = batch(store, tokenizer, store_plan, step)
+        for step in range(store_schedule.batches_per_epoch):
+            [whole] = batch(store, tokenizer, store_schedule, step)
             assert max(whole.source.size, whole.target.size) <= 256
 
     @pytest.mark.parametrize("num_shards", [2, 3, 100])
@@ -140,13 +140,13 @@ class TestABatch:
         self,
         store: Store,
         tokenizer: Tokenizer,
-        store_plan: BatchSchedule,
+        store_schedule: BatchSchedule,
         num_shards: int,
         sampled: bool,
     ) -> None:
         drawn = sampling(9) if sampled else None
-        [whole] = batch(store, tokenizer, store_plan, 4, 1, drawn)
-        shards = batch(store, tokenizer, store_plan, 4, num_shards, drawn)
+        [whole] = batch(store, tokenizer, store_schedule, 4, 1, drawn)
+        shards = batch(store, tokenizer, store_schedule, 4, num_shards, drawn)
         assert len(shards) == min(num_shards, len(whole.source))
         sizes = [len(shard.source) for shard in shards]
         assert max(sizes) - min(sizes) <= 1
@@ -156,10 +156,10 @@ class TestABatch:
         assert sum(s.num_target_tokens for s in shards) == whole.num_target_tokens
 
     def test_with_sampling_is_decided_by_seed_and_step(
-        self, store: Store, tokenizer: Tokenizer, store_plan: BatchSchedule
+        self, store: Store, tokenizer: Tokenizer, store_schedule: BatchSchedule
     ) -> None:
         def drawn(step: int, seed: int) -> list[list[list[int]]]:
-            [found] = batch(store, tokenizer, store_plan, step, 1, sampling(seed))
+            [found] = batch(store, tokenizer, store_schedule, step, 1, sampling(seed))
             return [rows_of(array) for array in found]
 
         first = drawn(4, 1)
@@ -168,19 +168,19 @@ class TestABatch:
         assert drawn(4, 2) != first
 
     def test_with_sampling_says_the_same_text(
-        self, store: Store, tokenizer: Tokenizer, store_plan: BatchSchedule
+        self, store: Store, tokenizer: Tokenizer, store_schedule: BatchSchedule
     ) -> None:
-        [found] = batch(store, tokenizer, store_plan, 4, 1, sampling(1))
-        texts = [store.source.text(row) for row in store_plan.rows(4)]
+        [found] = batch(store, tokenizer, store_schedule, 4, 1, sampling(1))
+        texts = [store.source.text(row) for row in store_schedule.rows(4)]
         assert tokenizer.source.decode([row[:-1] for row in rows_of(found.source)]) == texts
 
     @pytest.mark.parametrize("num_shards", [1, 3])
     def test_with_concatenation_has_half_the_pairs_and_all_the_pieces(
-        self, store: Store, tokenizer: Tokenizer, store_plan: BatchSchedule, num_shards: int
+        self, store: Store, tokenizer: Tokenizer, store_schedule: BatchSchedule, num_shards: int
     ) -> None:
-        [apart] = batch(store, tokenizer, store_plan, 4)
+        [apart] = batch(store, tokenizer, store_schedule, 4)
         always = Concatenation(rate=1.0, seed=1, max_length=300)
-        shards = batch(store, tokenizer, store_plan, 4, num_shards, concatenation=always)
+        shards = batch(store, tokenizer, store_schedule, 4, num_shards, concatenation=always)
         pairs = list(zip(rows_of(apart.source), rows_of(apart.labels), strict=True))
         found = [
             pair

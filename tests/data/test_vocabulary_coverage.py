@@ -11,7 +11,11 @@ from translator.data.corpus import Pair
 from translator.data.mixture import Mixture
 from translator.data.store import open_store
 from translator.data.tokenizer import Tokenizer, Vocabulary, train_tokenizer
-from translator.data.vocabulary_coverage import VocabularyCoverage, longest_side, spelling
+from translator.data.vocabulary_coverage import (
+    VocabularyCoverage,
+    longest_side,
+    vocabulary_coverage,
+)
 
 TEXT = [Pair("aa bb aa bb", "aa 中文 aa 中文")] * 20
 
@@ -23,7 +27,7 @@ def learn(**keys: object) -> Tokenizer:
 
 def of(vocabulary: Vocabulary, *sentences: str) -> VocabularyCoverage:
     ids = [i for row in vocabulary.encode(sentences) for i in row]
-    return spelling(np.bincount(ids, minlength=len(vocabulary)), vocabulary)
+    return vocabulary_coverage(np.bincount(ids, minlength=len(vocabulary)), vocabulary)
 
 
 def test_pieces_and_their_characters_are_counted() -> None:

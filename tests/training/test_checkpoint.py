@@ -466,7 +466,7 @@ class TestRecords:
         self.write(unbroken, 1, 100)
         assert run.metrics.read_text() == unbroken.metrics.read_text()
 
-    def test_are_the_same_in_two_sittings(self, run: RunDirectory, tmp_path: Path) -> None:
+    def test_are_the_same_in_two_sessions(self, run: RunDirectory, tmp_path: Path) -> None:
         other = RunDirectory(tmp_path / "other")
         other.create()
         self.write(run, 1, 100)

@@ -41,14 +41,14 @@ class Memory:
 
 
 @pytest.mark.parametrize("available", [None, 1667, 10**9])
-def test_a_batch_that_fits_is_rehearsed_whole(
+def test_a_batch_that_fits_is_tried_whole(
     monkeypatch: pytest.MonkeyPatch, available: int | None
 ) -> None:
     learner: Any = Memory(monkeypatch, available)
-    dry_run_result = dry_run(learner, cut)
+    result = dry_run(learner, cut)
     assert learner.sizes == [[20], [40], [160]]
     assert learner.forgotten
-    assert dry_run_result.peak_bytes == 1700
+    assert result.peak_bytes == 1700
 
 
 # The process holds 200 and may have nine tenths of what is available on top.

@@ -146,7 +146,7 @@ class TestLimits:
         assert told[-1].position.step == 6  # read at 0, 10, …, 50 s
         assert validations(told) == [(6, 6.0, True)]
 
-    def test_minutes_count_over_all_sittings(
+    def test_minutes_count_over_all_sessions(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seconds = iter(range(0, 1000, 10))
@@ -264,7 +264,7 @@ class TestASchedule:
         replayed = list(islice(again.sit(**LINE), len(progress)))
         assert self.rates(replayed) == self.rates(progress)
 
-    def test_after_a_setback_draws_on_from_what_was_lost(self) -> None:
+    def test_after_a_rollback_draws_on_from_what_was_lost(self) -> None:
         config = TrainingConfig.model_validate({"max_minutes": 10.0})
         lost = TrainingState(recorded_seconds=120.0, lost_seconds=120.0)
         assert shares_done(config, lost, None) == (0.2, 0.2)
@@ -333,7 +333,7 @@ class TestAveraging:
         assert world.shipped == 6
 
     @pytest.mark.parametrize("kind", ["last", "best"])
-    def test_is_the_same_in_many_sittings(self, world: World, tmp_path: Path, kind: str) -> None:
+    def test_is_the_same_in_many_sessions(self, world: World, tmp_path: Path, kind: str) -> None:
         keys: dict[str, Any] = {"max_steps": 8, "averaging": {"kind": kind, "count": 3}}
         keys["save_every"] = 3
         unbroken = World(tmp_path / "unbroken")

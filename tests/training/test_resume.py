@@ -258,8 +258,8 @@ def test_a_run_that_went_back_and_was_killed_ends_with_the_same_bits(
         f"most 3). runs/c/incidents/step-{step:08}-1.json has the details."
     ) in said
 
-    rehearsed = 3
-    code, said = broken.train_until("step", rehearsed + step + 2, signal.SIGKILL, **keys)
+    dry_run_steps = 3
+    code, said = broken.train_until("step", dry_run_steps + step + 2, signal.SIGKILL, **keys)
     assert code == -signal.SIGKILL, said
     assert "Training goes back" in said
     code, said = broken.train_until("nowhere", 1, 0, **keys)

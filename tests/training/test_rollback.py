@@ -125,7 +125,7 @@ class TestJudging:
         found = after_due(replace(self.BEFORE, step=step), is_sound)
         assert (found.due_step, found.sound_step) == (step, sound_step)
 
-    def test_every_setback_halves_the_rate(self) -> None:
+    def test_every_rollback_halves_the_rate(self) -> None:
         assert [rate_factor(TrainingState(setbacks=n)) for n in range(4)] == [1, 0.5, 0.25, 0.125]
 
 

@@ -409,7 +409,7 @@ class TestState:
         assert not any(array.any() for array in moments.values())
 
 
-class TestRecomputation:
+class TestGradientCheckpointing:
     @R_DROPS
     def test_changes_nothing_but_what_is_kept(
         self, make_learner: MakeLearner, r_drop: float
@@ -440,9 +440,7 @@ class TestMemory:
             learner.update([BATCHES[0], BATCHES[1]], 1, 0.01)
         assert (caught.value.num_shards, caught.value.num_pairs) == (2, 4)
 
-    def test_is_found_out_by_a_rehearsal_that_leaves_no_trace(
-        self, make_learner: MakeLearner
-    ) -> None:
+    def test_is_found_by_a_dry_run_that_leaves_no_trace(self, make_learner: MakeLearner) -> None:
         learner = make_learner(dropout=True, averaging=EMA, accumulation_steps=2)
         before = learner.state()
         rows = (0, 1, 2, 3, 4, 5)
@@ -452,7 +450,7 @@ class TestMemory:
             parts = [rows[start:end] for start, end in pairwise(cuts)]
             return [batch_of(*part) for part in parts if part]
 
-        dry_run_result = dry_run(learner, cut)
+        result = dry_run(learner, cut)
         assert_same_bits(learner.state(), before)
-        assert dry_run_result.seconds * dry_run_result.tokens_per_second == pytest.approx(20)
-        assert dry_run_result.peak_bytes > 2**20
+        assert result.seconds * result.tokens_per_second == pytest.approx(20)
+        assert result.peak_bytes > 2**20

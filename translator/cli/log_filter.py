@@ -1,9 +1,9 @@
-"""Keeps the start-up chatter of native libraries from the user, but not a crash's last words.
+"""Keep the start-up messages of native libraries from the user, but not the last words of a crash.
 
-TensorFlow, oneDNN and CUDA log to file descriptor 2, some of it before any log level is read. From
-here on that descriptor is a pipe to a small child process, which passes on what is not known
-chatter. The child outlives a crash of ours, so it loses nothing. Python's own sys.stderr goes
-straight to where it went before, terminal or file.
+TensorFlow, oneDNN and CUDA log to file descriptor 2, some of it before they read any log level.
+Here that descriptor becomes a pipe to a small child process, which drops the messages that match
+NATIVE_LOG_LINE and passes on the rest. The child outlives a crash of ours, so nothing is lost.
+Python's own sys.stderr still goes directly to the terminal or file.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def filter_native_logs() -> None:
 
 
 def _pass_on(source: int, destination: int) -> None:
-    """Copy lines that are no chatter until the last writer is gone."""
+    """Copy all other lines until the last writer is gone."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.setpgid(0, 0)

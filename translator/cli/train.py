@@ -144,9 +144,9 @@ def _train(
     group.barrier()  # All have found what they need.
     session = TrainingSession(prepared, strategy)
     finished = session.last_step is not None and position.step >= session.last_step
-    dry_run_result = None
+    dry_run = None
     if group.size == 1 and not finished:
-        dry_run_result = session.dry_run(may_cut and position.step == 0)
+        dry_run = session.dry_run(may_cut and position.step == 0)
     session.take_up(run, position.step, state)
     if state is not None:
         if position.best_step and not run.shipped.exists():
@@ -155,8 +155,8 @@ def _train(
             position = replace(position, best_score=None, validated_step=validated_step)
         say(f"Continuing {run.path} after step {position.step:,}.")
     _describe(prepared, session)
-    if dry_run_result is not None:
-        _describe_dry_run(dry_run_result, session.last_step, config.training.max_minutes, position)
+    if dry_run is not None:
+        _describe_dry_run(dry_run, session.last_step, config.training.max_minutes, position)
     steps = train(
         config.training,
         run,
@@ -258,8 +258,8 @@ def _describe(prepared: Prepared, session: TrainingSession) -> None:
     )
     if len(prepared.training.stores) > 1:
         _describe_shares(prepared, session)
-    for doubt in data_warnings(prepared):
-        say(f"Warning: {doubt}")
+    for warning in data_warnings(prepared):
+        say(f"Warning: {warning}")
 
 
 def _describe_shares(prepared: Prepared, session: TrainingSession) -> None:
@@ -274,23 +274,20 @@ def _describe_shares(prepared: Prepared, session: TrainingSession) -> None:
 
 
 def _describe_dry_run(
-    dry_run_result: DryRun, last_step: int | None, minutes: float | None, position: TrainingState
+    dry_run: DryRun, last_step: int | None, minutes: float | None, position: TrainingState
 ) -> None:
     end, seconds_left = "", math.inf if minutes is None else 60 * minutes - position.seconds
-    if (
-        last_step is not None
-        and (last_step - position.step) * dry_run_result.seconds < seconds_left
-    ):
-        seconds = round((last_step - position.step) * dry_run_result.seconds)
+    if last_step is not None and (last_step - position.step) * dry_run.seconds < seconds_left:
+        seconds = round((last_step - position.step) * dry_run.seconds)
         end = (
             f" At that pace step {last_step:,} is {timedelta(seconds=seconds)} away, not counting "
             "validations."
         )
     elif minutes is not None:
-        num_steps = position.step + max(0, seconds_left) / dry_run_result.seconds
+        num_steps = position.step + max(0, seconds_left) / dry_run.seconds
         end = f" At that pace the time is up near step {num_steps:,.0f}; a last validation follows."
     say(
-        f"A step on the largest batch took {dry_run_result.seconds:.2f} s, "
-        f"{dry_run_result.tokens_per_second:,.0f} target tokens a second; the process holds "
-        f"{dry_run_result.peak_bytes / 2**30:.1f} GiB at most.{end}"
+        f"A step on the largest batch took {dry_run.seconds:.2f} s, "
+        f"{dry_run.tokens_per_second:,.0f} target tokens a second; the process holds "
+        f"{dry_run.peak_bytes / 2**30:.1f} GiB at most.{end}"
     )

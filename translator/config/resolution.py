@@ -22,7 +22,7 @@ def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> C
     if config.training.precision == "auto" and machine.bfloat16_speedup is not None:
         values["training.precision"] = "bfloat16" if machine.bfloat16_speedup > 1.05 else "float32"
     if config.training.accumulation_steps == "auto":
-        values["training.accumulation_steps"] = 1  # until a dry_run_result shows that it needs more
+        values["training.accumulation_steps"] = 1  # until a dry run shows that it needs more
     if config.training.optimizer.schedule == "auto":
         is_timed = config.training.max_minutes is not None
         values["training.optimizer.schedule"] = "cooldown" if is_timed else "inverse_sqrt"

@@ -433,7 +433,7 @@ class TrainingConfig(Section):
     """Stop after so many passes over the training text. Of several corpora, a pass has as many
     pairs as they hold together, whatever their shares in it."""
     max_minutes: Positive | None = None
-    """Stop after so many minutes of training, earlier sittings of the run included."""
+    """Stop after so many minutes of training, earlier sessions of the run included."""
     tokens_per_step: Count = 4096
     """Size of a batch: sentences times their longest side, in pieces (of the best segmentation)."""
     accumulation_steps: Literal["auto"] | Annotated[int, Field(ge=1, le=65_536)] = "auto"

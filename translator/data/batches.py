@@ -1,4 +1,5 @@
-"""The batch of any step, as a function of store, seed and step alone: pairs by schedule.py, padded.
+"""The batch of any step, as a function of store, seed and step alone: pairs by batch_schedule.py,
+padded.
 
 B batch, S source length, T target length.
 """

@@ -35,11 +35,11 @@ class VocabularyCoverage(NamedTuple):
         return self.num_characters / max(1, self.num_pieces)
 
     @classmethod
-    def sum(cls, spellings: Iterable[VocabularyCoverage]) -> VocabularyCoverage:
-        return cls(*map(sum, zip(*spellings, strict=True)))
+    def sum(cls, parts: Iterable[VocabularyCoverage]) -> VocabularyCoverage:
+        return cls(*map(sum, zip(*parts, strict=True)))
 
 
-def spelling(counts: np.ndarray, vocabulary: Vocabulary) -> VocabularyCoverage:
+def vocabulary_coverage(counts: np.ndarray, vocabulary: Vocabulary) -> VocabularyCoverage:
     """Of a text that has each piece of the vocabulary so often; counts is [V]."""
     is_text = np.array([not vocabulary.is_control(i) for i in range(len(vocabulary))])
     is_unknown = np.array([vocabulary.is_unknown(i) for i in range(len(vocabulary))])

@@ -23,7 +23,7 @@ from translator.data.corpus import Pair
 from translator.data.sides import SideWriter, read_blocks
 from translator.data.tags import is_empty
 from translator.data.tokenizer import Mismatch, Tokenizer, Vocabulary
-from translator.data.vocabulary_coverage import VocabularyCoverage, spelling
+from translator.data.vocabulary_coverage import VocabularyCoverage, vocabulary_coverage
 from translator.errors import DataError
 from translator.files import write_whole
 
@@ -282,6 +282,6 @@ def _reread(
         num_target += np.bincount(target, minlength=len(num_target))
     return (
         digest.hexdigest(),
-        spelling(num_source, tokenizer.source),
-        spelling(num_target, tokenizer.target),
+        vocabulary_coverage(num_source, tokenizer.source),
+        vocabulary_coverage(num_target, tokenizer.target),
     )

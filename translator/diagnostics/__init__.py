@@ -1,1 +1,1 @@
-"""What looks wrong with data, input, output or training: sentences, each with a way out."""
+"""What looks wrong with the input, in sentences that each say what to do."""

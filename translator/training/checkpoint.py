@@ -37,7 +37,7 @@ class TrainingState:
 
     step: int = 0
     seconds: float = 0.0
-    """Spent training, validations included, over all sittings."""
+    """Spent training, validations included, over all sessions."""
     target_tokens: int = 0
     validated_step: int = 0
     validation_seconds: float = 0.0

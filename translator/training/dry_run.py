@@ -1,4 +1,4 @@
-"""A dry_run_result before the first step: how long the largest batch takes, and whether it fits."""
+"""A dry run before the first step: how long the largest batch takes, and whether it fits."""
 
 from __future__ import annotations
 

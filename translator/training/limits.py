@@ -16,7 +16,7 @@ def shares_done(
     config: TrainingConfig, position: TrainingState, last_step: int | None
 ) -> tuple[float, float]:
     """Of the steps or the minutes that the run may take, the share that is over, 0 to 1, and the
-    share that setbacks have cost.
+    share that rollbacks have cost.
 
     Minutes are not read from the clock, but drawn on from the last row of metrics.jsonl at the pace
     of the steps until there: so the learning rates follow from what is recorded.

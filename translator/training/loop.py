@@ -270,7 +270,7 @@ def _mean_of(run: RunDirectory, kept: tuple[tuple[int, float], ...]) -> Arrays:
 
 
 class _Clock:
-    """Seconds of training over all sittings."""
+    """Seconds of training over all sessions."""
 
     def __init__(self, before: float) -> None:
         self._start = time.monotonic() - before

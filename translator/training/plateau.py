@@ -58,7 +58,7 @@ class Unrelated(NamedTuple):
 
 
 def find_plateau(run: RunDirectory, position: TrainingState) -> Overfitting | Unrelated | None:
-    """Scorer after each validation; mostly None."""
+    """Return what a plateau means, or None. Called after each validation."""
     rows = read_metrics(run)
     return _unrelated(rows, position) or _overfitting(rows, position)
 

@@ -1,1 +1,1 @@
-"""What the commands do, as plain functions: the Python API of translator."""
+"""What the commands need above the rooms: preparing a run, its training session, opening a run."""

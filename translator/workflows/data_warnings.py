@@ -135,10 +135,10 @@ def _nul(name: str, facts: Facts) -> str:
 def _unknown(config: Config, name: str, facts: Facts, known: VocabularyFacts) -> Iterator[str]:
     kind = "bytes" if config.tokenizer.spells_in_bytes else "unknown pieces"
     lacks = "words" if config.tokenizer.kind == "word" else "characters"
-    for side, spelling in (("source", facts.source), ("target", facts.target)):
-        if spelling.unknown_share > UNKNOWN:
+    for side, coverage in (("source", facts.source), ("target", facts.target)):
+        if coverage.unknown_share > UNKNOWN:
             yield (
-                f"{spelling.unknown_share:.1%} of the pieces in the {side} side of the {name} text "
+                f"{coverage.unknown_share:.1%} of the pieces in the {side} side of the {name} text "
                 f"are {kind}: the vocabulary lacks its {lacks}. "
                 + _better_vocabulary(config, side, known)
             )
@@ -169,8 +169,8 @@ def _nearly_characters(config: Config, training: Facts, known: VocabularyFacts) 
     tokenizer = config.tokenizer
     if tokenizer.kind in ("word", "char"):
         return
-    for side, spelling in (("source", training.source), ("target", training.target)):
-        if spelling.characters_per_piece >= NEARLY_CHARACTERS:
+    for side, coverage in (("source", training.source), ("target", training.target)):
+        if coverage.characters_per_piece >= NEARLY_CHARACTERS:
             continue
         if known.is_borrowed:
             way_out = LEARN_ANEW
@@ -186,7 +186,7 @@ def _nearly_characters(config: Config, training: Facts, known: VocabularyFacts) 
             way_out = "The text gives no more pieces. Begin a run with tokenizer.kind: word."
         yield (
             f"The vocabulary spells the {side} side of the training text nearly in characters, "
-            f"{spelling.characters_per_piece:.1f} a piece: that is slow to train and hard to "
+            f"{coverage.characters_per_piece:.1f} a piece: that is slow to train and hard to "
             f"learn from. {way_out}"
         )
 
