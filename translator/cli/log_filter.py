@@ -55,7 +55,7 @@ def filter_native_logs() -> None:
 
 
 def _pass_on(source: int, destination: int) -> None:
-    """Copy all other lines until the last writer is gone."""
+    """Copy lines until the last writer is gone, except those that match NATIVE_LOG_LINE."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.setpgid(0, 0)

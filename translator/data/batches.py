@@ -1,5 +1,4 @@
-"""The batch of any step, as a function of store, seed and step alone: pairs by batch_schedule.py,
-padded.
+"""The batch of any step, a function of store, seed and step alone.
 
 B batch, S source length, T target length.
 """
