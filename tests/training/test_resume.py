@@ -91,7 +91,7 @@ def cut_in_half(file):
 match place:
     case "writing": before(os, "fsync", cut_in_half)
     case "renaming": before(Path, "replace")
-    case "validation": before(validation, "bleu")
+    case "validation": before(validation, "symptoms")
     case "record": before(MetricsWriter, "_add_validation")
     case "step": before(TrainStep, "update")
 main()
