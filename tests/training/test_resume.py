@@ -254,12 +254,12 @@ def test_a_run_that_went_back_and_was_killed_ends_with_the_same_bits(
     back = step // 8 * 8
     assert f"Training diverged: the loss at step {step} is nan (gradient norm " in said
     assert (
-        f"Training goes back to step {back}, and on with half the learning rate (setback 1 of at "
+        f"Training goes back to step {back}, and on with half the learning rate (rollback 1 of at "
         f"most 3). runs/c/incidents/step-{step:08}-1.json has the details."
     ) in said
 
-    rehearsed = 3
-    code, said = broken.train_until("step", rehearsed + step + 2, signal.SIGKILL, **keys)
+    dry_run_steps = 3
+    code, said = broken.train_until("step", dry_run_steps + step + 2, signal.SIGKILL, **keys)
     assert code == -signal.SIGKILL, said
     assert "Training goes back" in said
     code, said = broken.train_until("nowhere", 1, 0, **keys)
