@@ -243,10 +243,12 @@ def test_scores(trial: Trial, children: Children) -> Row:
     """Of the test split. Raises UserError, Stopped."""
     if children.call("eval", str(trial.run.path)):
         raise UserError(f"{trial.run.path}: the test split could not be scored.")
-    found = json.loads(trial.run.result("test", "json").read_text(encoding="utf-8"))["scores"]
+    report = json.loads(trial.run.result("test", "json").read_text(encoding="utf-8"))
+    metrics, found = report["evaluation"]["metrics"], report["scores"]
     values = {
         f"test_{name}": f"{score['value']:.2f}"
-        for name, score in zip(("bleu", "chrf", "ter"), found, strict=True)
+        for name, score in zip(metrics, found, strict=True)
+        if f"test_{name}" in COLUMNS
     }
     return values | {"test_signature": found[0]["signature"]}
 

@@ -26,16 +26,17 @@ from translator.config.statistics import LengthLimit
 from translator.data.batches import Batch
 from translator.data.corpus import read_pairs
 from translator.decoding.loaded_run import load_run_config
+from translator.diagnostics.plateau import Overfitting
 from translator.errors import ConfigError, DataError, OutOfMemory, RunError, Stopped
 from translator.evaluation.tuning import BEAM_SIZES, Gain
 from translator.evaluation.validation import Validator
 from translator.models.weights import Arrays, load_arrays, load_facts, save_arrays
 from translator.runs import RunDirectory
 from translator.training import dry_run
-from translator.training.checkpoint import TrainingState, mean_weights
+from translator.training.checkpoint import mean_weights
 from translator.training.distributed import strategy
-from translator.training.plateau import Overfitting
-from translator.training.train_step import TrainStep, Update
+from translator.training.results import Update
+from translator.training.train_step import TrainStep
 from translator.workflows.training_session import TrainingSession
 
 from .conftest import ROOT, Command
@@ -85,11 +86,11 @@ class TestTraining:
     ) -> None:
         asked = []
 
-        def found(run: RunDirectory, position: TrainingState) -> Overfitting:
-            asked.append((run.metrics.read_text().count("validation_seconds"), position.step))
+        def found(rows: list[dict[str, Any]], step: int, *_: int) -> Overfitting:
+            asked.append((sum(row["kind"] == "validation" for row in rows), step))
             return Overfitting(10, 3, 2.5, 2.0)
 
-        monkeypatch.setattr("translator.training.plateau.find_plateau", found)
+        monkeypatch.setattr("translator.diagnostics.plateau.find_plateau", found)
         train(Path("c.yaml"))
         assert asked == [(1, 10), (2, 20)]
         assert capsys.readouterr().err.count(f"Warning: {Overfitting(10, 3, 2.5, 2.0)}\n") == 2
@@ -260,7 +261,7 @@ class TestFailing:
             str(caught.value),
         )
         said = capsys.readouterr().err
-        assert [f"setback {n} of at most 3" in said for n in (1, 2, 3, 4)] == [True] * 3 + [False]
+        assert [f"rollback {n} of at most 3" in said for n in (1, 2, 3, 4)] == [True] * 3 + [False]
         incidents = sorted(Path("runs/c/incidents").iterdir())
         assert [path.name for path in incidents] == [f"step-00000002-{n}.json" for n in range(1, 5)]
         rates = [json.loads(path.read_text())["learning_rate"] for path in incidents]
@@ -282,7 +283,7 @@ class TestFailing:
     def test_before_a_checkpoint_begins_again_with_the_first_weights(
         self, run: Path, monkeypatch: pytest.MonkeyPatch, is_tuned: bool
     ) -> None:
-        update, return_to = TrainStep.update, TrainingSession.return_to
+        update, restore = TrainStep.update, TrainingSession.restore
         first: list[Arrays] = []
 
         def failing(self: TrainStep, shards: list[Batch], step: int, rate: float) -> Update:
@@ -291,14 +292,12 @@ class TestFailing:
             result = update(self, shards, step, rate)
             return result._replace(loss=np.nan) if step == 3 and len(first) == 1 else result
 
-        def returned(
-            self: TrainingSession, run: RunDirectory, step: int, state: Arrays | None
-        ) -> None:
-            return_to(self, run, step, state)
-            first.append(self.learner.state())
+        def restored(self: TrainingSession, step: int, arrays: Arrays | None) -> None:
+            restore(self, step, arrays)
+            first.append(self.train_step.state())
 
         monkeypatch.setattr(TrainStep, "update", failing)
-        monkeypatch.setattr(TrainingSession, "return_to", returned)
+        monkeypatch.setattr(TrainingSession, "restore", restored)
         train(Path("c.yaml"), Path("runs/d"), start_from=run if is_tuned else None)
         before, again = first
         assert before.keys() == again.keys()

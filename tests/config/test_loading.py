@@ -92,7 +92,7 @@ def test_a_byte_order_mark_is_not_part_of_the_first_key(load: Load) -> None:
         (
             "evaluation:\n  zzz: 1",
             "c.yaml, line 8: there is no key evaluation.zzz; evaluation may hold tokenize, "
-            "lowercase.",
+            "lowercase, metrics.",
         ),
         (
             "model: {num_layers: three}",

@@ -7,7 +7,9 @@ import pytest
 
 from translator.config.schema import EvaluationConfig
 from translator.errors import ConfigError
-from translator.evaluation.score import BleuCounts, Score, bleu, scores
+from translator.evaluation.metrics import scores
+from translator.evaluation.score import BleuCounts, bleu
+from translator.training.results import Score
 
 REFERENCES = ["Das ist ein kleines Haus.", "Wo ist der Bahnhof?"]
 

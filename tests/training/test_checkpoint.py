@@ -1,4 +1,4 @@
-"""Files of arrays: whole, checked, never code; and records that go back with their run."""
+"""Files of arrays are whole, checked, and never code; records roll back with their run."""
 
 import hashlib
 import json
@@ -27,15 +27,28 @@ from translator.models.weights import (
 )
 from translator.runs import RunDirectory
 from translator.training.checkpoint import (
-    TrainingState,
     check_progress,
     load_checkpoint,
     mean_weights,
     save_checkpoint,
 )
-from translator.training.loop import StepResult, Validation
 from translator.training.metrics_writer import MetricsWriter
-from translator.training.rollback import Failure
+from translator.training.results import (
+    Divergence,
+    Failure,
+    Score,
+    StepResult,
+    Update,
+    Validation,
+)
+from translator.training.state import (
+    Clock,
+    LossWindow,
+    Rollbacks,
+    Snapshot,
+    TrainingState,
+    Validations,
+)
 
 ARRAYS: Arrays = {
     "a/kernel": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -309,25 +322,48 @@ def run(tmp_path: Path) -> RunDirectory:
 
 
 class TestACheckpoint:
-    def test_comes_back_with_its_position(self, run: RunDirectory) -> None:
-        position = TrainingState(
-            step=7,
-            seconds=1 / 3,
-            target_tokens=10**12,
-            validated_step=6,
-            best_step=5,
-            best_score=-0.1,
-            stale_validations=1,
-            averaged_step=4,
-            kept=((5, 0.25), (6, -1 / 3)),
-        )
+    STATE = TrainingState(
+        step=7,
+        target_tokens=10**12,
+        clock=Clock(1 / 3, 2.0, 3.0, 4.0, 5, 6.0),
+        losses=LossWindow(1.5, 3, 0.25),
+        validations=Validations(6, 5, -0.1, 1, 4, (Snapshot(5, 0.25), Snapshot(6, -1 / 3))),
+        rollbacks=Rollbacks(2, 6, 5),
+    )
+
+    def test_comes_back_with_its_state(self, run: RunDirectory) -> None:
         for step in (5, 6):
             save_arrays(run.snapshot(step), ARRAYS)
-        save_checkpoint(run, position, ARRAYS)
+        save_checkpoint(run, self.STATE, ARRAYS)
         found = load_checkpoint(run)
         assert found is not None
-        assert found[0] == position
+        assert found[0] == self.STATE
         np.testing.assert_array_equal(found[1]["a/kernel"], ARRAYS["a/kernel"])
+
+    def test_keeps_its_state_under_the_keys_of_earlier_versions(self, run: RunDirectory) -> None:
+        save_checkpoint(run, self.STATE, ARRAYS)
+        assert load_facts(run.checkpoint(7)) == {
+            "step": 7,
+            "seconds": 1 / 3,
+            "target_tokens": 10**12,
+            "validated_step": 6,
+            "validation_seconds": 2.0,
+            "all_validation_seconds": 3.0,
+            "best_step": 5,
+            "best_score": -0.1,
+            "stale_validations": 1,
+            "averaged_step": 4,
+            "recorded_step": 5,
+            "recorded_seconds": 6.0,
+            "loss_sum": 1.5,
+            "summed_steps": 3,
+            "lowest_loss": 0.25,
+            "setbacks": 2,
+            "lost_seconds": 4.0,
+            "due_step": 6,
+            "sound_step": 5,
+            "kept": [[5, 0.25], [6, -1 / 3]],
+        }
 
     def test_of_a_new_run_is_none(self, run: RunDirectory) -> None:
         assert load_checkpoint(run) is None
@@ -387,19 +423,19 @@ class TestACheckpoint:
 
 
 class TestRecords:
-    def progress(self, step: int, validation: Validation | None = None) -> StepResult:
+    def result(self, step: int, validation: Validation | None = None) -> StepResult:
         steps = range((step - 1) // 50 * 50 + 1, step + 1)
-        position = TrainingState(
+        state = TrainingState(
             step=step,
-            validated_step=step if validation else 0,
-            loss_sum=sum(steps) / 10,
-            summed_steps=len(steps),
+            losses=LossWindow(sum(steps) / 10, len(steps)),
+            validations=Validations(last_step=step if validation else 0),
         )
-        return StepResult(position, step / 10, 1.0, 0.1, 5.0, validation, False)
+        return StepResult(state, step / 10, 1.0, 0.1, 5.0, validation, False)
 
     def validation(self, step: int) -> StepResult:
-        found = Validation(step, "signature", 0.5, 0.1, [f"at {step}", "ä"], {"empty": 0.25})
-        return self.progress(step, found)
+        scores = {"bleu": Score("BLEU", step, "signature"), "ter": Score("TER", 9.5, "of TER")}
+        found = Validation(scores, 0.5, step, 0.1, [f"at {step}", "ä"], {"empty": 0.25})
+        return self.result(step, found)
 
     def rows(self, run: RunDirectory) -> list[tuple[str, int]]:
         lines = run.metrics.read_text().splitlines()
@@ -407,11 +443,10 @@ class TestRecords:
 
     def write(self, run: RunDirectory, first: int, last: int, start: int | None = None) -> None:
         begin = first - 1 if start is None else start
-        with MetricsWriter(
-            run, TrainingState(step=begin, validated_step=begin), keep_text=True
-        ) as records:
+        state = TrainingState(step=begin, validations=Validations(last_step=begin))
+        with MetricsWriter(run, state, keep_text=True) as records:
             for step in range(first, last + 1):
-                records.add(self.progress(step))
+                records.add(self.result(step))
                 if step % 40 == 0:
                     records.add(self.validation(step))
 
@@ -428,6 +463,12 @@ class TestRecords:
     def test_keep_the_symptoms_of_each_validation(self, run: RunDirectory) -> None:
         self.write(run, 40, 40)
         assert json.loads(run.metrics.read_text())["empty"] == 0.25
+
+    def test_keep_the_scores_of_each_validation_with_signatures(self, run: RunDirectory) -> None:
+        self.write(run, 40, 40)
+        row = json.loads(run.metrics.read_text())
+        assert (row["bleu"], row["signature"], row["loss"]) == (40, "signature", 0.5)
+        assert (row["ter"], row["ter_signature"]) == (9.5, "of TER")
 
     def test_keep_no_text_if_told(self, run: RunDirectory) -> None:
         with MetricsWriter(run, TrainingState(), keep_text=False) as records:
@@ -449,16 +490,16 @@ class TestRecords:
     def test_forget_what_a_run_that_goes_back_will_do_again(
         self, run: RunDirectory, tmp_path: Path
     ) -> None:
-        failure = Failure(83, math.nan, 1.0, 0.1, [], {}, 60, None)
-        position = TrainingState(step=60, validated_step=40)
+        failure = Failure(83, Update(math.nan, 1.0), 0.1, [], {}, Divergence(60))
+        state = TrainingState(step=60, validations=Validations(last_step=40))
         with MetricsWriter(run, TrainingState(), keep_text=True) as records:
             for step in (*range(1, 83), 0, *range(61, 101)):
                 if step == 0:
-                    records.add(StepResult(position, math.nan, 1.0, 0.1, 5.0, failure=failure))
+                    records.add(StepResult(state, math.nan, 1.0, 0.1, 5.0, failure=failure))
                     assert self.rows(run)[-1] == ("train", 50)
                     assert run.validations() == [run.validation(40)]
                     continue
-                records.add(self.progress(step))
+                records.add(self.result(step))
                 if step % 40 == 0:
                     records.add(self.validation(step))
         unbroken = RunDirectory(tmp_path / "other")
@@ -547,11 +588,11 @@ class TestARunWithoutCheckpoints:
         assert self.refusal(run) == self.SENTENCE.format(self.FROM)
 
 
-def test_a_full_disk_is_told_with_the_name_of_the_metrics(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_that_names_the_metrics(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
     run.create()
     with MetricsWriter(run, TrainingState(), keep_text=False) as records:
         run.metrics = Path("/dev/full")
         with pytest.raises(OSError, match="No space left") as caught:
-            records.add(StepResult(TrainingState(step=1, summed_steps=1), 1.0, 1.0, 1.0, 1.0))
+            records.add(StepResult(TrainingState(step=1, losses=LossWindow(1.0, 1)), 1.0))
     assert caught.value.filename == "/dev/full"

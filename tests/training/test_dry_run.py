@@ -20,14 +20,14 @@ def cut(num_shards: int) -> list[Batch]:
 
 
 class Memory:
-    """A learner whose process takes 100 bytes, and 10 for each target piece of a shard at work."""
+    """A train step of a process that takes 100 bytes, and 10 a target piece of the shard."""
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, available: int | None, num_shards: int = 1
     ) -> None:
         self.num_shards = num_shards
         self.sizes: list[list[int]] = []
-        self.forgotten = False
+        self.is_reset = False
         monkeypatch.setattr(dry_run_module, "peak_memory", lambda: 100 + 10 * max(self.sizes[-1]))
         monkeypatch.setattr(dry_run_module, "resident_memory", lambda: 200)
         monkeypatch.setattr(dry_run_module, "available_memory", lambda: available)
@@ -36,19 +36,19 @@ class Memory:
         assert rate == 0.0
         self.sizes.append([shard.labels.size for shard in shards])
 
-    def forget(self) -> None:
-        self.forgotten = True
+    def reset_moments(self) -> None:
+        self.is_reset = True
 
 
 @pytest.mark.parametrize("available", [None, 1667, 10**9])
 def test_a_batch_that_fits_is_tried_whole(
     monkeypatch: pytest.MonkeyPatch, available: int | None
 ) -> None:
-    learner: Any = Memory(monkeypatch, available)
-    result = dry_run(learner, cut)
-    assert learner.sizes == [[20], [40], [160]]
-    assert learner.forgotten
-    assert result.peak_bytes == 1700
+    train_step: Any = Memory(monkeypatch, available)
+    dry_run_result = dry_run(train_step, cut)
+    assert train_step.sizes == [[20], [40], [160]]
+    assert train_step.is_reset
+    assert dry_run_result.peak_bytes == 1700
 
 
 # The process holds 200 and may have nine tenths of what is available on top.
@@ -59,40 +59,40 @@ def test_a_batch_that_fits_is_tried_whole(
 def test_one_that_does_not_is_cut_until_it_does(
     monkeypatch: pytest.MonkeyPatch, available: int, limit: int, num_shards: int
 ) -> None:
-    learner: Any = Memory(monkeypatch, available)
+    train_step: Any = Memory(monkeypatch, available)
     with pytest.raises(DoesNotFit) as caught:
-        dry_run(learner, cut)
+        dry_run(train_step, cut)
     error = caught.value
     assert (error.needed, error.available, error.num_shards) == (1700, limit, num_shards)
-    assert learner.sizes == [[20], [40]]
+    assert train_step.sizes == [[20], [40]]
 
 
 def test_shards_are_tried_small_first_and_as_many_as_there_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    learner: Any = Memory(monkeypatch, 10**9, num_shards=2)
-    assert dry_run(learner, cut).peak_bytes == 900
-    assert learner.sizes == [[10, 10], [20, 20], [80, 80]]
-    learner = Memory(monkeypatch, 0, num_shards=2)
+    train_step: Any = Memory(monkeypatch, 10**9, num_shards=2)
+    assert dry_run(train_step, cut).peak_bytes == 900
+    assert train_step.sizes == [[10, 10], [20, 20], [80, 80]]
+    train_step = Memory(monkeypatch, 0, num_shards=2)
     with pytest.raises(DoesNotFit, match=r"to 0\.0 GiB, and 0\.0 GiB are there"):
-        dry_run(learner, cut)
+        dry_run(train_step, cut)
 
 
 def test_what_may_not_be_cut_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    learner: Any = Memory(monkeypatch, 0)
-    assert dry_run(learner, cut, may_cut=False).peak_bytes == 1700
+    train_step: Any = Memory(monkeypatch, 0)
+    assert dry_run(train_step, cut, may_cut=False).peak_bytes == 1700
 
 
 def test_a_single_pair_cannot_be_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = np.ones([1, 10], np.int32)
-    learner: Any = Memory(monkeypatch, 0)
-    assert dry_run(learner, lambda num_shards: [Batch(ids, ids, ids)]).peak_bytes == 200
+    train_step: Any = Memory(monkeypatch, 0)
+    assert dry_run(train_step, lambda num_shards: [Batch(ids, ids, ids)]).peak_bytes == 200
 
 
 def test_few_pairs_of_many_shards_are_cut_as_far_as_they_can_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of 16 pairs eight processors have two each."""
-    learner: Any = Memory(monkeypatch, 10**9, num_shards=8)
-    dry_run(learner, cut)
-    assert learner.sizes == [[10] * 8, [20] * 8, [20] * 8]
+    train_step: Any = Memory(monkeypatch, 10**9, num_shards=8)
+    dry_run(train_step, cut)
+    assert train_step.sizes == [[10] * 8, [20] * 8, [20] * 8]

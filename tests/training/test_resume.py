@@ -91,7 +91,7 @@ def cut_in_half(file):
 match place:
     case "writing": before(os, "fsync", cut_in_half)
     case "renaming": before(Path, "replace")
-    case "validation": before(validation, "bleu")
+    case "validation": before(validation, "symptoms")
     case "record": before(MetricsWriter, "_add_validation")
     case "step": before(TrainStep, "update")
 main()
@@ -254,7 +254,7 @@ def test_a_run_that_went_back_and_was_killed_ends_with_the_same_bits(
     back = step // 8 * 8
     assert f"Training diverged: the loss at step {step} is nan (gradient norm " in said
     assert (
-        f"Training goes back to step {back}, and on with half the learning rate (setback 1 of at "
+        f"Training goes back to step {back}, and on with half the learning rate (rollback 1 of at "
         f"most 3). runs/c/incidents/step-{step:08}-1.json has the details."
     ) in said
 

@@ -70,7 +70,8 @@ def test_a_process_on_its_own_gives_each_processor_a_shard(monkeypatch: pytest.M
 def test_without_a_strategy_there_is_one_replica() -> None:
     replicas = Replicas()
     assert (replicas.count, list(replicas.local)) == (1, [0])
-    assert replicas.run(lambda x, y: x + y, [1], [2]) == [3]
+    arguments = replicas.spread([1]), replicas.spread([2])
+    assert replicas.first(replicas.strategy.run(lambda x, y: x + y, arguments)) == 3
 
 
 ON_TWO_DEVICES = """

@@ -1,9 +1,10 @@
-"""What one step of learning changes, and that it is a function of state, batch, seed and step."""
+"""What a training step changes; it depends on state, batch, seed and step alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from translator.layers.dropout import fold_in
 from translator.models.weights import Arrays, model_weights
 from translator.training import train_step as module
 from translator.training.dry_run import dry_run
-from translator.training.loss import cross_entropy
+from translator.training.loss import chunked_cross_entropy, cross_entropy
 from translator.training.train_step import TrainStep
 
 PAIRS = [
@@ -35,6 +36,12 @@ DROPOUT = {
 }
 NONE = {"kind": "none"}
 EMA = {"kind": "ema", "decay": 0.1}
+FIXED: dict[str, object] = {
+    "max_steps": 10,
+    "accumulation_steps": 1,
+    "optimizer": {"epsilon": 1e-3},
+    "averaging": NONE,
+}
 R_DROPS = pytest.mark.parametrize("r_drop", [0.0, 5.0])
 
 
@@ -46,20 +53,20 @@ def batch_of(*rows: int) -> Batch:
 BATCHES = [batch_of(0, 1, 2), batch_of(3), batch_of(4, 5), batch_of(1, 3)]
 
 
-MakeLearner = Callable[..., TrainStep]
+MakeTrainStep = Callable[..., TrainStep]
 
 
 @pytest.fixture(scope="module")
 def traced() -> dict[object, tuple[TrainStep, Arrays]]:
-    """Tracing takes a second: learners that serve several tests, with their first state."""
+    """Tracing takes a second: train steps that serve several tests, with their first state."""
     return {}
 
 
 @pytest.fixture
-def make_learner(
+def make_train_step(
     make_model: MakeModel, traced: dict[object, tuple[TrainStep, Arrays]]
-) -> MakeLearner:
-    """A learner of a model with one layer, in its first state; `changes` are keys of training."""
+) -> MakeTrainStep:
+    """Make one of a model with one layer, in its first state; `changes` are keys of training."""
 
     def make(
         dtype: str = "float32", model_seed: int = 1, dropout: bool = False, **changes: object
@@ -67,21 +74,15 @@ def make_learner(
         changes = {key: value for key, value in changes.items() if value}  # 0 is every default
         key = (dtype, model_seed, dropout, str(changes))
         if key not in traced:
-            fixed = {
-                "max_steps": 10,
-                "accumulation_steps": 1,
-                "optimizer": {"epsilon": 1e-3},
-                "averaging": NONE,
-            }
-            config = TrainingConfig.model_validate(fixed | changes)
+            config = TrainingConfig.model_validate(FIXED | changes)
             rates = DROPOUT if dropout else {}
-            learner = TrainStep(
+            train_step = TrainStep(
                 make_model(dtype=dtype, seed=model_seed, num_layers=1, **rates), config
             )
-            traced[key] = (learner, learner.state())
-        learner, first_state = traced[key]
-        learner.restore(first_state, "the first state")
-        return learner
+            traced[key] = (train_step, train_step.state())
+        train_step, first_state = traced[key]
+        train_step.restore(first_state, "the first state")
+        return train_step
 
     return make
 
@@ -94,10 +95,10 @@ def eagerly() -> Iterator[None]:
     tf.config.run_functions_eagerly(False)
 
 
-def learn(learner: TrainStep, *steps: int) -> Arrays:
+def learn(train_step: TrainStep, *steps: int) -> Arrays:
     for step in steps:
-        learner.update([BATCHES[step % 4]], step, 0.01)
-    return learner.state()
+        train_step.update([BATCHES[step % 4]], step, 0.01)
+    return train_step.state()
 
 
 def assert_same_bits(one: Arrays, other: Arrays) -> None:
@@ -109,139 +110,149 @@ def assert_same_bits(one: Arrays, other: Arrays) -> None:
 class TestUpdate:
     @R_DROPS
     def test_tells_the_mean_smoothed_loss_of_a_real_token(
-        self, make_learner: MakeLearner, r_drop: float
+        self, make_train_step: MakeTrainStep, r_drop: float
     ) -> None:
-        learner, batch = make_learner(r_drop=r_drop), BATCHES[0]
-        states, real = learner.model(batch.source, batch.target), batch.labels != 0
-        table = learner.model.output_table.value
+        train_step, batch = make_train_step(r_drop=r_drop), BATCHES[0]
+        states, real = train_step.model(batch.source, batch.target), batch.labels != 0
+        table = train_step.model.output_table.value
         expected = cross_entropy(states[real], table, batch.labels[real], 0.1) / real.sum()
-        assert learner.update([batch], 1, 0.01).loss == pytest.approx(float(expected), rel=1e-5)
+        assert train_step.update([batch], 1, 0.01).loss == pytest.approx(float(expected), rel=1e-5)
 
-    def test_does_not_depend_on_padding(self, make_learner: MakeLearner) -> None:
+    def test_does_not_depend_on_padding(self, make_train_step: MakeTrainStep) -> None:
         padded = Batch(*(np.pad(ids, [(0, 0), (0, 3)]) for ids in BATCHES[0]))
         results = []
         for batch in (BATCHES[0], padded):
-            learner = make_learner()
-            results.append((learner.update([batch], 1, 0.01), learner.state()))
+            train_step = make_train_step()
+            results.append((train_step.update([batch], 1, 0.01), train_step.state()))
         (one, state), (other, other_state) = results
         assert one == pytest.approx(other, rel=1e-5)
         for name in state:
             np.testing.assert_allclose(state[name], other_state[name], atol=1e-6)
 
-    def test_learns_a_batch_by_heart(self, make_learner: MakeLearner) -> None:
-        learner = make_learner()
-        losses = [learner.update([BATCHES[0]], step, 0.01).loss for step in range(1, 101)]
+    def test_learns_a_batch_by_heart(self, make_train_step: MakeTrainStep) -> None:
+        train_step = make_train_step()
+        losses = [train_step.update([BATCHES[0]], step, 0.01).loss for step in range(1, 101)]
         # The best that can be said of a label is 0.1 / 11 for each piece and the rest for itself.
         each, itself = 0.1 / 11, 0.9 + 0.1 / 11
         floor = -itself * np.log(itself) - 10 * each * np.log(each)
         assert floor < losses[-1] < floor + 0.05 < 2 < losses[0]
 
-    def test_is_traced_once_for_batches_of_any_size(self, make_learner: MakeLearner) -> None:
-        learner = make_learner(accumulation_steps=3)
+    def test_is_traced_once_for_batches_of_any_size(
+        self, make_train_step: MakeTrainStep, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        train_step = make_train_step(accumulation_steps=3, model_seed=3)
+        calls = []
+
+        def counted(*arguments: Any) -> tf.Tensor:
+            calls.append(arguments)
+            return chunked_cross_entropy(*arguments)
+
+        monkeypatch.setattr(module, "chunked_cross_entropy", counted)
         for step, shards in enumerate([BATCHES[:2], BATCHES[2:], BATCHES[3:], BATCHES[:3]], 1):
-            learner.update(shards, step, 0.01 * step)
-        assert learner._update.experimental_get_tracing_count() == 1
-        assert learner._accumulate.experimental_get_tracing_count() == 1
+            train_step.update(shards, step, 0.01 * step)
+        assert len(calls) == 1
 
     @pytest.mark.parametrize(
         "dtype, r_drop", [("float32", 0.0), ("mixed_bfloat16", 0.0), ("mixed_bfloat16", 5.0)]
     )
     def test_repeats_to_the_bit_with_dropout(
-        self, make_learner: MakeLearner, dtype: str, r_drop: float
+        self, make_train_step: MakeTrainStep, dtype: str, r_drop: float
     ) -> None:
         once, again = (
-            learn(make_learner(dtype, dropout=True, averaging=EMA, r_drop=r_drop), 1, 2, 3, 4)
+            learn(make_train_step(dtype, dropout=True, averaging=EMA, r_drop=r_drop), 1, 2, 3, 4)
             for _ in range(2)
         )
         assert_same_bits(once, again)
 
-    def test_in_bfloat16_is_near_that_in_float32(self, make_learner: MakeLearner) -> None:
+    def test_in_bfloat16_is_near_that_in_float32(self, make_train_step: MakeTrainStep) -> None:
         low, full = (
-            make_learner(dtype, dropout=True, averaging=EMA).update([BATCHES[0]], 1, 0.01)
+            make_train_step(dtype, dropout=True, averaging=EMA).update([BATCHES[0]], 1, 0.01)
             for dtype in ("mixed_bfloat16", "float32")
         )
         assert low == pytest.approx(full, rel=0.05)
         assert low != full
 
-    def test_draws_dropout_anew_at_every_step(self, make_learner: MakeLearner) -> None:
+    def test_draws_dropout_anew_at_every_step(self, make_train_step: MakeTrainStep) -> None:
         losses = {
-            make_learner(dropout=True, averaging=EMA).update([BATCHES[0]], step, 0.01).loss
+            make_train_step(dropout=True, averaging=EMA).update([BATCHES[0]], step, 0.01).loss
             for step in (1, 2, 3)
         }
         assert len(losses) == 3
 
     @pytest.mark.usefixtures("eagerly")
-    def test_draws_dropout_by_the_seed_of_training(self, make_learner: MakeLearner) -> None:
-        one, other = (make_learner(dropout=True, seed=seed) for seed in (1, 2))
-        losses = [learner.update([BATCHES[0]], 1, 0.01).loss for learner in (one, other)]
+    def test_draws_dropout_by_the_seed_of_training(self, make_train_step: MakeTrainStep) -> None:
+        one, other = (make_train_step(dropout=True, seed=seed) for seed in (1, 2))
+        losses = [train_step.update([BATCHES[0]], 1, 0.01).loss for train_step in (one, other)]
         assert losses[0] != pytest.approx(losses[1], rel=1e-3)
 
     @pytest.mark.usefixtures("eagerly")
-    def test_draws_dropout_anew_in_every_shard(self, make_learner: MakeLearner) -> None:
-        learner = make_learner(dropout=True, accumulation_steps=2)
-        alone = learner.update([BATCHES[0]], 1, 0.0)
-        twice = learner.update([BATCHES[0], BATCHES[0]], 1, 0.0)
+    def test_draws_dropout_anew_in_every_shard(self, make_train_step: MakeTrainStep) -> None:
+        train_step = make_train_step(dropout=True, accumulation_steps=2)
+        alone = train_step.update([BATCHES[0]], 1, 0.0)
+        twice = train_step.update([BATCHES[0], BATCHES[0]], 1, 0.0)
         assert twice.loss != pytest.approx(alone.loss, rel=1e-3)
 
     @pytest.mark.parametrize("clip_norm", [1.0, None])
     def test_by_no_number_changes_nothing(
-        self, make_learner: MakeLearner, clip_norm: float | None
+        self, make_train_step: MakeTrainStep, clip_norm: float | None
     ) -> None:
-        learner = make_learner(optimizer={"epsilon": 1e-3, "clip_norm": clip_norm})
-        before = learn(learner, 1)
+        train_step = make_train_step(optimizer={"epsilon": 1e-3, "clip_norm": clip_norm})
+        before = learn(train_step, 1)
         before["weights/decoder_norm/scale"][0] = np.nan
-        learner.restore(before, "a checkpoint")
-        update = learner.update([BATCHES[0]], 2, 0.01)
+        train_step.restore(before, "a checkpoint")
+        update = train_step.update([BATCHES[0]], 2, 0.01)
         assert np.isnan([update.loss, update.gradient_norm]).all()
-        assert_same_bits(learner.state(), before)
+        assert_same_bits(train_step.state(), before)
 
     @pytest.mark.usefixtures("eagerly")
     def test_tells_no_loss_that_cannot_be(
-        self, make_learner: MakeLearner, monkeypatch: pytest.MonkeyPatch
+        self, make_train_step: MakeTrainStep, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def beyond_float32(*arguments: tf.Tensor) -> tf.Tensor:
             return cross_entropy(*arguments) - 1e3
 
         monkeypatch.setattr(module, "chunked_cross_entropy", beyond_float32)
-        update = make_learner(model_seed=2).update([BATCHES[0]], 1, 0.01)
+        update = make_train_step(model_seed=2).update([BATCHES[0]], 1, 0.01)
         assert np.isnan(update.loss) and np.isfinite(update.gradient_norm)
 
 
 class TestGradientNorms:
     @pytest.mark.parametrize("num_shards", [1, 3])
     def test_are_those_of_the_next_update_and_change_nothing(
-        self, make_learner: MakeLearner, num_shards: int
+        self, make_train_step: MakeTrainStep, num_shards: int
     ) -> None:
         keys = {"dropout": True} | ({"accumulation_steps": 3} if num_shards > 1 else {})
-        learner, shards = make_learner(**keys), BATCHES[:num_shards]
-        before = learn(learner, 1)
-        norms = learner.gradient_norms(shards, 2)
-        assert_same_bits(learner.state(), before)
-        assert norms.keys() == model_weights(learner.model).keys()
-        update = learner.update(shards, 2, 0.01)
+        train_step, shards = make_train_step(**keys), BATCHES[:num_shards]
+        before = learn(train_step, 1)
+        norms = train_step.gradient_norms(shards, 2)
+        assert_same_bits(train_step.state(), before)
+        assert norms.keys() == model_weights(train_step.model).keys()
+        update = train_step.update(shards, 2, 0.01)
         assert np.sqrt(sum(norm**2 for norm in norms.values())) == pytest.approx(
             update.gradient_norm, rel=1e-5
         )
-        after = learner.state()
-        learner.restore(before, "a checkpoint")
-        assert learner.update(shards, 2, 0.01) == update
-        assert_same_bits(learner.state(), after)
+        after = train_step.state()
+        train_step.restore(before, "a checkpoint")
+        assert train_step.update(shards, 2, 0.01) == update
+        assert_same_bits(train_step.state(), after)
 
-    def test_show_where_a_number_is_none(self, make_learner: MakeLearner) -> None:
-        learner = make_learner()
-        state = learner.state()
+    def test_show_where_a_number_is_none(self, make_train_step: MakeTrainStep) -> None:
+        train_step = make_train_step()
+        state = train_step.state()
         state["weights/encoder_0/feed_forward/inner/bias"][0] = np.inf
-        learner.restore(state, "a checkpoint")
-        assert not np.isfinite(list(learner.gradient_norms([BATCHES[0]], 1).values())).all()
+        train_step.restore(state, "a checkpoint")
+        assert not np.isfinite(list(train_step.gradient_norms([BATCHES[0]], 1).values())).all()
 
 
 class TestRDrop:
     def test_without_dropout_learns_what_is_learnt_without_it(
-        self, make_learner: MakeLearner
+        self, make_train_step: MakeTrainStep
     ) -> None:
-        plain, twice = make_learner(), make_learner(r_drop=5.0)
+        plain, twice = make_train_step(), make_train_step(r_drop=5.0)
         for step in (1, 2, 3):
-            one, other = (learner.update([BATCHES[0]], step, 0.01) for learner in (plain, twice))
+            one, other = (
+                train_step.update([BATCHES[0]], step, 0.01) for train_step in (plain, twice)
+            )
             assert other == pytest.approx(one, rel=1e-5)
         state = twice.state()
         for name, array in plain.state().items():
@@ -249,10 +260,10 @@ class TestRDrop:
 
     @pytest.mark.usefixtures("eagerly")
     def test_sees_how_far_two_passes_with_dropout_are_apart(
-        self, make_learner: MakeLearner
+        self, make_train_step: MakeTrainStep
     ) -> None:
         weak, strong = (
-            make_learner(dropout=True, r_drop=alpha).update([BATCHES[0]], 1, 0.0)
+            make_train_step(dropout=True, r_drop=alpha).update([BATCHES[0]], 1, 0.0)
             for alpha in (1e-3, 100.0)
         )
         assert strong.loss == pytest.approx(weak.loss, rel=1e-4)
@@ -263,29 +274,29 @@ class TestSeeds:
     """With which seeds a step draws its dropout: old runs resume with them."""
 
     def test_of_the_shards_count_from_step_times_two_to_the_twentieth(
-        self, make_learner: MakeLearner
+        self, make_train_step: MakeTrainStep
     ) -> None:
-        learner = make_learner(dropout=True, accumulation_steps=3, seed=5)
+        train_step = make_train_step(dropout=True, accumulation_steps=3, seed=5)
         shards = [batch_of(0, 1), batch_of(2), batch_of(3, 4)]
         losses = [
-            self.loss(learner, shard, tf.constant([5, 7 * 2**20 + i], tf.int64))
+            self.loss(train_step, shard, tf.constant([5, 7 * 2**20 + i], tf.int64))
             for i, shard in enumerate(shards)
         ]
         num_tokens = sum(shard.num_target_tokens for shard in shards)
-        found = learner.update(shards, 7, 0.0).loss
+        found = train_step.update(shards, 7, 0.0).loss
         assert found == pytest.approx(sum(losses) / num_tokens, rel=1e-5)
 
-    def test_of_the_passes_of_r_drop_are_places_0_and_1(self, make_learner: MakeLearner) -> None:
-        learner = make_learner(dropout=True, r_drop=1.0, seed=5)
+    def test_of_r_drops_passes_are_folded_in_0_and_1(self, make_train_step: MakeTrainStep) -> None:
+        train_step = make_train_step(dropout=True, r_drop=1.0, seed=5)
         shard = batch_of(0, 1, 2)
         seed = tf.constant([5, 7 * 2**20], tf.int64)
-        losses = [self.loss(learner, shard, fold_in(seed, i)) for i in (0, 1)]
-        found = learner.update([shard], 7, 0.0).loss
+        losses = [self.loss(train_step, shard, fold_in(seed, i)) for i in (0, 1)]
+        found = train_step.update([shard], 7, 0.0).loss
         assert found == pytest.approx(sum(losses) / 2 / shard.num_target_tokens, rel=1e-5)
 
-    def loss(self, learner: TrainStep, shard: Batch, seed: tf.Tensor | None) -> float:
+    def loss(self, train_step: TrainStep, shard: Batch, seed: tf.Tensor | None) -> float:
         """Of all tokens, by the plain formula."""
-        model, real = learner.model, shard.labels != 0
+        model, real = train_step.model, shard.labels != 0
         states = tf.boolean_mask(model(shard.source, shard.target, seed=seed), real)
         return float(cross_entropy(states, model.output_table.value, shard.labels[real], 0.1))
 
@@ -300,9 +311,9 @@ class TestAccumulation:
         ],
     )
     def test_over_shards_equals_one_batch(
-        self, make_learner: MakeLearner, shards: list[tuple[int, ...]], r_drop: float
+        self, make_train_step: MakeTrainStep, shards: list[tuple[int, ...]], r_drop: float
     ) -> None:
-        whole, parts = (make_learner(accumulation_steps=n, r_drop=r_drop) for n in (1, 3))
+        whole, parts = (make_train_step(accumulation_steps=n, r_drop=r_drop) for n in (1, 3))
         for step in (1, 2, 3):
             one = whole.update([batch_of(0, 1, 2, 3, 4, 5)], step, 0.01)
             other = parts.update([batch_of(*rows) for rows in shards], step, 0.01)
@@ -342,84 +353,86 @@ class TestShardsAtOnce:
 
 class TestAveraging:
     def test_moves_by_its_decay_which_is_smaller_in_the_beginning(
-        self, make_learner: MakeLearner
+        self, make_train_step: MakeTrainStep
     ) -> None:
-        learner = make_learner(dropout=True, averaging=EMA)
-        average = learner.state()
+        train_step = make_train_step(dropout=True, averaging=EMA)
+        average = train_step.state()
         # (1 + step) / (25 + step) is 2/26, then 3/27 and 4/28, which are above 0.1.
         for step, decay in ((1, 2 / 26), (2, 0.1), (3, 0.1)):
-            state = learn(learner, step)
-            for name in model_weights(learner.model):
+            state = learn(train_step, step)
+            for name in model_weights(train_step.model):
                 mean = decay * average[f"averages/{name}"]
                 mean += (1 - decay) * state[f"weights/{name}"]
                 np.testing.assert_allclose(state[f"averages/{name}"], mean, atol=1e-6)
             average = state
 
-    def test_ships_the_averages(self, make_learner: MakeLearner) -> None:
-        learner = make_learner(dropout=True, averaging=EMA)
-        state = learn(learner, 1, 2)
-        averages = {f"averages/{name}": w for name, w in learner.shipped_weights().items()}
+    def test_ships_the_averages(self, make_train_step: MakeTrainStep) -> None:
+        train_step = make_train_step(dropout=True, averaging=EMA)
+        state = learn(train_step, 1, 2)
+        averages = {f"averages/{name}": w for name, w in train_step.shipped_weights().items()}
         assert_same_bits(averages, {name: state[name] for name in averages})
         assert averages.keys() == {name for name in state if name.startswith("averages/")}
 
-    def test_of_no_kind_ships_the_weights(self, make_learner: MakeLearner) -> None:
-        learner = make_learner()
-        learn(learner, 1, 2)
-        assert_same_bits(learner.shipped_weights(), model_weights(learner.model))
-        assert not any(name.startswith("averages/") for name in learner.state())
+    def test_of_no_kind_ships_the_weights(self, make_train_step: MakeTrainStep) -> None:
+        train_step = make_train_step()
+        learn(train_step, 1, 2)
+        assert_same_bits(train_step.shipped_weights(), model_weights(train_step.model))
+        assert not any(name.startswith("averages/") for name in train_step.state())
 
 
 class TestState:
-    def test_restored_leads_to_the_same_next_updates(self, make_learner: MakeLearner) -> None:
-        one = make_learner(dropout=True, averaging=EMA)
-        other = make_learner(model_seed=9, dropout=True, averaging=EMA)
+    def test_restored_leads_to_the_same_next_updates(self, make_train_step: MakeTrainStep) -> None:
+        one = make_train_step(dropout=True, averaging=EMA)
+        other = make_train_step(model_seed=9, dropout=True, averaging=EMA)
         learn(one, 1, 2)
         other.restore(one.state(), "a checkpoint")
         assert_same_bits(other.state(), one.state())
         assert_same_bits(learn(other, 3, 4), learn(one, 3, 4))
 
-    def test_holds_all_that_an_update_changes(self, make_learner: MakeLearner) -> None:
-        learner = make_learner(dropout=True, averaging=EMA)
+    def test_holds_all_that_an_update_changes(self, make_train_step: MakeTrainStep) -> None:
+        train_step = make_train_step(dropout=True, averaging=EMA)
         kinds = ("weights", "first_moments", "second_moments", "averages")
-        before, after = learner.state(), learn(learner, 1)
-        names = model_weights(learner.model)
+        before, after = train_step.state(), learn(train_step, 1)
+        names = model_weights(train_step.model)
         assert after.keys() == {f"{kind}/{name}" for kind in kinds for name in names}
         for kind in kinds:
             name = f"{kind}/encoder_0/attention/query/kernel"
             assert before[name].tobytes() != after[name].tobytes()
 
     def test_of_another_model_is_refused(
-        self, make_learner: MakeLearner, make_model: MakeModel
+        self, make_train_step: MakeTrainStep, make_model: MakeModel
     ) -> None:
-        learner = make_learner()
-        deeper = TrainStep(make_model(num_layers=2), learner._config)
+        train_step = make_train_step()
+        deeper = TrainStep(make_model(num_layers=2), TrainingConfig.model_validate(FIXED))
         with pytest.raises(RunError, match=r"^a checkpoint: it does not fit.*decoder_1.*absent"):
-            deeper.restore(learner.state(), "a checkpoint")
+            deeper.restore(train_step.state(), "a checkpoint")
 
     def test_of_another_run_can_be_started_from(
-        self, make_learner: MakeLearner, make_model: MakeModel
+        self, make_train_step: MakeTrainStep, make_model: MakeModel
     ) -> None:
         weights = model_weights(make_model(seed=8, num_layers=1))
-        learner = make_learner(dropout=True, averaging=EMA)
-        learn(learner, 1, 2)
-        learner.start_from(weights, "a run")
-        assert_same_bits(model_weights(learner.model), weights)
-        assert_same_bits(learner.shipped_weights(), weights)
-        moments = {name: a for name, a in learner.state().items() if "_moments/" in name}
+        train_step = make_train_step(dropout=True, averaging=EMA)
+        learn(train_step, 1, 2)
+        train_step.start_from(weights, "a run")
+        assert_same_bits(model_weights(train_step.model), weights)
+        assert_same_bits(train_step.shipped_weights(), weights)
+        moments = {name: a for name, a in train_step.state().items() if "_moments/" in name}
         assert not any(array.any() for array in moments.values())
 
 
 class TestGradientCheckpointing:
     @R_DROPS
     def test_changes_nothing_but_what_is_kept(
-        self, make_learner: MakeLearner, r_drop: float
+        self, make_train_step: MakeTrainStep, r_drop: float
     ) -> None:
         kept, again = (
-            make_learner(dropout=True, recompute_activations=again, r_drop=r_drop)
+            make_train_step(dropout=True, recompute_activations=again, r_drop=r_drop)
             for again in (False, True)
         )
         for step in (1, 2, 3):
-            one, other = (learner.update([BATCHES[0]], step, 0.01) for learner in (kept, again))
+            one, other = (
+                train_step.update([BATCHES[0]], step, 0.01) for train_step in (kept, again)
+            )
             assert other == pytest.approx(one, rel=1e-5)
         state = again.state()
         for name, array in kept.state().items():
@@ -428,21 +441,23 @@ class TestGradientCheckpointing:
 
 class TestMemory:
     def test_that_is_short_is_told_with_what_was_tried(
-        self, make_learner: MakeLearner, monkeypatch: pytest.MonkeyPatch
+        self, make_train_step: MakeTrainStep, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        learner = make_learner(accumulation_steps=2)
+        train_step = make_train_step(accumulation_steps=2, model_seed=4)
 
         def fail(*_: object) -> None:
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
-        monkeypatch.setattr(learner, "_update", fail)
+        monkeypatch.setattr(module, "chunked_cross_entropy", fail)
         with pytest.raises(OutOfMemory) as caught:
-            learner.update([BATCHES[0], BATCHES[1]], 1, 0.01)
+            train_step.update([BATCHES[0], BATCHES[1]], 1, 0.01)
         assert (caught.value.num_shards, caught.value.num_pairs) == (2, 4)
 
-    def test_is_found_by_a_dry_run_that_leaves_no_trace(self, make_learner: MakeLearner) -> None:
-        learner = make_learner(dropout=True, averaging=EMA, accumulation_steps=2)
-        before = learner.state()
+    def test_is_measured_by_a_dry_run_that_leaves_no_trace(
+        self, make_train_step: MakeTrainStep
+    ) -> None:
+        train_step = make_train_step(dropout=True, averaging=EMA, accumulation_steps=2)
+        before = train_step.state()
         rows = (0, 1, 2, 3, 4, 5)
 
         def cut(num_shards: int) -> list[Batch]:
@@ -450,7 +465,7 @@ class TestMemory:
             parts = [rows[start:end] for start, end in pairwise(cuts)]
             return [batch_of(*part) for part in parts if part]
 
-        result = dry_run(learner, cut)
-        assert_same_bits(learner.state(), before)
-        assert result.seconds * result.tokens_per_second == pytest.approx(20)
-        assert result.peak_bytes > 2**20
+        dry_run_result = dry_run(train_step, cut)
+        assert_same_bits(train_step.state(), before)
+        assert dry_run_result.seconds * dry_run_result.tokens_per_second == pytest.approx(20)
+        assert dry_run_result.peak_bytes > 2**20

@@ -11,10 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from translator.config.schema import TrainingConfig
 from translator.data.corpus import Pair
-from translator.evaluation.symptoms import said
-from translator.training.checkpoint import RECORD_EVERY
-from translator.training.loop import StepResult as Step
-from translator.training.loop import Validation
+from translator.diagnostics.symptoms import describe_symptoms
+from translator.training.results import StepResult as Step
+from translator.training.results import Validation
+from translator.training.state import RECORD_EVERY
 
 SAMPLES = 3
 SMOOTHING = 0.95
@@ -63,29 +63,29 @@ class Display:
         if step.validation is not None:
             self._show_validation(step, step.validation)
             return
-        position = step.position
-        self._first = self._first or (position.step, position.seconds)
+        state = step.state
+        self._first = self._first or (state.step, state.clock.seconds)
         self._loss = _smooth(self._loss, step.loss)
         self._speed = _smooth(self._speed, step.tokens_per_second)
         text = (
-            f"epoch {position.step / self._batches_per_epoch:.1f}  loss {self._loss:.3f}  "
+            f"epoch {state.step / self._batches_per_epoch:.1f}  loss {self._loss:.3f}  "
             f"rate {step.learning_rate:.2e}  {self._speed:,.0f} tokens/s  {self._left(step)}"
         )
-        self._bar.update(self._task, completed=position.step, text=text)
-        at_first = position.step == self._first[0]
-        if not self._console.is_terminal and (at_first or position.step % (2 * RECORD_EVERY) == 0):
-            self._console.print(f"step {position.step}  {text}", soft_wrap=True)
+        self._bar.update(self._task, completed=state.step, text=text)
+        at_first = state.step == self._first[0]
+        if not self._console.is_terminal and (at_first or state.step % (2 * RECORD_EVERY) == 0):
+            self._console.print(f"step {state.step}  {text}", soft_wrap=True)
 
     def _left(self, step: Step) -> str:
         """Time to the nearest limit, from the speed of this session."""
-        position, limits = step.position, []
+        state, limits = step.state, []
         assert self._first is not None
         first_step, first_seconds = self._first
-        if self._last_step is not None and position.step > first_step:
-            pace = (position.seconds - first_seconds) / (position.step - first_step)
-            limits.append((self._last_step - position.step) * pace)
+        if self._last_step is not None and state.step > first_step:
+            pace = (state.clock.seconds - first_seconds) / (state.step - first_step)
+            limits.append((self._last_step - state.step) * pace)
         if self._config.max_minutes is not None:
-            limits.append(self._config.max_minutes * 60 - position.seconds)
+            limits.append(self._config.max_minutes * 60 - state.clock.seconds)
         if not limits:
             return ""
         minutes, seconds = divmod(max(0, round(min(limits))), 60)
@@ -93,11 +93,12 @@ class Display:
 
     def _show_validation(self, step: Step, validation: Validation) -> None:
         best = " (best so far)" if step.is_best else ""
+        scores = "".join(f"{one.name} {one.value:.2f}, " for one in validation.scores.values())
         self.tell(
-            f"step {step.position.step}: validation BLEU {validation.bleu:.2f}, "
-            f"loss {validation.loss:.3f}{best}, in {validation.seconds:.0f} s"
+            f"step {step.state.step}: validation {scores}loss {validation.loss:.3f}{best}, "
+            f"in {validation.seconds:.0f} s"
         )
-        if found := said(validation.symptoms):
+        if found := describe_symptoms(validation.symptoms):
             self.tell(found)
         count = len(self._pairs)
         for index in range(0, count, -(-count // SAMPLES)):

@@ -22,7 +22,7 @@ from translator.runs import RunDirectory
 from translator.workflows.progress import show_progress
 
 if TYPE_CHECKING:
-    from translator.evaluation.score import Score
+    from translator.training.results import Score
 
 
 PLACES = {f"data.{key}" for key in PATH_KEYS}
@@ -56,7 +56,7 @@ def evaluate(
     then keeps translations and scores in the run's results, and returns the scores. Raises
     UserError.
     """
-    from translator.evaluation.score import scores
+    from translator.evaluation.metrics import scores
 
     source, target, hypotheses = (
         None if path is None else Path(path) for path in (source, target, hypotheses)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,11 +22,11 @@ from translator.workflows.preparation import begin, resume, say
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from translator.training.checkpoint import TrainingState
     from translator.training.distributed.worker_group import WorkerGroup
     from translator.training.dry_run import DryRun
     from translator.training.interruption import Interruption
-    from translator.training.loop import StepResult
+    from translator.training.results import StepResult
+    from translator.training.state import TrainingState
     from translator.workflows.preparation import Prepared
     from translator.workflows.training_session import TrainingSession
 
@@ -134,45 +132,36 @@ def _train(
     prepared = settle(config, run, start_from)
 
     from translator.evaluation.validation import Validator
-    from translator.training.checkpoint import TrainingState, load_checkpoint
-    from translator.training.loop import train
+    from translator.training.checkpoint import load_checkpoint
+    from translator.training.state import TrainingState
+    from translator.training.trainer import Trainer
     from translator.workflows.training_session import TrainingSession
 
     config = prepared.config
-    position, state = load_checkpoint(run) or (TrainingState(), None)
-    group.broadcast(position.step)
+    state, arrays = load_checkpoint(run) or (TrainingState(), None)
+    group.broadcast(state.step)
     group.barrier()  # All have found what they need.
-    session = TrainingSession(prepared, strategy)
-    finished = session.last_step is not None and position.step >= session.last_step
+    session = TrainingSession(run, prepared, strategy)
+    finished = session.last_step is not None and state.step >= session.last_step
     dry_run = None
     if group.size == 1 and not finished:
-        dry_run = session.dry_run(may_cut and position.step == 0)
-    session.take_up(run, position.step, state)
-    if state is not None:
-        if position.best_step and not run.shipped.exists():
+        dry_run = session.dry_run(may_cut and state.step == 0)
+    if arrays is not None:
+        session.restore(state.step, arrays)
+        if state.validations.best_step and not run.shipped.exists():
             # Deleted by hand; the next validation makes them anew.
-            validated_step = min(position.validated_step, position.step - 1)
-            position = replace(position, best_score=None, validated_step=validated_step)
-        say(f"Continuing {run.path} after step {position.step:,}.")
+            state = state.forget_best()
+        say(f"Continuing {run.path} after step {state.step:,}.")
     _describe(prepared, session)
     if dry_run is not None:
-        _describe_dry_run(dry_run, session.last_step, config.training.max_minutes, position)
-    steps = train(
-        config.training,
-        run,
-        session.learner,
-        position,
-        session.batches,
-        session.schedule.batches_per_epoch,
-        partial(session.return_to, run),
-        Validator(config, prepared.validation, prepared.tokenizer),
-        interruption,
-        group,
-    )
-    position = _show(steps, position, prepared, session, run)
+        _describe_dry_run(dry_run, session.last_step, config.training.max_minutes, state)
+    validator = Validator(config, prepared.validation, prepared.tokenizer)
+    trainer = Trainer(config.training, run, session, state, validator, interruption, group)
+    _show(trainer.loop(), state, prepared, session, run)
+    state = trainer.state
     say(
-        f"Finished after {position.step:,} steps and {position.seconds / 60:.1f} minutes. "
-        f"The best weights are of step {position.best_step:,}; use them with\n"
+        f"Finished after {state.step:,} steps and {state.clock.seconds / 60:.1f} minutes. "
+        f"The best weights are of step {state.validations.best_step:,}; use them with\n"
         f"  translator translate {run.path}\n"
         f"  translator eval {run.path}\n"
         f"  translator export {run.path}  # for other programs, or as one file"
@@ -181,19 +170,20 @@ def _train(
 
 def _show(
     steps: Iterator[StepResult],
-    position: TrainingState,
+    state: TrainingState,
     prepared: Prepared,
     session: TrainingSession,
     run: RunDirectory,
-) -> TrainingState:
-    """Let the steps be taken, record and display what they tell; the position after the last."""
+) -> None:
+    """Let the steps be taken, record and display what they tell."""
     import tensorflow as tf
 
     from translator.cli.display import Display
-    from translator.training.metrics_writer import MetricsWriter
-    from translator.training.plateau import find_plateau
+    from translator.diagnostics.plateau import find_plateau
+    from translator.training.metrics_writer import MetricsWriter, read_metrics
     from translator.training.profiling import profiled
-    from translator.training.rollback import MAX_ROLLBACKS, Diverged
+    from translator.training.results import Diverged
+    from translator.training.rollback import MAX_ROLLBACKS
 
     config = prepared.config.training
     text = prepared.tokenizer if config.keep_text else None
@@ -201,23 +191,27 @@ def _show(
         steps = profiled(steps, run.tensorboard, run.profile)
     pairs = list(prepared.validation.pairs())
     with (
-        MetricsWriter(run, position, config.keep_text) as records,
+        MetricsWriter(run, state, config.keep_text) as records,
         Display(config, session.last_step, session.schedule.batches_per_epoch, pairs) as display,
     ):
         try:
             for progress in steps:
                 records.add(progress)
                 display.show(progress)
-                position = progress.position
+                state = progress.state
                 if progress.failure is not None:
-                    path = write_failure_report(run, progress.failure, position.setbacks, text)
+                    path = write_failure_report(run, progress.failure, state.rollbacks.count, text)
                     display.tell(
                         f"{describe_failure(progress.failure)}. Training goes back to step "
-                        f"{position.step:,}, and on with half the learning rate (setback "
-                        f"{position.setbacks} of at most {MAX_ROLLBACKS}). {path} has the details."
+                        f"{state.step:,}, and on with half the learning rate (rollback "
+                        f"{state.rollbacks.count} of at most {MAX_ROLLBACKS}). {path} has the "
+                        "details."
                     )
-                if progress.validation is not None and (found := find_plateau(run, position)):
-                    display.tell(f"Warning: {found}")
+                if progress.validation is not None:
+                    best, num_stale = state.validations.best_step, state.validations.num_stale
+                    rows = read_metrics(run)
+                    if found := find_plateau(rows, state.step, best, num_stale):
+                        display.tell(f"Warning: {found}")
         except Diverged as error:
             path = write_failure_report(run, error.failure, MAX_ROLLBACKS + 1, text)
             raise RunError(
@@ -234,7 +228,6 @@ def _show(
             ) from None
     if config.profile and run.profile.exists():
         say(f"{run.profile} tells where the time of a step went.")
-    return position
 
 
 def _describe(prepared: Prepared, session: TrainingSession) -> None:
@@ -253,13 +246,13 @@ def _describe(prepared: Prepared, session: TrainingSession) -> None:
     say(
         f"{facts.num_pairs:,} pairs{f' ({left_out} left out)' if left_out else ''}, "
         f"{session.schedule.batches_per_epoch:,} batches an epoch; {pieces} pieces; "
-        f"{session.learner.model.count_params():,} parameters; {config.training.precision}"
+        f"{session.train_step.model.count_params():,} parameters; {config.training.precision}"
         f"{f'; {session.num_replicas} devices' if session.num_replicas > 1 else ''}."
     )
     if len(prepared.training.stores) > 1:
         _describe_shares(prepared, session)
-    for warning in data_warnings(prepared):
-        say(f"Warning: {warning}")
+    for doubt in data_warnings(prepared):
+        say(f"Warning: {doubt}")
 
 
 def _describe_shares(prepared: Prepared, session: TrainingSession) -> None:
@@ -274,17 +267,17 @@ def _describe_shares(prepared: Prepared, session: TrainingSession) -> None:
 
 
 def _describe_dry_run(
-    dry_run: DryRun, last_step: int | None, minutes: float | None, position: TrainingState
+    dry_run: DryRun, last_step: int | None, minutes: float | None, state: TrainingState
 ) -> None:
-    end, seconds_left = "", math.inf if minutes is None else 60 * minutes - position.seconds
-    if last_step is not None and (last_step - position.step) * dry_run.seconds < seconds_left:
-        seconds = round((last_step - position.step) * dry_run.seconds)
+    end, seconds_left = "", math.inf if minutes is None else 60 * minutes - state.clock.seconds
+    if last_step is not None and (last_step - state.step) * dry_run.seconds < seconds_left:
+        seconds = round((last_step - state.step) * dry_run.seconds)
         end = (
             f" At that pace step {last_step:,} is {timedelta(seconds=seconds)} away, not counting "
             "validations."
         )
     elif minutes is not None:
-        num_steps = position.step + max(0, seconds_left) / dry_run.seconds
+        num_steps = state.step + max(0, seconds_left) / dry_run.seconds
         end = f" At that pace the time is up near step {num_steps:,.0f}; a last validation follows."
     say(
         f"A step on the largest batch took {dry_run.seconds:.2f} s, "

@@ -467,8 +467,8 @@ class TrainingConfig(Section):
     """Steps between checkpoints."""
     patience: Count | None = None
     """Stop after so many validations without a better score."""
-    best_by: Literal["bleu", "loss"] = "bleu"
-    """What makes a validation better: higher BLEU or lower loss."""
+    best_by: Annotated[str, Field(examples=["bleu", "chrf", "ter", "loss"])] = "bleu"
+    """What makes a validation better: a metric (bleu, chrf or ter), or a lower loss."""
     profile: bool = False
     """Write a profile of the eleventh to fifteenth step of a session into the run: tensorboard/ has
     it all, profile.txt a table."""
@@ -518,6 +518,8 @@ class EvaluationConfig(Section):
     text that is tokenized already."""
     lowercase: bool = False
     """Score without regard to case."""
+    metrics: Annotated[list[str], Field(min_length=1)] = ["bleu", "chrf", "ter"]
+    """Metrics that `translator eval` prints and keeps, in this order."""
 
 
 def _allow_version(schema: dict[str, Any]) -> None:

@@ -1,9 +1,8 @@
-"""BLEU, chrF and TER, as sacreBLEU computes them (Post 2018)."""
+"""BLEU, chrF and TER as sacreBLEU computes them (Post 2018)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from sacrebleu.metrics import BLEU, CHRF, TER
@@ -11,20 +10,12 @@ from sacrebleu.metrics.base import Metric
 
 from translator.config.schema import EvaluationConfig
 from translator.errors import ConfigError
+from translator.training.results import Score
 
 TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}
+"""BLEU's tokenizers for languages written without spaces."""
 EXTRAS = {"ja-mecab": "ja", "ko-mecab": "ko"}
-
-
-class Score(NamedTuple):
-    """A figure and what it means."""
-
-    name: str
-    value: float
-    signature: str
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.value:.2f}  {self.signature}"
+"""Extras of this package that install them."""
 
 
 def check_tokenizer(config: EvaluationConfig, target_language: str) -> None:
@@ -42,9 +33,33 @@ def bleu(
     return _score(_bleu_metric(config, target_language), hypotheses, references)
 
 
+def chrf(
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    config: EvaluationConfig,
+    target_language: str,
+) -> Score:
+    """Corpus chrF2, which is the same for all languages."""
+    return _score(CHRF(lowercase=config.lowercase), hypotheses, references)
+
+
+def ter(
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    config: EvaluationConfig,
+    target_language: str,
+) -> Score:
+    """Corpus TER. Languages written without spaces are compared by character."""
+    is_asian = _base(target_language) in TOKENIZERS
+    metric = TER(case_sensitive=not config.lowercase, normalized=is_asian, asian_support=is_asian)
+    return _score(metric, hypotheses, references)
+
+
 class BleuCounts:
-    """Corpus BLEU of many translations of the same sentences, and of parts of them: it is made of
-    what is counted in each sentence, and summed."""
+    """Corpus BLEU of many translations of the same sentences, and of samples of them.
+
+    It counts n-grams once for each sentence; corpus BLEU follows from sums of these counts.
+    """
 
     def __init__(
         self, references: Sequence[str], config: EvaluationConfig, target_language: str
@@ -56,8 +71,8 @@ class BleuCounts:
         self._known: dict[tuple[int, str], list[int]] = {}
 
     def count(self, translations: Sequence[str]) -> np.ndarray:
-        """[sentences, 10] what is counted in each, in order: its length, that of the reference, how
-        many 1- to 4-grams are right, and how many there are."""
+        """[sentences, 10] counts of each sentence: its length, the length of its reference, the
+        number of matching 1- to 4-grams, and the number of all 1- to 4-grams."""
         counts = [self._count(*numbered) for numbered in enumerate(translations)]
         return np.array(counts, np.int32)
 
@@ -70,36 +85,17 @@ class BleuCounts:
         return known
 
     def bleu(self, counts: np.ndarray) -> float:
-        """Of sentences, by the sum [10] of what is counted in them."""
-        length, of_reference, *grams = counts.tolist()
-        right, all_there_are = grams[: len(grams) // 2], grams[len(grams) // 2 :]
+        """BLEU of some sentences, from the sum [10] of their counts."""
+        length, reference_length, *grams = counts.tolist()
+        matching, total = grams[: len(grams) // 2], grams[len(grams) // 2 :]
         smoothing = self._metric.smooth_method
-        found = self._metric.compute_bleu(right, all_there_are, length, of_reference, smoothing)
+        found = self._metric.compute_bleu(matching, total, length, reference_length, smoothing)
         return round(found.score, 4)
 
     @property
     def signature(self) -> str:
-        self._metric.corpus_score(["-"], [["-"]])  # it knows only then how many references
+        self._metric.corpus_score(["-"], [["-"]])  # sets the number of references
         return str(self._metric.get_signature())
-
-
-def scores(
-    hypotheses: Sequence[str],
-    references: Sequence[str],
-    config: EvaluationConfig,
-    target_language: str,
-) -> list[Score]:
-    """BLEU, chrF and TER of a corpus. Raises ConfigError if BLEU's tokenizer is not installed."""
-    metrics: list[Metric] = [
-        _bleu_metric(config, target_language),
-        CHRF(lowercase=config.lowercase),
-        TER(
-            case_sensitive=not config.lowercase,
-            normalized=(asian := _base(target_language) in TOKENIZERS),
-            asian_support=asian,
-        ),
-    ]
-    return [_score(metric, hypotheses, references) for metric in metrics]
 
 
 def _bleu_metric(
@@ -109,7 +105,7 @@ def _bleu_metric(
     if tokenize == "auto":
         tokenize = TOKENIZERS.get(_base(target_language), "13a")
     try:
-        # force: text that is tokenized already is scored as it is, and the signature tells.
+        # force: no warning if the text is tokenized already; the signature shows it.
         return BLEU(
             tokenize=tokenize,
             lowercase=config.lowercase,

@@ -1,7 +1,8 @@
-"""Which beam and which length penalty translate best, found without searching anew for each.
+"""The beam size and length penalty with the highest BLEU, found with one search a beam size.
 
-What ends up in a beam does not depend on the length penalty, only what is best in it does; so one
-search for each beam size serves for all penalties.
+The length penalty does not decide what ends up in a beam, only which of it is best. So one search
+for each beam size serves all penalties. Tuning is by BLEU whatever training.best_by says: BLEU of
+samples follows from counts of each sentence, which makes the bootstrap fast.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ BEAM_SIZES = (1, 2, 3, 4, 5, 8, 12)
 LENGTH_PENALTIES = tuple(i / 5 for i in range(11))
 
 NUM_SAMPLES = 200
-"""Of sentences, to see how much of a gain is chance."""
+"""Bootstrap samples, to estimate how much of a gain is chance."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How the translations that a beam and a penalty choose score."""
+    """A beam size and length penalty, and the BLEU of the translations they choose."""
 
     beam_size: int
     length_penalty: float
     bleu: float
     counts: np.ndarray = field(repr=False, compare=False)
-    """Of `BleuCounts`, by sentence."""
+    """[sentences, 10], of `BleuCounts.count`."""
 
 
 def settings(
@@ -42,10 +43,10 @@ def settings(
     bleu: BleuCounts,
     kind: LengthPenaltyKind,
 ) -> list[Setting]:
-    """Every beam size with every α of a kind of penalty; `beams` are those of
+    """Score every beam size with every α of a kind of penalty; `beams` are those of
     `Translator.beams`."""
     lengths = [one.length for beam in beams.values() for found in beam for one in found]
-    every_length = tf.maximum(tf.range(max(lengths) + 1), 1)  # 0 of an empty sentence
+    every_length = tf.maximum(tf.range(max(lengths) + 1), 1)  # an empty sentence has length 0
     by_length = {alpha: length_penalty(every_length, alpha, kind).numpy() for alpha in penalties}
 
     def setting(beam_size: int, alpha: float) -> Setting:
@@ -56,21 +57,22 @@ def settings(
 
 
 def best(found: Sequence[Translation], penalties: np.ndarray) -> str:
-    """The text with the highest log-probability over the penalty of its length; of equal ones the
-    first."""
+    """The text with the highest log-probability divided by the penalty [length] of its length; the
+    first if several are equal."""
     return max(found, key=lambda one: np.float32(one.score) / penalties[one.length]).text
 
 
 class Gain(NamedTuple):
-    """In BLEU, of one setting on another."""
+    """A difference in BLEU between two settings."""
 
     value: float
     error: float
-    """Its standard error: the standard deviation of the gain over samples of the sentences, drawn
-    with replacement and the same for both (paired bootstrap, Koehn 2004)."""
+    """Its standard error by paired bootstrap (Koehn 2004): the standard deviation of the gain over
+    samples of the sentences, drawn with replacement and the same for both settings."""
 
     @property
-    def sure(self) -> float:
+    def lower_bound(self) -> float:
+        """The gain minus its standard error."""
         return self.value - self.error
 
     def __str__(self) -> str:
@@ -78,28 +80,31 @@ class Gain(NamedTuple):
 
 
 class Baseline:
-    """A setting that others are compared with."""
+    """The setting that others are compared with."""
 
-    def __init__(self, now: Setting, bleu: BleuCounts) -> None:
-        self._now, self._bleu = now, bleu
-        num_sentences = len(now.counts)
+    def __init__(self, setting: Setting, bleu: BleuCounts) -> None:
+        self._setting, self._bleu = setting, bleu
+        num_sentences = len(setting.counts)
         chances = np.full(num_sentences, 1 / num_sentences)
         self._samples = np.random.default_rng(0).multinomial(num_sentences, chances, NUM_SAMPLES)
-        self._sampled_now = self._sampled(now)
+        self._sampled_bleu = self._bleu_of_samples(setting)
 
-    def _sampled(self, setting: Setting) -> np.ndarray:
+    def _bleu_of_samples(self, setting: Setting) -> np.ndarray:
         return np.array([self._bleu.bleu(counts) for counts in self._samples @ setting.counts])
 
-    def gain(self, one: Setting) -> Gain:
-        """What another gains on it."""
-        error = np.std(self._sampled(one) - self._sampled_now)
-        return Gain(one.bleu - self._now.bleu, float(error))
+    def gain(self, setting: Setting) -> Gain:
+        """How much better another setting is."""
+        error = np.std(self._bleu_of_samples(setting) - self._sampled_bleu)
+        return Gain(setting.bleu - self._setting.bleu, float(error))
 
     def winner(self, tried: Sequence[Setting]) -> Setting:
-        """The one that surely gains most; of equal ones that of now, then the smallest beam, then
-        the first. So now stays, if it is tried, unless something is surely better."""
+        """The setting with the highest gain minus its standard error.
 
-        def worth(one: Setting) -> tuple[float, bool, int]:
-            return self.gain(one).sure, one == self._now, -one.beam_size
+        Among equal ones the baseline wins, then the smallest beam, then the first. So if the
+        baseline is tried, only a setting that is surely better replaces it.
+        """
 
-        return max(tried, key=worth)
+        def key(setting: Setting) -> tuple[float, bool, int]:
+            return self.gain(setting).lower_bound, setting == self._setting, -setting.beam_size
+
+        return max(tried, key=key)

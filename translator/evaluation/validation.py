@@ -1,11 +1,12 @@
-"""Validation while training: the search and the scorer of `eval`, on the validation pairs.
+"""Validation during training: the search and the metrics of `eval`, on the validation pairs.
 
-It has a model of its own, so that averaged weights can be tried without touching those that learn.
+It has its own model, so that averaged weights can be scored without touching those in training.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from functools import cached_property
 
 import tensorflow as tf
@@ -15,29 +16,31 @@ from translator.data.batches import Batch, pad
 from translator.data.store import Store
 from translator.data.tags import split_tag
 from translator.data.tokenizer import PAD_ID, Tokenizer
+from translator.decoding.engine import Translation
 from translator.decoding.translator import Translator
-from translator.evaluation.score import bleu
-from translator.evaluation.symptoms import search_symptoms, symptoms
+from translator.diagnostics.symptoms import search_symptoms, symptoms
+from translator.evaluation.metrics import METRICS
 from translator.models.build import build_model
 from translator.models.weights import Arrays, set_model_weights
-from translator.training.loop import Validation
 from translator.training.loss import cross_entropy
+from translator.training.results import Score, Validation
 
 _IDS = tf.TensorSpec([None, None], tf.int32)
 
 
 class Validator:
-    """Scores weights on the validation split."""
+    """Scores weights on the validation split: BLEU always, and what training.best_by names."""
 
     def __init__(self, config: Config, store: Store, tokenizer: Tokenizer) -> None:
         self._config = config
         self._tokenizer = tokenizer
         self.pairs = list(store.pairs())
+        self._references = [pair.target for pair in self.pairs]
         self._batches = list(_batches(store, config))
 
     @cached_property
     def _translator(self) -> Translator:
-        """Made at the first validation, so that training begins the sooner."""
+        """Built at the first validation, so that training starts sooner."""
         config, tokenizer = self._config, self._tokenizer
         model = build_model(
             config, len(tokenizer.source), len(tokenizer.target), config.decoding.precision
@@ -50,17 +53,39 @@ class Validator:
         hypotheses = self._translator.hypotheses([pair.source for pair in self.pairs])
         found = [best for best, *_ in hypotheses]
         translations = [one.text for one in found]
-        references = [pair.target for pair in self.pairs]
-        language = self._config.data.target_language
-        score = bleu(translations, references, self._config.evaluation, language)
+        scores = self._scores(translations)
+        loss = self._mean_loss()
+        return Validation(
+            scores=scores,
+            loss=loss,
+            rank=rank(self._config.training.best_by, scores, loss),
+            seconds=time.monotonic() - started,
+            translations=translations,
+            symptoms=self._symptoms(found),
+        )
+
+    def _scores(self, translations: list[str]) -> dict[str, Score]:
+        names = dict.fromkeys(("bleu", self._config.training.best_by))
+        evaluation, language = self._config.evaluation, self._config.data.target_language
+        return {
+            name: METRICS[name].score(translations, self._references, evaluation, language)
+            for name in names
+            if name != "loss"
+        }
+
+    def _symptoms(self, found: list[Translation]) -> dict[str, float]:
         tags = self._tokenizer.source.tags
         sources = [split_tag(pair.source, tags)[1] for pair in self.pairs]
-        shares = symptoms(sources, translations, references)._asdict() | search_symptoms(found)
+        in_text = symptoms(sources, [one.text for one in found], self._references)
+        in_search = search_symptoms(
+            [one.at_limit for one in found], [one.num_stray_bytes for one in found]
+        )
+        return in_text._asdict() | in_search
+
+    def _mean_loss(self) -> float:
         losses = self._translator.workers.map(self._loss, self._batches)
         total = sum(float(loss) for loss in losses)
-        loss = total / sum(batch.num_target_tokens for batch in self._batches)
-        seconds = time.monotonic() - started
-        return Validation(score.value, score.signature, loss, seconds, translations, shares)
+        return total / sum(batch.num_target_tokens for batch in self._batches)
 
     @tf.function(input_signature=[Batch(_IDS, _IDS, _IDS)])
     def _loss(self, batch: Batch) -> tf.Tensor:
@@ -75,18 +100,25 @@ class Validator:
         )
 
 
-def _batches(store: Store, config: Config) -> list[Batch]:
-    """The pairs by length, cut where longer ones would be in training.
+def rank(best_by: str, scores: dict[str, Score], loss: float) -> float:
+    """The score or loss that training.best_by names, negated if lower is better."""
+    if best_by == "loss":
+        return -loss
+    value = scores[best_by].value
+    return -value if METRICS[best_by].lower_is_better else value
 
-    At most about a thousand target pieces together: the logits of all are in memory at once.
+
+def _batches(store: Store, config: Config) -> Iterator[Batch]:
+    """The pairs by length, truncated where training leaves longer ones out.
+
+    Each batch has as many pairs as the longest pair allows: at most about a thousand target pieces,
+    because all logits are in memory at once. Other batches would round the loss otherwise, so that
+    runs of earlier versions would resume with other losses.
     """
     limit = config.data.max_length
     rows = sorted(range(len(store)), key=lambda i: len(store.target.ids(i)))
     size = max(1, 1024 // min(limit, int(store.target.lengths.max()) + 1))
-    return [
-        pad(
-            [store.source.ids(i)[:limit] for i in rows[start : start + size]],
-            [store.target.ids(i)[:limit] for i in rows[start : start + size]],
-        )
-        for start in range(0, len(rows), size)
-    ]
+    for start in range(0, len(rows), size):
+        chosen = rows[start : start + size]
+        sides = (store.source, store.target)
+        yield pad(*([side.ids(i)[:limit] for i in chosen] for side in sides))

@@ -18,7 +18,7 @@ from translator.decoding.engine import Engine
 from translator.decoding.loaded_run import LoadedRun
 from translator.decoding.translator import Translator
 from translator.errors import DataError
-from translator.evaluation.score import BleuCounts, Score, bleu
+from translator.evaluation.score import BleuCounts, bleu
 from translator.evaluation.tuning import LENGTH_PENALTIES, Baseline, settings
 from translator.export import bundle
 from translator.export.golden import (
@@ -42,6 +42,7 @@ from translator.export.manifest import (
     digests,
 )
 from translator.runs import EXPORT_CONFIG, RunDirectory
+from translator.training.results import Score
 
 
 class BuiltExport(NamedTuple):

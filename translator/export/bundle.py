@@ -7,6 +7,7 @@ from pathlib import Path
 
 from translator import __version__
 from translator.config import Config, save_config
+from translator.config.schema import DecodingConfig, EvaluationConfig
 from translator.decoding.loaded_run import LoadedRun
 from translator.decoding.translator import Translator
 from translator.errors import RunError
@@ -111,7 +112,11 @@ def _scores(run: LoadedRun, config: Config) -> str:
     for split in ("validation", "test"):
         path = run.directory.result(split, "json")
         report = read_json(path) if path.exists() else {}
-        found = report.get("weights"), report.get("decoding"), report.get("evaluation")
+        # Reports of earlier versions lack newer keys; which metrics were kept does not matter.
+        decoding = DecodingConfig().model_dump() | (report.get("decoding") or {})
+        evaluation = EvaluationConfig().model_dump() | (report.get("evaluation") or {})
+        evaluation["metrics"] = config.evaluation.metrics
+        found = report.get("weights"), decoding, evaluation
         wanted = facts, config.decoding.model_dump(), config.evaluation.model_dump()
         # Early versions kept no digest.
         if found == wanted and report.get("weights_sha256", run.digest) == run.digest:

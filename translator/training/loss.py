@@ -1,22 +1,30 @@
-"""Cross-entropy with label smoothing, from decoder states; alone, or with R-Drop.
+"""Cross-entropy with label smoothing, and R-Drop, from decoder states.
 
-The logits of a batch, [M, V], are by far its largest tensor. Here they live a chunk of tokens at a
-time: as soon as a chunk's are known, so is their gradient, and both are gone before the next.
+The logits of a batch, [M, V], are by far its largest tensor. The chunked losses hold only those of
+CHUNK tokens at a time: they compute the gradient of a chunk together with its loss, and drop its
+logits before the next chunk.
 
-M tokens, D model width, V vocabulary.
+M tokens, C tokens of a chunk, D model width, V vocabulary size.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 CHUNK = 1024
-"""Tokens. It decides how sums round, so old runs resume to the bit only with this."""
+"""Tokens in a chunk. It decides how sums round: another value would not resume old runs to the
+bit."""
+
 TINY = float(np.finfo(np.float32).tiny)
+
+Sums: TypeAlias = tuple[tf.Tensor, ...]
+Gradients: TypeAlias = tuple[tf.Tensor, tf.Tensor]
+"""Towards states [M, D] and table [V, D]."""
 
 
 def cross_entropy(
@@ -24,8 +32,8 @@ def cross_entropy(
 ) -> tf.Tensor:
     """Sum over tokens of (1 − ε) · −log p(label) + ε · mean over the vocabulary of −log p.
 
-    states [M, D], table [V, D] float32, labels [M]. The products are made in the states' dtype, the
-    softmax in float32. The plain formula; `chunked_cross_entropy` is the one for training.
+    states [M, D], table [V, D] float32, labels [M]. Logits have the dtype of the states, the
+    softmax is float32. This is the plain formula; training uses `chunked_cross_entropy`.
     """
     logits = tf.matmul(states, tf.cast(table, states.dtype), transpose_b=True)
     log_p = tf.nn.log_softmax(tf.cast(logits, tf.float32))
@@ -35,7 +43,7 @@ def cross_entropy(
 
 
 def least_cross_entropy(label_smoothing: float, vocabulary_size: int) -> float:
-    """What `cross_entropy` cannot be below, a token: the entropy of a smoothed label."""
+    """The lowest possible `cross_entropy` of a token: the entropy of a smoothed label, in nats."""
     others = label_smoothing / vocabulary_size
     label = 1 - label_smoothing + others
     return -sum(
@@ -46,127 +54,158 @@ def least_cross_entropy(label_smoothing: float, vocabulary_size: int) -> float:
 def r_drop(
     states: tf.Tensor, table: tf.Tensor, labels: tf.Tensor, label_smoothing: float, alpha: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The loss of R-Drop (Liang et al. 2021), summed over tokens, and the cross-entropy in it.
+    """R-Drop's loss (Liang et al. 2021) and the cross-entropy in it, both summed over tokens.
 
     states [M, 2, D] are those of two passes with different dropout. The loss is the mean of their
-    cross-entropies + α/2 · ½ (KL(p₁‖p₂) + KL(p₂‖p₁)), half of the paper's, so that it is on the
-    scale of one pass. The plain formula; `chunked_r_drop` is the one for training.
+    cross-entropies + α/2 · ½ (KL(p₁‖p₂) + KL(p₂‖p₁)): half of the paper's, so that it is on the
+    scale of one pass. This is the plain formula; training uses `chunked_r_drop`.
     """
     logits = tf.einsum("mpd,vd->pmv", states, tf.cast(table, states.dtype))
     log_1, log_2 = tf.unstack(tf.nn.log_softmax(tf.cast(logits, tf.float32)))
-    there = tf.reduce_sum(tf.exp(log_1) * (log_1 - log_2))
-    back = tf.reduce_sum(tf.exp(log_2) * (log_2 - log_1))
+    forward = tf.reduce_sum(tf.exp(log_1) * (log_1 - log_2))
+    backward = tf.reduce_sum(tf.exp(log_2) * (log_2 - log_1))
     both = tf.reshape(states, [-1, states.shape[-1]]), table, tf.repeat(labels, 2)
     mean = cross_entropy(*both, label_smoothing) / 2
-    return mean + alpha / 2 * (there + back) / 2, mean
+    return mean + alpha / 2 * (forward + backward) / 2, mean
 
 
 def chunked_cross_entropy(
     states: tf.Tensor, table: tf.Tensor, labels: tf.Tensor, label_smoothing: float
 ) -> tf.Tensor:
-    """`cross_entropy`, its gradient computed along with it, chunk by chunk."""
-    return _chunked(states, table, labels, label_smoothing, 0.0)[0]
+    """`cross_entropy`, computed chunk by chunk together with its gradients.
+
+    With z = states · tableᵀ and p = softmax(z), the loss of a token is
+    −log p_label + ε (z_label − mean(z)), and its gradient towards z is p − (1 − ε) onehot − ε/V.
+    The chunks compute all but the terms in mean(z) and ε/V; `_smoothed` adds these.
+    """
+    low_table = tf.cast(table, states.dtype)
+
+    def chunk(s: tf.Tensor, y: tf.Tensor) -> tuple[Sums, Gradients]:
+        z = tf.cast(tf.matmul(s, low_table, transpose_b=True), tf.float32)
+        p = tf.nn.softmax(z)
+        loss = _chunk_cross_entropy(z, p, y, label_smoothing)
+        d_z = _subtract_at_labels(p, y, 1 - label_smoothing)
+        return (loss,), _through_logits(d_z, s, low_table)
+
+    (loss,), gradients = _sum_chunks(chunk, 1, states, table, labels)
+    loss, gradients = _smoothed(loss, gradients, states, table, label_smoothing)
+    return _with_gradients(loss, [states, table], gradients)
 
 
 def chunked_r_drop(
     states: tf.Tensor, table: tf.Tensor, labels: tf.Tensor, label_smoothing: float, alpha: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """`r_drop`, its gradient computed along with it, chunk by chunk. The second has no gradient."""
+    """`r_drop` with α > 0, computed chunk by chunk together with its gradients.
+
+    The chunks compute gradients divided by α/2, the weight of the divergence: they are multiplied
+    once in the end. The cross-entropy that is returned has no gradient.
+    """
+    weight = alpha / 2
     rows = tf.reshape(states, [-1, states.shape[-1]])
-    loss, divergence = _chunked(rows, table, tf.repeat(labels, 2), label_smoothing, alpha / 2)
-    return loss / 2, tf.stop_gradient(loss - alpha / 2 * divergence) / 2
+    low_table = tf.cast(table, states.dtype)
+
+    def chunk(s: tf.Tensor, y: tf.Tensor) -> tuple[Sums, Gradients]:
+        s, y = _passes_apart(s), _passes_apart(y)
+        z = tf.cast(tf.matmul(s, low_table, transpose_b=True), tf.float32)
+        p = tf.nn.softmax(z)
+        loss = _chunk_cross_entropy(z, p, y, label_smoothing)
+        divergence, d_z = _divergence(z, p, weight)
+        d_z = _subtract_at_labels(d_z, y, (1 - label_smoothing) / weight)
+        d_s, d_table = _through_logits(d_z, s, low_table)
+        return (loss, divergence), (_passes_together(d_s), d_table)
+
+    (loss, divergence), (d_rows, d_table) = _sum_chunks(chunk, 2, rows, table, tf.repeat(labels, 2))
+    gradients = weight * d_rows, weight * d_table
+    loss, gradients = _smoothed(loss, gradients, rows, table, label_smoothing)
+    objective = _with_gradients(loss + weight * divergence, [rows, table], gradients)
+    return objective / 2, tf.stop_gradient(loss) / 2
 
 
-def _chunked(
+def _sum_chunks(
+    chunk: Callable[[tf.Tensor, tf.Tensor], tuple[Sums, Gradients]],
+    num_sums: int,
     states: tf.Tensor,
     table: tf.Tensor,
     labels: tf.Tensor,
-    label_smoothing: float,
-    weight: float,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cross-entropy + weight · divergence, and the divergence, which has no gradient of its own.
+) -> tuple[Sums, Gradients]:
+    """Call `chunk` on CHUNK states and labels at a time, and combine what it returns.
 
-    With z = states · tableᵀ and p = softmax(z), the loss of a token is −log p_label + ε (z_label −
-    mean(z)), and its gradient towards z is p − (1 − ε) onehot − ε/V. Only p and its three products
-    are as large as [M, V]: (1 − ε) is taken off p in place at the labels, and ε/V, the same
-    everywhere, is left to vectors: towards the states it is ε · mean(table), towards the table the
-    sum of the states times ε/V.
-
-    The divergence is that of rows 0 and 1, 2 and 3, and so on; it is 0 if the weight is.
+    The num_sums sums of the chunks and their gradients towards the table are added up; their
+    gradients towards the states are joined.
     """
+    num_tokens = tf.shape(states)[0]
+    num_chunks = (num_tokens + CHUNK - 1) // CHUNK
+
+    def add_chunk(
+        start: tf.Tensor, totals: Sums, d_states: tf.TensorArray, d_table: tf.Tensor
+    ) -> tuple[tf.Tensor, Sums, tf.TensorArray, tf.Tensor]:
+        stop = start + CHUNK
+        sums, (d_s, d_chunk_table) = chunk(states[start:stop], labels[start:stop])
+        totals = tuple(total + each for total, each in zip(totals, sums, strict=True))
+        return stop, totals, d_states.write(start // CHUNK, d_s), d_table + d_chunk_table
+
+    d_states = tf.TensorArray(
+        states.dtype, num_chunks, element_shape=[None, *states.shape[1:]], infer_shape=False
+    )
+    _, totals, d_states, d_table = tf.while_loop(
+        lambda start, *_: start < num_tokens,
+        add_chunk,
+        (0, (0.0,) * num_sums, d_states, tf.zeros_like(table)),
+        parallel_iterations=1,
+    )
+    return totals, (tf.ensure_shape(d_states.concat(), states.shape), d_table)
+
+
+def _smoothed(
+    loss: tf.Tensor,
+    gradients: Gradients,
+    states: tf.Tensor,
+    table: tf.Tensor,
+    label_smoothing: float,
+) -> tuple[tf.Tensor, Gradients]:
+    """Add the terms that label smoothing has for all of the vocabulary alike.
+
+    They need no [M, V]: the gradient of ε · mean(z) is ε · mean(table) towards each state, and
+    ε/V times the sum of the states towards each row of the table.
+    """
+    if not label_smoothing:
+        return loss, gradients
+    d_states, d_table = gradients
     vocabulary_size = tf.cast(tf.shape(table)[0], tf.float32)
-    scale = weight or 1.0
-    """By which the gradients of a chunk are too small."""
+    mean_row = label_smoothing * tf.reduce_mean(table, axis=0)
+    ones = tf.ones([1, tf.shape(states)[0]])
+    sum_of_states = tf.matmul(ones, tf.cast(states, tf.float32))[0]
+    return loss - tf.tensordot(sum_of_states, mean_row, 1), (
+        d_states - tf.cast(mean_row, states.dtype),
+        d_table - label_smoothing / vocabulary_size * sum_of_states,
+    )
+
+
+def _with_gradients(
+    value: tf.Tensor, inputs: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor]
+) -> tf.Tensor:
+    """The value, with these gradients towards the inputs and no other."""
+    value = tf.stop_gradient(value)
 
     @tf.custom_gradient
-    def loss(
-        states: tf.Tensor, table: tf.Tensor
-    ) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable[..., tuple[tf.Tensor, tf.Tensor]]]:
-        num_tokens = tf.shape(states)[0]
-        low_table = tf.cast(table, states.dtype)
+    def attach(*_: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
+        return tf.identity(value), lambda upstream: [
+            gradient * tf.cast(upstream, gradient.dtype) for gradient in gradients
+        ]
 
-        def chunk(
-            start: tf.Tensor,
-            total: tf.Tensor,
-            divergence: tf.Tensor,
-            d_states: tf.TensorArray,
-            d_table: tf.Tensor,
-        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.TensorArray, tf.Tensor]:
-            s, y = states[start : start + CHUNK], labels[start : start + CHUNK]
-            if weight:
-                s, y = _apart(s), _apart(y)
-            at_labels = tf.stack([tf.range(tf.shape(y)[0]), y], axis=1)
-            z = tf.cast(tf.matmul(s, low_table, transpose_b=True), tf.float32)
-            p = tf.nn.softmax(z)
-            z_label, p_label = tf.gather_nd(z, at_labels), tf.gather_nd(p, at_labels)
-            log_p = _log(p_label, z_label, z, p)
-            p_wanted = tf.fill(tf.shape(y), (1 - label_smoothing) / scale)
-            if weight:
-                of_chunk, p = _divergence(z, p, weight)
-                divergence += of_chunk
-            d_z = tf.cast(tf.tensor_scatter_nd_sub(p, at_labels, p_wanted), s.dtype)
-            d_s = tf.matmul(d_z, low_table)
-            return (
-                start + CHUNK,
-                total + tf.reduce_sum(label_smoothing * z_label - log_p),
-                divergence,
-                d_states.write(start // CHUNK, _together(d_s) if weight else d_s),
-                d_table + tf.cast(tf.matmul(d_z, s, transpose_a=True), tf.float32),
-            )
+    return attach(*inputs)
 
-        _, total, divergence, d_states, d_table = tf.while_loop(
-            lambda start, *_: start < num_tokens,
-            chunk,
-            (
-                0,
-                0.0,
-                0.0,
-                tf.TensorArray(states.dtype, (num_tokens + CHUNK - 1) // CHUNK, infer_shape=False),
-                tf.zeros_like(table),
-            ),
-            parallel_iterations=1,
-        )
-        d_states = tf.ensure_shape(d_states.concat(), states.shape)
-        if weight:
-            d_states, d_table = scale * d_states, scale * d_table
-        if label_smoothing:
-            mean_row = label_smoothing * tf.reduce_mean(table, axis=0)
-            ones = tf.ones([1, num_tokens])
-            sum_of_states = tf.matmul(ones, tf.cast(states, tf.float32))[0]
-            total -= tf.tensordot(sum_of_states, mean_row, 1)
-            d_states -= tf.cast(mean_row, states.dtype)
-            d_table -= label_smoothing / vocabulary_size * sum_of_states
 
-        def gradient(upstream: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return d_states * tf.cast(upstream, d_states.dtype), d_table * upstream
-
-        return (total + weight * divergence, divergence), gradient
-
-    return loss(states, table)
+def _chunk_cross_entropy(
+    z: tf.Tensor, p: tf.Tensor, labels: tf.Tensor, label_smoothing: float
+) -> tf.Tensor:
+    """Sum over tokens of ε z_label − log p_label, from logits and probabilities [C, V]."""
+    z_label, p_label = (tf.gather_nd(x, _places(labels)) for x in (z, p))
+    return tf.reduce_sum(label_smoothing * z_label - _log(p_label, z_label, z, p))
 
 
 def _log(p_label: tf.Tensor, z_label: tf.Tensor, z: tf.Tensor, p: tf.Tensor) -> tf.Tensor:
-    """log p_label [M]; from the logits where it is too small for a float, which is rare."""
+    """log p_label [C], from the logits where p_label is too small for a float (rarely)."""
     is_tiny = p_label < TINY
     log_p = tf.math.log(tf.maximum(p_label, TINY))
 
@@ -177,13 +216,30 @@ def _log(p_label: tf.Tensor, z_label: tf.Tensor, z: tf.Tensor, p: tf.Tensor) -> 
     return tf.cond(tf.reduce_any(is_tiny), from_logits, lambda: log_p)
 
 
-def _divergence(z: tf.Tensor, p: tf.Tensor, weight: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Sum of KL(p₁‖p₂) + KL(p₂‖p₁) over pairs of rows, the first ones above the second ones, and
-    p / weight + its gradient towards z.
+def _subtract_at_labels(x: tf.Tensor, labels: tf.Tensor, amount: float) -> tf.Tensor:
+    """x [C, V] less an amount at the label of each row. May overwrite x."""
+    return tf.tensor_scatter_nd_sub(x, _places(labels), tf.fill(tf.shape(labels), amount))
 
-    The softmax's normalizers cancel out in the sum: with d = z₁ − z₂, m₁ = Σ p₁ d and m₂ = −Σ p₂ d
-    over the vocabulary, a pair's divergence is m₁ + m₂, and its gradient towards z₁ is p₁ (1 + d −
-    m₁) − p₂, towards z₂ it is p₂ (1 − d − m₂) − p₁.
+
+def _places(labels: tf.Tensor) -> tf.Tensor:
+    """labels [C] → [C, 2] indices into [C, V]."""
+    return tf.stack([tf.range(tf.shape(labels)[0]), labels], axis=1)
+
+
+def _through_logits(d_z: tf.Tensor, states: tf.Tensor, low_table: tf.Tensor) -> Gradients:
+    """The gradient towards logits [C, V] → those towards states [C, D] and table [V, D]."""
+    d_z = tf.cast(d_z, states.dtype)
+    d_table = tf.matmul(d_z, states, transpose_a=True)
+    return tf.matmul(d_z, low_table), tf.cast(d_table, tf.float32)
+
+
+def _divergence(z: tf.Tensor, p: tf.Tensor, weight: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sum over tokens of KL(p₁‖p₂) + KL(p₂‖p₁), and its gradient towards z plus p / weight.
+
+    z, p [2C, V]: the rows of the first pass above those of the second. The softmax's normalizers
+    cancel out in the sum: with d = z₁ − z₂, m₁ = Σ p₁ d and m₂ = −Σ p₂ d over the vocabulary, the
+    divergence of a token is m₁ + m₂. Its gradient is p₁ (1 + d − m₁) − p₂ towards z₁, and
+    p₂ (1 − d − m₂) − p₁ towards z₂.
     """
     (z_1, z_2), (p_1, p_2) = tf.split(z, 2), tf.split(p, 2)
     d = z_1 - z_2
@@ -194,11 +250,11 @@ def _divergence(z: tf.Tensor, p: tf.Tensor, weight: float) -> tuple[tf.Tensor, t
     return tf.reduce_sum(m_1 + m_2), d_z
 
 
-def _apart(x: tf.Tensor) -> tf.Tensor:
-    """Pairs of rows → the first ones, then the second ones."""
+def _passes_apart(x: tf.Tensor) -> tf.Tensor:
+    """Rows of first and second pass in turns → all of the first pass, then all of the second."""
     return tf.concat([x[0::2], x[1::2]], axis=0)
 
 
-def _together(x: tf.Tensor) -> tf.Tensor:
-    """The first rows of pairs, then the second ones → pairs."""
+def _passes_together(x: tf.Tensor) -> tf.Tensor:
+    """The inverse of `_passes_apart`."""
     return tf.reshape(tf.stack(tf.split(x, 2), axis=1), tf.shape(x))

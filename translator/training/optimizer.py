@@ -15,14 +15,17 @@ WARMUP_SHARE, COOLDOWN_SHARE = 0.1, 0.3
 
 
 def learning_rate(config: OptimizerConfig, step: int, done: float, lost: float = 0.0) -> float:
-    """The learning rate of an update; steps count from 1, and `done` is the share of the run that
-    is over before it, `lost` what it has lost of that by going back.
+    """The learning rate of a step, counted from 1.
 
-    It rises linearly over the warm-up. Then inverse_sqrt falls with √(warmup / step), constant
-    stays, linear falls with 1 − done, cosine along half a cosine, and cooldown stays and falls
-    along a line only in the last COOLDOWN_SHARE (Hägele et al. 2024), the three to zero; where
-    these are lower they cut the warm-up off, which takes no more than WARMUP_SHARE of the run, or
-    with cooldown as much as the fall.
+    `done` is the share of the run that is over before the step; `lost` is the part of it that
+    rollbacks cost. The rate rises linearly over the warm-up. Then it
+    - falls with √(warmup / step) (inverse_sqrt),
+    - stays (constant),
+    - falls to zero with 1 − done (linear) or along half a cosine (cosine),
+    - stays, and falls linearly to zero in the last COOLDOWN_SHARE of the run (cooldown, Hägele et
+      al. 2024).
+    With the schedules that fall to zero, the warm-up takes at most WARMUP_SHARE of the run, or
+    COOLDOWN_SHARE with cooldown; a fall that begins earlier cuts it short.
     """
     warmup = max(1, config.warmup_steps)
     rise = step / warmup
@@ -48,8 +51,8 @@ class Adam:
     """One Adam update for all weights of a model, by TensorFlow's fused kernel.
 
     m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  w ← w − η √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v +
-    ε) (Kingma & Ba 2015, section 2, the efficient order). Before it, weight decay takes η λ w from
-    each weight whose rule says so (models/weight_rules.py; Loshchilov & Hutter 2019).
+    ε) (Kingma & Ba 2015, section 2, the efficient order). Weight decay first subtracts η λ w from
+    the weights that have it (models/weight_rules.py; Loshchilov & Hutter 2019).
     """
 
     def __init__(self, config: OptimizerConfig, variables: Mapping[str, keras.Variable]) -> None:
@@ -62,7 +65,7 @@ class Adam:
     def apply(self, gradients: list[tf.Tensor], step: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
         """Update the weights; steps count from 1. Returns the global norm before clipping.
 
-        A norm that is no number changes nothing, so that its cause can be looked for.
+        If the norm is not finite, nothing changes, so that the cause can be examined.
         """
         norm = tf.linalg.global_norm(gradients)
         tf.cond(

@@ -1,4 +1,4 @@
-"""Which precision is the faster one here, found by trying."""
+"""Measures which precision is faster on this machine."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ SECONDS = 0.25
 
 
 def bfloat16_speedup() -> float:
-    """How many times faster a feed-forward block with its gradient runs in bfloat16 than in
-    float32.
+    """How many times faster a feed-forward block and its gradient run in bfloat16 than in float32.
 
-    Both are measured in turns for a quarter of a second; the fastest round of each counts.
+    Both run in turns for SECONDS; the fastest round of each counts.
     """
     rounds = {dtype: _feed_forward(dtype) for dtype in (tf.float32, tf.bfloat16)}
     best = dict.fromkeys(rounds, float("inf"))

@@ -1,4 +1,4 @@
-"""Where the time of a step goes: TensorFlow's profile, and a table that anybody can read."""
+"""Where the time of a step goes: a profile for TensorBoard, and a table as text."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
 
 from translator.files import write_whole
-from translator.training.loop import StepResult
+from translator.training.results import StepResult
 
 SKIPPED, PROFILED = 10, 5
-"""Steps of a session before the profile, and in it."""
+"""Steps of a session before the profile starts, and steps in it."""
 
 SHORTEST = 0.05
-"""Milliseconds a step that a kind of operation takes at least, to be in the table."""
+"""Operations that take fewer milliseconds a step are left out of the table."""
 
 _OPERATION = re.compile(r"[\w./-]+:(\w+)")
 
 
-def profiled(steps: Iterator[StepResult], logs: Path, table: Path) -> Iterator[StepResult]:
-    """The steps, unchanged; some are profiled into the folder `logs`, for TensorBoard, and `table`.
+def profiled(results: Iterator[StepResult], logs: Path, table: Path) -> Iterator[StepResult]:
+    """Pass the results on, and profile some of the steps.
 
-    A session that ends before these are done leaves no profile.
+    The folder `logs` gets the profile for TensorBoard, `table` a summary. A session that ends too
+    early leaves neither.
     """
     number, tracing, started = 0, False, 0.0
     try:
-        for step in steps:
-            yield step
-            if step.validation is not None or step.failure is not None:
+        for result in results:
+            yield result
+            if result.validation is not None or result.failure is not None:
                 continue
             number += 1
             if number == SKIPPED:
@@ -52,11 +53,11 @@ def profiled(steps: Iterator[StepResult], logs: Path, table: Path) -> Iterator[S
 
 
 def _table(space: XSpace, milliseconds: float) -> str:
-    """A section for each device, a line for each kind of operation, the longest first."""
+    """A section for each device, with a line for each kind of operation, the longest first."""
     lines = [
         f"A step took {milliseconds:.1f} milliseconds; mean of {PROFILED} steps, being profiled.",
-        "By kind of operation: milliseconds a step, share of all, and how often a step runs it.",
-        "Operations run side by side, so that all together take longer than the step.",
+        "Each line: a kind of operation, its milliseconds a step, its share, its runs a step.",
+        "Operations run in parallel, so their times add up to more than the step's.",
     ]
     for plane in space.planes:
         if "CPU" not in plane.name and "GPU" not in plane.name:

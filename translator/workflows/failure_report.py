@@ -1,4 +1,4 @@
-"""What a run keeps of a step at which learning failed, and what is said of it."""
+"""What a run keeps of a step at which training diverged, and how messages describe it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from pathlib import Path
 from translator.data.tokenizer import Tokenizer
 from translator.files import write_whole
 from translator.runs import RunDirectory
-from translator.training.rollback import Failure
+from translator.training.results import Failure
 
 
 def write_failure_report(
     run: RunDirectory, failure: Failure, number: int, text: Tokenizer | None
 ) -> Path:
-    """Write a failure, the run's so many-th, into the run; with a tokenizer, its batch as text."""
+    """Write the run's `number`-th failure into the run; with a tokenizer, also its batch as text.
+
+    Returns the path of the report.
+    """
     path = run.incident(failure.step, number)
     report: dict[str, object] = {
         "step": failure.step,
-        "loss": _number(failure.loss),
-        "gradient_norm": _number(failure.gradient_norm),
+        "loss": _number(failure.update.loss),
+        "gradient_norm": _number(failure.update.gradient_norm),
         "learning_rate": failure.learning_rate,
-        "mean_loss_leapt": failure.leap,
-        "back_to": failure.back_to,
+        "mean_loss_leapt": failure.divergence.jump,
+        "back_to": failure.divergence.back_to,
         "gradient_norms": {name: _number(norm) for name, norm in failure.gradient_norms.items()},
     }
     if text is not None:
@@ -41,18 +44,20 @@ def write_failure_report(
 
 
 def describe_failure(failure: Failure) -> str:
-    if failure.leap is None:
+    """What happened, without a full stop."""
+    if failure.divergence.jump is None:
+        loss, norm = failure.update
         return (
-            f"Training diverged: the loss at step {failure.step:,} is {failure.loss:.4g} "
-            f"(gradient norm {failure.gradient_norm:.4g})"
+            f"Training diverged: the loss at step {failure.step:,} is {loss:.4g} "
+            f"(gradient norm {norm:.4g})"
         )
-    lowest, mean = failure.leap
+    lowest, last = failure.divergence.jump
     return (
-        f"Training diverged: up to step {failure.step:,} the loss has leapt from {lowest:.3f} to "
-        f"{mean:.3f}"
+        f"Training diverged: the mean loss jumped from {lowest:.3f} to {last:.3f} by step "
+        f"{failure.step:,}"
     )
 
 
 def _number(value: float) -> float | str:
-    """JSON has no infinity, and nothing that is no number."""
+    """The value for JSON, which has neither infinity nor NaN."""
     return value if math.isfinite(value) else str(value)

@@ -36,7 +36,7 @@ from translator.data.store import Store, open_store, store_key
 from translator.data.tokenizer import Tokenizer, tokenizer_key, train_tokenizer
 from translator.data.vocabulary_coverage import longest_side
 from translator.errors import ConfigError, DataError, RunError
-from translator.evaluation.score import check_tokenizer
+from translator.evaluation.metrics import check_metrics
 from translator.files import write_whole
 from translator.models.weights import (
     Arrays,
@@ -77,7 +77,7 @@ class Start(NamedTuple):
 
 def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepared:
     """Settle a new run: tokenizer, precision, and everything `auto`."""
-    check_tokenizer(config.evaluation, config.data.target_language)
+    check_metrics(config)
     start = None
     if start_from is not None:
         config, start = _from_run(config, start_from)

@@ -1,4 +1,4 @@
-"""What a session of training works with: a learner, and the batches that it learns from."""
+"""A training session: the train step of a run in this process, and the batches it learns from."""
 
 from __future__ import annotations
 
@@ -25,11 +25,17 @@ from translator.workflows.preparation import Prepared
 
 
 class TrainingSession:
-    """Made alike by every process that trains a run."""
+    """Every worker of a run creates the same one. The train step has the run's first weights."""
 
-    def __init__(self, prepared: Prepared, strategy: tf.distribute.Strategy | None) -> None:
-        """Without a strategy, this process trains alone, on the devices that it finds."""
+    def __init__(
+        self, run: RunDirectory, prepared: Prepared, strategy: tf.distribute.Strategy | None
+    ) -> None:
+        """Without a strategy, this process trains alone, on all devices that it finds.
+
+        Raises RunError if the weights to start from do not fit.
+        """
         config = prepared.config
+        self._run = run
         self._prepared = prepared
         training = prepared.training
         parts = mix(training.sizes, config.data.weights, config.data.temperature)
@@ -43,7 +49,9 @@ class TrainingSession:
         need_fresh_weights()
         self.num_replicas = strategy.num_replicas_in_sync
         with strategy.scope():
-            self.learner = TrainStep(self._new_model(), config.training, at_once)
+            self.train_step = TrainStep(self._new_model(), config.training, at_once)
+        if prepared.start_weights is not None:
+            self.train_step.start_from(prepared.start_weights, str(run.start))
         self._sampling = None
         if config.tokenizer.sampling_alpha is not None:
             self._sampling = Sampling(
@@ -58,28 +66,26 @@ class TrainingSession:
                 config.training.concatenation_rate, config.training.seed, config.data.max_length
             )
 
-    def take_up(self, run: RunDirectory, step: int, state: Arrays | None) -> None:
-        """Give the learner the state of a checkpoint or, without one, the run's first weights."""
-        if state is not None:
-            self.learner.restore(state, str(run.checkpoint(step)))
-        elif self._prepared.start_weights is not None:
-            self.learner.start_from(self._prepared.start_weights, str(run.start))
+    def restore(self, step: int, arrays: Arrays | None) -> None:
+        """Set the train step to the arrays of a checkpoint, or to its first weights for None.
 
-    def return_to(self, run: RunDirectory, step: int, state: Arrays | None) -> None:
-        """`take_up` with a learner that has learnt something since."""
-        if state is None and self._prepared.start_weights is None:
-            self.learner.start_from(model_weights(self._new_model()), "a new model")
+        Raises RunError if they do not fit.
+        """
+        if arrays is not None:
+            self.train_step.restore(arrays, str(self._run.checkpoint(step)))
+        elif self._prepared.start_weights is not None:
+            self.train_step.start_from(self._prepared.start_weights, str(self._run.start))
         else:
-            self.take_up(run, step, state)
+            self.train_step.start_from(model_weights(self._new_model()), "a new model")
 
     def batches(self, index: int) -> list[Batch]:
-        """The shards of the batch that step `index` (from 0) learns from."""
-        return self._batch(index, self.learner.num_shards, self._concatenation)
+        """The shards of a batch, counted from 0; step n learns from batch n − 1."""
+        return self._batch(index, self.train_step.num_shards, self._concatenation)
 
     def dry_run(self, may_cut: bool) -> DryRun:
-        """A step on the largest batch, forgotten again, on a learner that has learnt nothing yet.
+        """Take a step on the largest batch and undo it, before the first one.
 
-        Raises DoesNotFit, if the batch may be cut into more shards; OutOfMemory.
+        Raises OutOfMemory, and DoesNotFit if the batch may be cut into more shards.
         """
         always, longest = None, 0
         if self._concatenation is not None:
@@ -87,7 +93,7 @@ class TrainingSession:
             longest = always.max_length
         largest = self.schedule.largest(self._prepared.config.model.model_dim, longest)
         cut = partial(self._batch, largest, concatenation=always)
-        return dry_run(self.learner, cut, may_cut)
+        return dry_run(self.train_step, cut, may_cut)
 
     def _new_model(self) -> EncoderDecoder:
         config, tokenizer = self._prepared.config, self._prepared.tokenizer

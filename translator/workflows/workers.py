@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,8 +29,6 @@ from translator.workflows.preparation import say, settled
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-    from translator.workflows.training_session import TrainingSession
 
 FOLDER_SECONDS = 90.0
 """How long a worker waits for the chief's files to appear on a network file system."""
@@ -72,34 +69,25 @@ def run_worker(
 
     Raises UserError if the chief fails or is lost, Stopped if a signal stopped all workers.
     """
-    from translator.training import loop
+    from translator.training.trainer import follow_chief
     from translator.workflows.training_session import TrainingSession
 
     step = group.broadcast()
     checkpoint = run.checkpoint(step)
     _await(run.config)
     prepared = settled(config, run)
-    state = None
+    arrays = None
     if step:
         _await(checkpoint)
-        state, _ = load_arrays(checkpoint)
+        arrays, _ = load_arrays(checkpoint)
     group.barrier()
-    session = TrainingSession(prepared, strategy)
-    session.take_up(run, step, state)
+    session = TrainingSession(run, prepared, strategy)
+    if arrays is not None:
+        session.restore(step, arrays)
     say(f"Training {run.path} with the chief, which shows how it goes.")
     with interruption.deferred():
-        loop.follow(
-            session.learner,
-            group.orders(interruption),
-            session.batches,
-            partial(_back, run, session),
-        )
+        follow_chief(session, run, group.orders(interruption))
     say("Finished.")
-
-
-def _back(run: RunDirectory, session: TrainingSession, step: int) -> None:
-    state = load_arrays(run.checkpoint(step))[0] if step else None
-    session.return_to(run, step, state)
 
 
 def _facts(config: Config, cluster: Cluster, num_gpus: int) -> dict[str, Any]:

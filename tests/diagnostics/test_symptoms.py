@@ -1,12 +1,11 @@
-"""Four ways in which translations are wrong, each with a share one can count."""
+"""Each symptom of bad translations, with a share one can count."""
 
 import pytest
 
-from translator.decoding.engine import Translation
-from translator.evaluation.symptoms import (
-    WORTH_SAYING,
+from translator.diagnostics.symptoms import (
+    MIN_SHARE,
     Symptoms,
-    said,
+    describe_symptoms,
     search_symptoms,
     symptoms,
 )
@@ -94,23 +93,22 @@ def test_a_partner_must_differ_in_both() -> None:
     assert found.ignoring == pytest.approx(2 / 3)
 
 
-def test_said_are_the_shares_worth_it_the_largest_first() -> None:
-    found = Symptoms(empty=0.12, copied=WORTH_SAYING, repeating=0.38, ignoring=0.049)
-    assert said(found._asdict()) == (
-        "Of the translations, 38% repeat themselves, 12% are empty and 5% copy their source."
+def test_description_names_frequent_symptoms_the_most_frequent_first() -> None:
+    found = Symptoms(empty=0.12, copied=MIN_SHARE, repeating=0.38, ignoring=0.049)
+    assert describe_symptoms(found._asdict()) == (
+        "38% of the translations repeat themselves, 12% are empty and 5% copy their source."
     )
-    assert said(WELL._replace(ignoring=1.0)._asdict()) == (
-        "Of the translations, 100% are the same for different sources."
+    assert describe_symptoms(WELL._replace(ignoring=1.0)._asdict()) == (
+        "100% of the translations are the same for different sources."
     )
-    assert said(WELL._asdict()) is None
+    assert describe_symptoms(WELL._asdict()) is None
 
 
-def test_what_the_search_knows_is_said_too() -> None:
-    good, cut = Translation("a", 0.0), Translation("b", 0.0, at_limit=True)
-    stray = Translation("c", 0.0, num_stray_bytes=3)
-    assert search_symptoms([]) == {"at_limit": 0, "stray_bytes": 0}
-    found = search_symptoms([good, cut, stray, cut])
+def test_description_includes_symptoms_of_the_search() -> None:
+    assert search_symptoms([], []) == {"at_limit": 0, "stray_bytes": 0}
+    found = search_symptoms([False, True, False, True], [0, 0, 3, 0])
     assert found == {"at_limit": 0.5, "stray_bytes": 0.25}
-    assert said(WELL._asdict() | found) == (
-        "Of the translations, 50% end at the length limit and 25% have bytes that spell nothing."
+    assert describe_symptoms(WELL._asdict() | found) == (
+        "50% of the translations end at the length limit and 25% contain bytes that form no "
+        "character."
     )

@@ -1,4 +1,4 @@
-"""The loop with a learner one can follow in the head: after step n its only weight is n."""
+"""The trainer with a step that can be followed in the head: after step n, its only weight is n."""
 
 import os
 import signal
@@ -16,20 +16,21 @@ from translator.data.batches import Batch, pad
 from translator.errors import RunError, Stopped
 from translator.models.weights import Arrays, load_arrays, load_facts
 from translator.runs import RunDirectory
-from translator.training import loop
-from translator.training.checkpoint import TrainingState, load_checkpoint
+from translator.training.checkpoint import load_checkpoint
 from translator.training.distributed.worker_group import WorkerGroup
 from translator.training.interruption import Interruption
-from translator.training.limits import shares_done
-from translator.training.loop import StepResult, Validation
-from translator.training.train_step import TrainStep, Update
+from translator.training.limits import shares_done, total_steps
+from translator.training.results import Score, StepResult, Update, Validation
+from translator.training.state import Clock, TrainingState
+from translator.training.train_step import TrainStep
+from translator.training.trainer import Stopwatch, Trainer
 
 BATCHES_PER_EPOCH = 3
 TOKENS = 4
 
 
-class Counter:
-    """A learner whose weight is the number of its last step."""
+class CountingStep:
+    """A train step whose weight is the number of the last step."""
 
     def __init__(self) -> None:
         self.weight = np.zeros(1, np.float32)
@@ -52,8 +53,20 @@ class Counter:
     def gradient_norms(self, shards: Sequence[Batch], step: int) -> dict[str, float]:
         return {"w": step + float(shards[0].source[0, 0]) / 100}
 
-    def take_up(self, step: int, state: Mapping[str, np.ndarray] | None) -> None:
-        self.weight = np.zeros(1, np.float32) if state is None else state["w"].copy()
+
+class Session:
+    """A session with a counting step."""
+
+    def __init__(self, train_step: CountingStep, last_step: int | None) -> None:
+        self.train_step = cast(TrainStep, train_step)
+        self.last_step = last_step
+        self._step = train_step
+
+    def batches(self, index: int) -> list[Batch]:
+        return [pad([np.array([index + 10])], [np.arange(TOKENS - 1) + 4])]
+
+    def restore(self, step: int, arrays: Mapping[str, np.ndarray] | None) -> None:
+        self._step.weight = np.zeros(1, np.float32) if arrays is None else arrays["w"].copy()
 
 
 class World:
@@ -62,7 +75,7 @@ class World:
     def __init__(self, path: Path) -> None:
         self.run = RunDirectory(path)
         self.run.create()
-        self.learner = Counter()
+        self.train_step = CountingStep()
         self.bleu: Callable[[float], float] = lambda weight: weight
         self.validated: list[float] = []
         self.validation_seconds = 0.1
@@ -70,11 +83,11 @@ class World:
     def evaluate(self, weights: Arrays) -> Validation:
         weight = float(weights["w"][0])
         self.validated.append(weight)
-        return Validation(
-            self.bleu(weight), "signature", -self.bleu(weight), self.validation_seconds, ["text"]
-        )
+        bleu = self.bleu(weight)
+        scores = {"bleu": Score("BLEU", bleu, "signature")}
+        return Validation(scores, -bleu, bleu, self.validation_seconds, ["text"])
 
-    def sit(self, interruption: Interruption | None = None, **keys: Any) -> Iterator[StepResult]:
+    def train(self, interruption: Interruption | None = None, **keys: Any) -> Iterator[StepResult]:
         """A session: from the newest checkpoint, or the beginning, until it ends."""
         defaults = {
             "validate_every": 2,
@@ -83,26 +96,25 @@ class World:
             "optimizer": {"schedule": "inverse_sqrt"},
         }
         config = TrainingConfig.model_validate(defaults | keys)
-        self.learner = type(self.learner)() if self.learner.seen else self.learner
-        position = TrainingState()
+        if self.train_step.seen:
+            self.train_step = type(self.train_step)()
+        session = Session(self.train_step, total_steps(config, BATCHES_PER_EPOCH))
+        state = TrainingState()
         if found := load_checkpoint(self.run):
-            position, state = found
-            self.learner.take_up(position.step, state)
-        return loop.train(
+            state, arrays = found
+            session.restore(state.step, arrays)
+        return Trainer(
             config,
             self.run,
-            cast(TrainStep, self.learner),
-            position,
-            lambda index: [pad([np.array([index + 10])], [np.arange(TOKENS - 1) + 4])],
-            BATCHES_PER_EPOCH,
-            self.learner.take_up,
+            session,
+            state,
             self.evaluate,
             interruption or Interruption(),
             WorkerGroup(),
-        )
+        ).loop()
 
     def finish(self, **keys: Any) -> list[StepResult]:
-        return list(self.sit(**keys))
+        return list(self.train(**keys))
 
     @property
     def shipped(self) -> float:
@@ -115,17 +127,21 @@ def world(tmp_path: Path) -> World:
 
 
 def scores(table: dict[float, float], others: float) -> Callable[[float], float]:
-    """The BLEU of some weights, and of all others."""
+    """The BLEU of some weights, and that of all others."""
     return lambda weight: table.get(weight, others)
 
 
-def steps(told: list[StepResult]) -> list[int]:
-    return [p.position.step for p in told if p.validation is None]
+def steps(results: list[StepResult]) -> list[int]:
+    return [p.state.step for p in results if p.validation is None]
 
 
-def validations(told: list[StepResult]) -> list[tuple[int, float, bool]]:
+def validations(results: list[StepResult]) -> list[tuple[int, float, bool]]:
     """Step, BLEU, and whether it is the best."""
-    return [(p.position.step, p.validation.bleu, p.is_best) for p in told if p.validation]
+    return [
+        (p.state.step, p.validation.scores["bleu"].value, p.is_best)
+        for p in results
+        if p.validation
+    ]
 
 
 class TestLimits:
@@ -141,23 +157,23 @@ class TestLimits:
 
     def test_minutes(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         seconds = iter(range(0, 1000, 10))
-        monkeypatch.setattr(loop._Clock, "read", lambda self: next(seconds))
-        told = world.finish(max_minutes=0.75, validate_every=100)
-        assert told[-1].position.step == 6  # read at 0, 10, …, 50 s
-        assert validations(told) == [(6, 6.0, True)]
+        monkeypatch.setattr(Stopwatch, "read", lambda self: next(seconds))
+        results = world.finish(max_minutes=0.75, validate_every=100)
+        assert results[-1].state.step == 6  # read at 0, 10, …, 50 s
+        assert validations(results) == [(6, 6.0, True)]
 
     def test_minutes_count_over_all_sessions(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seconds = iter(range(0, 1000, 10))
-        monkeypatch.setattr(loop._Clock, "read", lambda self: next(seconds))
+        monkeypatch.setattr(Stopwatch, "read", lambda self: next(seconds))
         world.finish(max_minutes=0.75, validate_every=100)
         assert world.finish(max_minutes=0.75, validate_every=100) == []
 
     def test_patience(self, world: World) -> None:
         world.bleu = scores({2: 5.0, 4: 7.0}, others=6.0)
-        told = world.finish(patience=2)
-        assert validations(told) == [(2, 5, True), (4, 7, True), (6, 6, False), (8, 6, False)]
+        results = world.finish(patience=2)
+        assert validations(results) == [(2, 5, True), (4, 7, True), (6, 6, False), (8, 6, False)]
         assert world.shipped == 4
 
     def test_patience_begins_anew_with_each_best(self, world: World) -> None:
@@ -176,7 +192,7 @@ class TestLimits:
     def test_may_be_raised_afterwards(self, world: World) -> None:
         world.finish(max_steps=3)
         assert steps(world.finish(max_steps=5)) == [4, 5]
-        assert world.learner.weight == 5
+        assert world.train_step.weight == 5
 
 
 LINE: dict[str, Any] = {
@@ -189,18 +205,18 @@ LINE: dict[str, Any] = {
 class TestASchedule:
     """One that ends with the minutes; a clock that is read once after each step."""
 
-    def rates(self, progress: list[StepResult]) -> list[float]:
-        return [one.learning_rate for one in progress if one.validation is None]
+    def rates(self, result: list[StepResult]) -> list[float]:
+        return [one.learning_rate for one in result if one.validation is None]
 
     def test_falls_to_zero_with_the_time(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(loop._Clock, "read", lambda _: 3.0 * float(world.learner.weight[0]))
+        monkeypatch.setattr(Stopwatch, "read", lambda _: 3.0 * float(world.train_step.weight[0]))
         rates = self.rates(world.finish(**LINE))
         assert rates == pytest.approx([1 - step / 40 for step in range(40)])
 
     def test_takes_what_ends_first(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(loop._Clock, "read", lambda _: 3.0 * float(world.learner.weight[0]))
+        monkeypatch.setattr(Stopwatch, "read", lambda _: 3.0 * float(world.train_step.weight[0]))
         rates = self.rates(world.finish(**LINE, max_steps=10))
         assert rates == pytest.approx([1 - step / 10 for step in range(10)])
 
@@ -216,27 +232,27 @@ class TestASchedule:
         every: int,
     ) -> None:
         def seconds(_: object) -> float:
-            return step * float(world.learner.weight[0]) + validation * len(world.validated)
+            return step * float(world.train_step.weight[0]) + validation * len(world.validated)
 
         world.validation_seconds = validation
-        monkeypatch.setattr(loop._Clock, "read", seconds)
-        told = world.finish(
+        monkeypatch.setattr(Stopwatch, "read", seconds)
+        results = world.finish(
             max_minutes=10.0,
             validate_every=every,
             optimizer=LINE["optimizer"] | {"schedule": "cooldown"},
         )
-        rates = self.rates(told)
+        rates = self.rates(results)
         assert max(rates) == 1.0
         assert rates[-1] < 0.05
         assert rates == sorted(rates[:1]) + sorted(rates[1:], reverse=True)
         assert rates.count(0.0) <= 1
-        assert 600 <= told[-1].position.seconds < 600 + step + validation
+        assert 600 <= results[-1].state.clock.seconds < 600 + step + validation
 
     def test_looks_at_the_clock_at_recorded_steps_alone(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seconds = [0.0, 6.0, *(2.0 * n + 20 for n in range(2, 200))]  # after each step
-        monkeypatch.setattr(loop._Clock, "read", lambda _: seconds[int(world.learner.weight[0])])
+        monkeypatch.setattr(Stopwatch, "read", lambda _: seconds[int(world.train_step.weight[0])])
         rates = self.rates(world.finish(**LINE))
         assert rates[0] == 1.0
         assert rates[1] == pytest.approx(1 - 6 / 120)
@@ -249,26 +265,27 @@ class TestASchedule:
     ) -> None:
         random = np.random.default_rng(1)
         keys = LINE | {"save_every": 7}
-        progress = list(islice(world.sit(**keys), 80))
+        result = list(islice(world.train(**keys), 80))
         for _ in range(2):
             done = load_checkpoint(world.run)
             assert done is not None
-            progress = progress[: done[0].step]
+            result = result[: done[0].step]
             monkeypatch.setattr(time, "monotonic", ticks(random))
-            progress += islice(world.sit(**keys), 90)
-        recorded = {p.position.recorded_step: p.position.recorded_seconds for p in progress}
+            result += islice(world.train(**keys), 90)
+        recorded = {p.state.clock.recorded_step: p.state.clock.recorded_seconds for p in result}
         again = World(tmp_path / "again")
         monkeypatch.setattr(
-            loop._Clock, "read", lambda _: recorded.get(int(again.learner.weight[0]), 1.0)
+            Stopwatch, "read", lambda _: recorded.get(int(again.train_step.weight[0]), 1.0)
         )
-        replayed = list(islice(again.sit(**LINE), len(progress)))
-        assert self.rates(replayed) == self.rates(progress)
+        replayed = list(islice(again.train(**LINE), len(result)))
+        assert self.rates(replayed) == self.rates(result)
 
-    def test_after_a_rollback_draws_on_from_what_was_lost(self) -> None:
+    def test_after_a_rollback_takes_up_from_the_time_that_was_lost(self) -> None:
         config = TrainingConfig.model_validate({"max_minutes": 10.0})
-        lost = TrainingState(recorded_seconds=120.0, lost_seconds=120.0)
+        lost = TrainingState(clock=Clock(recorded_seconds=120.0, lost=120.0))
         assert shares_done(config, lost, None) == (0.2, 0.2)
-        later = TrainingState(step=6, recorded_step=4, recorded_seconds=160.0, lost_seconds=120.0)
+        clock = Clock(recorded_step=4, recorded_seconds=160.0, lost=120.0)
+        later = TrainingState(step=6, clock=clock)
         assert shares_done(config, later, None) == (0.3, 0.2)
 
 
@@ -287,15 +304,15 @@ def ticks(random: np.random.Generator) -> Callable[[], float]:
 class TestBatches:
     def test_come_in_order(self, world: World) -> None:
         world.finish(max_steps=4)
-        assert world.learner.seen == [(1, 10), (2, 11), (3, 12), (4, 13)]
+        assert world.train_step.seen == [(1, 10), (2, 11), (3, 12), (4, 13)]
 
     def test_go_on_where_a_run_stopped(self, world: World) -> None:
-        list(islice(world.sit(max_steps=9, save_every=3), 7))
+        list(islice(world.train(max_steps=9, save_every=3), 7))
         world.finish(max_steps=6)
-        assert world.learner.seen[0] == (5, 14)
+        assert world.train_step.seen[0] == (5, 14)
 
     def test_are_counted_in_target_pieces(self, world: World) -> None:
-        assert world.finish(max_steps=5)[-1].position.target_tokens == 5 * TOKENS
+        assert world.finish(max_steps=5)[-1].state.target_tokens == 5 * TOKENS
 
 
 class TestAveraging:
@@ -316,21 +333,16 @@ class TestAveraging:
 
     def test_best_tries_the_mean_of_the_best_in_the_end(self, world: World) -> None:
         world.bleu = scores({2: 8.0, 4: 1.0, 6: 7.0}, others=9.0)
-        told = self.finish(world, "best", count=2)
+        results = self.finish(world, "best", count=2)
         assert world.validated == [2, 4, 6, 4]
-        assert validations(told)[-1] == (6, 1.0, False)
+        assert validations(results)[-1] == (6, 1.0, False)
         assert world.shipped == 2
 
     def test_best_ships_the_mean_if_it_is_better(self, world: World) -> None:
         world.bleu = scores({2: 8.0, 4: 7.0, 6: 1.0}, others=9.0)
-        told = self.finish(world, "best", count=2)
-        assert validations(told)[-1] == (6, 9.0, True)
+        results = self.finish(world, "best", count=2)
+        assert validations(results)[-1] == (6, 9.0, True)
         assert world.shipped == 3
-
-    def test_best_by_loss_takes_the_lowest(self, world: World) -> None:
-        world.bleu = lambda weight: weight  # the loss is its negative
-        self.finish(world, "none", best_by="loss")
-        assert world.shipped == 6
 
     @pytest.mark.parametrize("kind", ["last", "best"])
     def test_is_the_same_in_many_sessions(self, world: World, tmp_path: Path, kind: str) -> None:
@@ -339,14 +351,14 @@ class TestAveraging:
         unbroken = World(tmp_path / "unbroken")
         for each in (world, unbroken):
             each.bleu = lambda weight: 9 - (weight - 5) ** 2
-        told = unbroken.finish(**keys)
+        results = unbroken.finish(**keys)
         for count in (1, 3, 4, 2, 5, 1, 4):
-            list(islice(world.sit(**keys), count))
+            list(islice(world.train(**keys), count))
         world.finish(**keys)
         assert world.shipped == unbroken.shipped
         _, expected = load_arrays(unbroken.run.best)
         assert load_arrays(world.run.best)[1] == expected
-        assert validations(told)[-1][0] == 8
+        assert validations(results)[-1][0] == 8
 
     def test_what_was_tuned_goes_with_the_weights_that_it_was_for(self, world: World) -> None:
         tuned = [world.run.tuned, world.run.averaged]
@@ -371,9 +383,9 @@ class TestAveraging:
 class TestSaving:
     def test_is_done_at_every_validation_and_in_between(self, world: World) -> None:
         saved = {}
-        for progress in world.sit(max_steps=9, validate_every=4, save_every=3):
-            if progress.validation is None:
-                saved[progress.position.step] = [int(p.stem[-8:]) for p in world.run.checkpoints()]
+        for result in world.train(max_steps=9, validate_every=4, save_every=3):
+            if result.validation is None:
+                saved[result.state.step] = [int(p.stem[-8:]) for p in world.run.checkpoints()]
         assert {step: found[-1:] for step, found in saved.items()} == {
             **{1: [], 2: [], 3: []},
             **{4: [3], 5: [4], 6: [4]},
@@ -381,14 +393,14 @@ class TestSaving:
         }
         assert world.run.checkpoints()[-1] == world.run.checkpoint(9)
 
-    def test_does_not_lose_a_validation_that_was_not_told(self, world: World) -> None:
+    def test_does_not_lose_a_validation_that_was_not_results(self, world: World) -> None:
         """Whoever dies on hearing of a validation hears of it again."""
-        told: list[StepResult] = []
-        session = world.sit(max_steps=4)
-        while not (progress := next(session)).validation:
-            told.append(progress)
-        told += world.finish(max_steps=4)
-        assert [step for step, *_ in validations(told)] == [2, 4]
+        results: list[StepResult] = []
+        session = world.train(max_steps=4)
+        while not (result := next(session)).validation:
+            results.append(result)
+        results += world.finish(max_steps=4)
+        assert [step for step, *_ in validations(results)] == [2, 4]
 
     def test_says_when_a_file_cannot_be_written(
         self, world: World, monkeypatch: pytest.MonkeyPatch
@@ -416,9 +428,9 @@ class TestASignal:
     def test_in_a_step_lets_it_finish_and_saves(
         self, world: World, interruption: Interruption, number: int
     ) -> None:
-        world.learner.during = lambda step: os.kill(os.getpid(), number) if step == 3 else None
+        world.train_step.during = lambda step: os.kill(os.getpid(), number) if step == 3 else None
         with pytest.raises(Stopped) as caught:
-            list(world.sit(interruption, max_steps=9))
+            list(world.train(interruption, max_steps=9))
         assert caught.value.signal_number == number
         found = load_checkpoint(world.run)
         assert found is not None
@@ -434,10 +446,10 @@ class TestASignal:
 
         world.bleu = interrupted
         with pytest.raises(Stopped):
-            list(world.sit(interruption, max_steps=6))
+            list(world.train(interruption, max_steps=6))
         found = load_checkpoint(world.run)
         assert found is not None
-        assert (found[0].step, found[0].validated_step) == (4, 2)
+        assert (found[0].step, found[0].validations.last_step) == (4, 2)
         assert world.shipped == 2
 
     def test_is_as_if_it_never_came(
@@ -445,17 +457,17 @@ class TestASignal:
     ) -> None:
         unbroken = World(tmp_path / "unbroken")
         expected = unbroken.finish(max_steps=7)
-        world.learner.during = lambda step: (
+        world.train_step.during = lambda step: (
             os.kill(os.getpid(), signal.SIGTERM) if step == 4 else None
         )
-        told: list[StepResult] = []
+        results: list[StepResult] = []
         with pytest.raises(Stopped):
-            for progress in world.sit(interruption, max_steps=7):
-                told.append(progress)
-        told += world.finish(max_steps=7)
-        assert steps(told) == steps(expected)
-        assert validations(told) == validations(expected)
-        assert world.learner.weight == unbroken.learner.weight
+            for result in world.train(interruption, max_steps=7):
+                results.append(result)
+        results += world.finish(max_steps=7)
+        assert steps(results) == steps(expected)
+        assert validations(results) == validations(expected)
+        assert world.train_step.weight == unbroken.train_step.weight
 
     def test_twice_in_a_step_saves_no_half_of_it(
         self, world: World, interruption: Interruption
@@ -467,15 +479,15 @@ class TestASignal:
                 os.kill(os.getpid(), signal.SIGINT)
                 os.kill(os.getpid(), signal.SIGINT)
 
-        world.learner.during = twice
+        world.train_step.during = twice
         with pytest.raises(Stopped):
-            list(world.sit(interruption, max_steps=9, save_every=2, validate_every=9))
+            list(world.train(interruption, max_steps=9, save_every=2, validate_every=9))
         found = load_checkpoint(world.run)
         assert found is not None
         assert found[1]["w"] == found[0].step
 
     @pytest.mark.parametrize(("before", "taken"), [(signal.SIG_DFL, True), (signal.SIG_IGN, False)])
-    def test_takes_a_closed_terminal_as_a_signal_unless_told_to_ignore_it(
+    def test_takes_a_closed_terminal_as_a_signal_unless_results_to_ignore_it(
         self, before: signal.Handlers, taken: bool
     ) -> None:
         outer = signal.signal(signal.SIGHUP, before)

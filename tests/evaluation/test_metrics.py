@@ -1,0 +1,79 @@
+"""Metrics are chosen by name, for `eval` and for the best weights."""
+
+import pytest
+
+from translator.config.schema import Config, EvaluationConfig
+from translator.errors import ConfigError
+from translator.evaluation.metrics import METRICS, Metric, check_metrics, scores
+from translator.evaluation.validation import rank
+from translator.training.results import Score
+
+REFERENCES = ["Das ist ein kleines Haus.", "Wo ist der Bahnhof?"]
+
+
+def config(**keys: object) -> Config:
+    data = {
+        "source_language": "en",
+        "target_language": "de",
+        "train": {"tsv": "a.tsv"},
+        "validation": {"tsv": "b.tsv"},
+    }
+    return Config.model_validate({"data": data, "training": {"max_steps": 1}} | keys)
+
+
+def names(evaluation: EvaluationConfig) -> list[str]:
+    return [score.name for score in scores(REFERENCES, REFERENCES, evaluation, "de")]
+
+
+def test_scores_are_those_configured_in_that_order() -> None:
+    assert names(EvaluationConfig()) == ["BLEU", "chrF2", "TER"]
+    assert names(EvaluationConfig(metrics=["ter", "bleu"])) == ["TER", "BLEU"]
+
+
+def test_a_metric_is_added_by_one_entry_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exact(*_: object) -> Score:
+        return Score("exact", 50.0, "by line")
+
+    monkeypatch.setitem(METRICS, "exact", Metric(exact))
+    evaluation = {"metrics": ["exact"]}
+    check_metrics(config(evaluation=evaluation, training={"best_by": "exact", "max_steps": 1}))
+    assert names(EvaluationConfig(metrics=["bleu", "exact"])) == ["BLEU", "exact"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        (
+            {"evaluation": {"metrics": ["bleu", "rouge"]}},
+            "evaluation.metrics: there is no metric rouge; choose from bleu, chrf, ter.",
+        ),
+        (
+            {"evaluation": {"metrics": ["loss"]}},
+            "evaluation.metrics: there is no metric loss; choose from bleu, chrf, ter.",
+        ),
+        (
+            {"training": {"best_by": "BLEU", "max_steps": 1}},
+            "training.best_by: there is no metric BLEU; choose from bleu, chrf, ter, loss.",
+        ),
+    ],
+)
+def test_an_unknown_metric_is_refused_with_those_known(
+    keys: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_metrics(config(**keys))
+    assert str(caught.value) == sentence
+
+
+def test_scores_refuse_an_unknown_metric() -> None:
+    with pytest.raises(ConfigError, match="there is no metric rouge"):
+        scores(REFERENCES, REFERENCES, EvaluationConfig(metrics=["rouge"]), "de")
+
+
+@pytest.mark.parametrize(
+    ("best_by", "expected"), [("bleu", 30.0), ("chrf", 50.0), ("ter", -60.0), ("loss", -1.5)]
+)
+def test_the_rank_of_a_validation_is_higher_if_it_is_better(best_by: str, expected: float) -> None:
+    found = {"bleu": 30.0, "chrf": 50.0, "ter": 60.0}
+    each = {name: Score(name, value, "signature") for name, value in found.items()}
+    assert rank(best_by, each, loss=1.5) == expected
