@@ -103,7 +103,7 @@ def prepare(folder: Path) -> dict[str, Any]:
         time_stage(name)
     run = RunDirectory(folder / "run")
     run.create()
-    preparation.begin(load_config(folder / "config.yaml"), run, None)
+    preparation.prepare_new_run(load_config(folder / "config.yaml"), run, None)
     return {"stages": stages}
 
 
@@ -114,10 +114,10 @@ def take_up(folder: Path, step: int) -> dict[str, Any]:
     from translator.data.batches import batch
     from translator.environment import peak_memory
     from translator.runs import RunDirectory
-    from translator.workflows.preparation import resume
+    from translator.workflows.preparation import prepare_resumed_run
 
     run = RunDirectory(folder / "run")
-    config, tokenizer, store, *_ = resume(load_recorded(run.config), run)
+    config, tokenizer, store, *_ = prepare_resumed_run(load_recorded(run.config), run)
     schedule = BatchSchedule(store.lengths, config.training.tokens_per_step, config.training.seed)
     batch(store, tokenizer, schedule, step - 1)
     first_batch = time.time()

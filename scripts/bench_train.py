@@ -93,11 +93,11 @@ def prepare(config_path: Path, run_path: Path, num_batches: int) -> tuple[Path, 
     from translator.data.batch_schedule import BatchSchedule
     from translator.data.batches import batch
     from translator.runs import RunDirectory
-    from translator.workflows.preparation import begin
+    from translator.workflows.preparation import prepare_new_run
 
     run = RunDirectory(run_path)
     run.create()
-    prepared = begin(load_config(config_path), run, None)
+    prepared = prepare_new_run(load_config(config_path), run, None)
     training = prepared.config.training
     schedule = BatchSchedule(prepared.training.lengths, training.tokens_per_step, training.seed)
     arrays: dict[str, np.ndarray] = {}

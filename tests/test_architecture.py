@@ -39,6 +39,12 @@ def test_imports_go_down(path: Path) -> None:
     assert above | beside == set()
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_command_line_imports_the_command_line(path: Path) -> None:
+    if room(path) not in ("cli", "__main__"):
+        assert "translator.cli" not in path.read_text()
+
+
 def imported(node: ast.AST) -> list[str]:
     """Modules that a statement imports, `from translator import x` as translator.x."""
     if isinstance(node, ast.Import):

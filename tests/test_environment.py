@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from translator import environment
-from translator.cli.device import describe_device
 from translator.config.schema import TrainingConfig
 from translator.environment import (
     available_memory,
@@ -25,13 +24,14 @@ from translator.environment import (
     peak_memory,
     resident_memory,
 )
+from translator.workflows.device import log_device
 
 MIB = 2**20
 NOT_ASKED = "raise AssertionError"
 TWO_GPUS = """print('["A100", "A100"]')"""
 NO_GPU = "print('warming up'); print('[]')"
 WARNING = (
-    "Warning: this machine has an NVIDIA GPU, but TensorFlow cannot use it. Install TensorFlow "
+    "This machine has an NVIDIA GPU, but TensorFlow cannot use it. Install TensorFlow "
     "with CUDA (pip install 'translator-trainer[gpu]'), and check the driver with nvidia-smi.\n"
 )
 
@@ -104,7 +104,7 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(environment, "DEVICES", tmp_path)
     monkeypatch.setattr(environment, "num_threads", lambda: 2)
-    monkeypatch.setattr("translator.cli.device.num_threads", lambda: 2)
+    monkeypatch.setattr("translator.workflows.device.num_threads", lambda: 2)
     gpu_names.cache_clear()
     yield tmp_path
     gpu_names.cache_clear()
@@ -128,7 +128,7 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_the_device_is_the_one_that_tensorflow_can_use(
     devices: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
     device: str | None,
     hidden: str | None,
     answer: str,
@@ -140,8 +140,9 @@ def test_the_device_is_the_one_that_tensorflow_can_use(
     if hidden is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
     monkeypatch.setattr(environment, "_LIST_GPUS", answer)
-    describe_device(TrainingConfig(distribution=distribution, max_steps=1))
-    assert capsys.readouterr().err == said
+    caplog.set_level("INFO", logger="translator")
+    log_device(TrainingConfig(distribution=distribution, max_steps=1))
+    assert "".join(f"{message}\n" for message in caplog.messages) == said
     assert has_gpu() == ("GPU: " in said or "GPUs: " in said)
 
 

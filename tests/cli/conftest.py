@@ -4,13 +4,16 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from shutil import copytree
 
 import pytest
 
-from translator.cli.train import train
+from translator.cli import app
+from translator.cli.terminal import shown_messages
+from translator.workflows.train import train
 
 ROOT = Path(__file__).parents[2]
 COUNTS = {"train": 60, "validation": 5, "test": 5}
@@ -36,6 +39,29 @@ decoding: {beam_size: 3, max_length_ratio: 1.0, max_length_extra: 0}
 """
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+Type = Callable[..., int]
+
+
+@pytest.fixture(autouse=True)
+def messages() -> Iterator[None]:
+    """What the workflows log appears on stderr, as in a command."""
+    with shown_messages():
+        yield
+
+
+@pytest.fixture
+def type_(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Type:
+    """Runs `translator` with some arguments in this very process; gives the exit code."""
+    for name in ("training_process", "inference_process"):
+        monkeypatch.setattr(app, name, lambda **_: nullcontext())
+
+    def type_in(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["translator", *words])
+        with pytest.raises(SystemExit) as exit:
+            app.main()
+        return int(exit.value.code or 0)
+
+    return type_in
 
 
 def lay_out(folder: Path) -> None:

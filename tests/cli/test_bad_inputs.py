@@ -4,7 +4,6 @@ import os
 import pickle
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,11 +11,6 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 
-from translator.cli import app, log_filter
-from translator.cli.evaluate import evaluate
-from translator.cli.export import export
-from translator.cli.train import train
-from translator.cli.translate import translate
 from translator.config.schema import TokenizerConfig
 from translator.data.corpus import Pair
 from translator.data.tokenizer import train_tokenizer
@@ -24,27 +18,25 @@ from translator.errors import UserError
 from translator.models.weights import load_arrays, save_arrays
 from translator.runs import RunDirectory
 from translator.workflows import preparation
+from translator.workflows.evaluate import evaluate
+from translator.workflows.export import export_run
+from translator.workflows.train import train
+from translator.workflows.translate import translate
 
-from .conftest import CONFIG
+from .conftest import CONFIG, Type
 
-Type = Callable[..., tuple[int, str]]
+Refusal = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def type_(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Type:
-    """What a user types after `translator`, in this very process: exit code and last words."""
-    monkeypatch.setattr(log_filter, "filter_native_logs", lambda: None)
-    monkeypatch.setattr(app, "freeze_weights", lambda frozen: None)  # other tests train
+def refused(type_: Type, capsys: pytest.CaptureFixture[str]) -> Refusal:
+    """Runs `translator` with some arguments; gives the exit code and the last line on stderr."""
 
     def type_in(*words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["translator", *words])
-        with pytest.raises(SystemExit) as exit:
-            app.main()
+        code = type_(*words)
         *progress, last = capsys.readouterr().err.splitlines()
         assert not any("Error" in line or "Traceback" in line for line in progress)
-        return int(exit.value.code or 0), last
+        return code, last
 
     return type_in
 
@@ -188,10 +180,10 @@ TRAIN: list[tuple[str, Callable[[], object], str]] = [
     ("spoil", "sentence"), [row[1:] for row in TRAIN], ids=[r[0] for r in TRAIN]
 )
 def test_train_refuses(
-    type_: Type, workplace: Path, spoil: Callable[[], object], sentence: str
+    refused: Refusal, workplace: Path, spoil: Callable[[], object], sentence: str
 ) -> None:
     spoil()
-    assert type_("train", "c.yaml") == (2, f"Error: {sentence}".replace("HERE", str(workplace)))
+    assert refused("train", "c.yaml") == (2, f"Error: {sentence}".replace("HERE", str(workplace)))
 
 
 @pytest.mark.parametrize(
@@ -205,12 +197,12 @@ def test_train_refuses(
         ("training.max_steps", "--set training.max_steps: write it as section.key=value."),
     ],
 )
-def test_train_refuses_a_wrong_setting(type_: Type, setting: str, sentence: str) -> None:
-    assert type_("train", "c.yaml", "--set", setting) == (2, f"Error: {sentence}")
+def test_train_refuses_a_wrong_setting(refused: Refusal, setting: str, sentence: str) -> None:
+    assert refused("train", "c.yaml", "--set", setting) == (2, f"Error: {sentence}")
 
 
 def test_without_network_a_named_set_says_how_to_get_it(
-    type_: Type, monkeypatch: pytest.MonkeyPatch
+    refused: Refusal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import tensorflow_datasets as tfds
 
@@ -224,7 +216,7 @@ def test_without_network_a_named_set_says_how_to_get_it(
         validation="  validation: validation",
         test="  test: test",
     )
-    code, said = type_("train", "c.yaml")
+    code, said = refused("train", "c.yaml")
     assert code == 2
     assert said.startswith("Error: data.dataset: ted_hrlr_translate/pt_to_en/1.0.0 could not be ")
     assert "prepare it on a machine with network and copy it to " in said
@@ -253,18 +245,18 @@ def prepared() -> tuple[int, str]:
 
     run = RunDirectory(Path("prepared"))
     run.create()
-    found = preparation.begin(load_config(Path("c.yaml")), run, None)
+    found = preparation.prepare_new_run(load_config(Path("c.yaml")), run, None)
     return len(found.tokenizer.source), found.training.facts.digest
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_while_preparing_it_says_how_to_go_on(
-    type_: Type, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+    refused: Refusal, monkeypatch: pytest.MonkeyPatch, number: int, code: int
 ) -> None:
     monkeypatch.setattr(preparation, "train_tokenizer", lambda *_: os.kill(os.getpid(), number))
-    assert type_("train", "c.yaml") == (
+    assert refused("train", "c.yaml") == (
         code,
-        "Stopped. The same command continues runs/c where it is.",
+        "Stopped. The same command continues runs/c.",
     )
 
 
@@ -419,25 +411,26 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
         "source alone",
         lambda: None,
         "eval runs/c --source test.en",
-        "Give --source and --target together; beside --hypotheses, --target alone is enough.",
+        "Give --source and --target together. With --hypotheses, --target alone is enough.",
     ),
     (
         "target alone",
         lambda: None,
         "eval runs/c --target test.de",
-        "Give --source and --target together; beside --hypotheses, --target alone is enough.",
+        "Give --source and --target together. With --hypotheses, --target alone is enough.",
     ),
     (
         "files of unequal length",
         lambda: write("test.de", "Eins.\n"),
         "eval runs/c --source test.en --target test.de",
-        "test.en has 5 lines and test.de 1; line i of one must translate line i of the other.",
+        "test.en has 5 lines, but test.de has 1. Line i of one must translate line i of the other.",
     ),
     (
         "too few hypotheses",
         lambda: write("few", "Eins.\n"),
         "eval runs/c --hypotheses few",
-        "There are 1 translations and 5 references; each translation needs one.",
+        "few has 1 line, but the test text has 5. Line i of one must translate line i of the "
+        "other.",
     ),
     (
         "damaged checkpoint",
@@ -467,10 +460,10 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
     ("spoil", "words", "sentence"), [row[1:] for row in WITH_A_RUN], ids=[r[0] for r in WITH_A_RUN]
 )
 def test_with_a_run(
-    type_: Type, run: Path, spoil: Callable[[], object], words: str, sentence: str
+    refused: Refusal, run: Path, spoil: Callable[[], object], words: str, sentence: str
 ) -> None:
     spoil()
-    assert type_(*words.split()) == (2, f"Error: {sentence}")
+    assert refused(*words.split()) == (2, f"Error: {sentence}")
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
@@ -487,12 +480,12 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 @pytest.mark.slow
 def test_a_disk_that_is_full_when_a_run_goes_on_does_not_destroy_it(
-    type_: Type, run: Path, monkeypatch: pytest.MonkeyPatch
+    refused: Refusal, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (run / "config.yaml").read_text()
     with monkeypatch.context() as patch:
         fill_disk(patch, "config.yaml")
-        code, said = type_("train", "c.yaml")
+        code, said = refused("train", "c.yaml")
     assert code == 2
     assert said == f"Error: {run / 'config.yaml'}: No space left on device."
     assert (run / "config.yaml").read_text() == before
@@ -503,20 +496,20 @@ def test_a_disk_that_is_full_when_a_run_goes_on_does_not_destroy_it(
     ["source.model", "target.model", "environment.json", "text.json", "state.json", "config.yaml"],
 )
 def test_a_disk_that_is_full_when_a_run_begins_is_told_with_the_file(
-    type_: Type, monkeypatch: pytest.MonkeyPatch, name: str
+    refused: Refusal, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     fill_disk(monkeypatch, f"runs/c/{name}")
-    code, said = type_("train", "c.yaml")
+    code, said = refused("train", "c.yaml")
     assert code == 2
     assert said == f"Error: runs/c/{name}: No space left on device."
 
 
 @pytest.mark.slow
 def test_a_disk_that_is_full_when_a_checkpoint_is_due_leaves_the_one_before(
-    type_: Type, run: Path, monkeypatch: pytest.MonkeyPatch
+    refused: Refusal, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill_disk(monkeypatch, ".safetensors")
-    code, said = type_("train", "c.yaml", "--set", "training.max_steps=21")
+    code, said = refused("train", "c.yaml", "--set", "training.max_steps=21")
     assert code == 2
     assert "cannot be written: No space left on device." in said
     assert newest() == "checkpoints/step-00000020.safetensors"
@@ -550,19 +543,21 @@ EVIL: list[tuple[str, Callable[[str], str]]] = [
 @pytest.mark.parametrize(("spoil"), [row[1] for row in EVIL], ids=[row[0] for row in EVIL])
 @pytest.mark.parametrize("words", ["translate runs/c -i test.en", "eval runs/c", "train c.yaml"])
 def test_a_hostile_configuration_in_a_run_runs_nothing(
-    type_: Type, run: Path, workplace: Path, spoil: Callable[[str], str], words: str
+    refused: Refusal, run: Path, workplace: Path, spoil: Callable[[str], str], words: str
 ) -> None:
     path = run / "config.yaml"
     path.write_text(spoil(path.read_text()))
     before = outside(workplace)
-    code, said = type_(*words.split())
+    code, said = refused(*words.split())
     assert code == 2
     assert said.startswith("Error: ")
     assert outside(workplace) == before
 
 
 @pytest.mark.slow
-def test_a_hostile_checkpoint_writes_nowhere_else(type_: Type, run: Path, workplace: Path) -> None:
+def test_a_hostile_checkpoint_writes_nowhere_else(
+    refused: Refusal, run: Path, workplace: Path
+) -> None:
     path = run / newest()
     arrays, facts = load_arrays(path)
     evil: dict[str, Any] = {"step": 20, "kept": [["../../../outside", 1.0]], "best_step": "../x"}
@@ -571,7 +566,7 @@ def test_a_hostile_checkpoint_writes_nowhere_else(type_: Type, run: Path, workpl
     kept.write_text(kept.read_text().replace("kind: ema", "kind: best"))
     write("c.yaml", CONFIG.replace("training:", "training:\n  averaging: {kind: best}"))
     before = outside(workplace)
-    code, said = type_("train", "c.yaml")
+    code, said = refused("train", "c.yaml")
     assert code == 2
     assert said.startswith("Error: ")
     assert outside(workplace) == before
@@ -587,7 +582,7 @@ def test_a_hostile_checkpoint_writes_nowhere_else(type_: Type, run: Path, workpl
         lambda path: translate("runs/c", "test.en", path),
         lambda path: evaluate("runs/c", source=path, target="test.de"),
         lambda path: evaluate("runs/c", hypotheses=path),
-        lambda path: export("runs/c", "bundle", output=path),
+        lambda path: export_run("runs/c", "bundle", output=path),
     ],
     ids=["config", "run", "input", "output", "source", "hypotheses", "export"],
 )

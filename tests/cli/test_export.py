@@ -13,11 +13,6 @@ import numpy as np
 import pytest
 
 from translator.bundle_archive import pack, unpacked
-from translator.cli.evaluate import evaluate
-from translator.cli.export import export, verify
-from translator.cli.train import train
-from translator.cli.translate import translate
-from translator.cli.tune import tune
 from translator.data.batches import pad_rows
 from translator.decoding.loaded_run import load_run_config
 from translator.decoding.translator import Translator
@@ -35,9 +30,15 @@ from translator.export.manifest import (
 from translator.export.savedmodel import SavedModel
 from translator.models.weights import load_arrays, load_facts, save_arrays
 from translator.runs import RunDirectory
+from translator.workflows.evaluate import evaluate
+from translator.workflows.export import export_run
+from translator.workflows.train import train
+from translator.workflows.translate import translate
+from translator.workflows.tune import tune
+from translator.workflows.verify import verify
 
 from .c_interface import Session
-from .conftest import ROOT, Command
+from .conftest import ROOT, Command, Type
 
 pytestmark = pytest.mark.slow
 
@@ -46,33 +47,36 @@ Said = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def exported(run: Path) -> Path:
-    return export(run)
+    return export_run(run).path
 
 
-def test_it_is_the_same_model(run: Path, capsys: Said) -> None:
-    exported = export(run)
-    assert exported == run / "exports/ctranslate2-float32"
-    said = capsys.readouterr().out
+def test_it_is_the_same_model(run: Path, type_: Type, capsys: Said) -> None:
+    assert type_("export", str(run)) == 0
+    exported = run / "exports/ctranslate2-float32"
+    search, comparison, validation, place = capsys.readouterr().out.splitlines()
     alpha = load_manifest(exported).options.length_penalty
-    assert said.startswith(f"It searches with beam 3, log-probabilities over length^{alpha:g}.\n")
-    assert "computing in float32: log-probabilities differ by" in said
-    assert "on 5 golden sentences" in said and " 0 are different.\n" in said
+    assert search == f"Search: beam 3, log-probabilities divided by length^{alpha:g}."
+    assert "computing in float32: log-probabilities differ by" in comparison
+    assert "on 5 golden sentences" in comparison and comparison.endswith(" 0 are different.")
+    assert "by the run itself" in validation and "version:" in validation
+    assert place == f"Exported to {exported}. {exported}/example.py translates lines with it."
     assert verify(exported).is_exact
-    assert "is what was exported" in capsys.readouterr().out
+    assert type_("verify", str(exported)) == 0
+    assert capsys.readouterr().out.startswith(f"{exported} is what was exported: log-probabilities")
 
 
 def test_it_searches_as_was_tuned(run: Path) -> None:
     tune(run, [2], [1.4])
-    options = json.loads((export(run) / "export.json").read_text())["options"]
+    options = json.loads((export_run(run).path / "export.json").read_text())["options"]
     assert options["beam_size"] == 2
 
 
 def test_of_the_same_kind_of_length_penalty_it_has_the_same(run: Path) -> None:
     power = ["decoding.length_penalty_kind=power", "decoding.length_penalty=0.7"]
-    record = json.loads((export(run, overrides=power) / "export.json").read_text())
+    record = json.loads((export_run(run, overrides=power).path / "export.json").read_text())
     assert (record["penalty"], record["options"]["length_penalty"]) == ("length^alpha", 0.7)
     for format in ("savedmodel", "bundle"):
-        made = export(run, format, output=format, overrides=power)
+        made = export_run(run, format, output=format, overrides=power).path
         folder = made if made.is_dir() else unpacked(made)
         record = json.loads((folder / "export.json").read_text())
         assert (record["penalty"], record["options"]["length_penalty"]) == ("length^alpha", 0.7)
@@ -98,10 +102,10 @@ def test_a_run_that_would_search_otherwise_is_told_of(
         found = capsys.readouterr().err.splitlines()
         return [line for line in found if line.startswith(f"Warning: {run}")]
 
-    beam = f"Warning: {run} translates with decoding.beam_size 2, and {exported} with 3; export it "
+    beam = f"Warning: {run} has decoding.beam_size 2, but {exported} has 3. Export the run again "
     assert [line.startswith(beam) for line in said("gnmt")] == [True]  # its α is for another kind
     assert said("gnmt", "decoding.beam_size=2") == []
-    assert ["length_penalty 0.5, and" in line for line in said("power")] == [False, True]
+    assert ["length_penalty 0.5, but" in line for line in said("power")] == [False, True]
 
 
 def test_it_translates_a_line_a_line(exported: Path, run: Path, workplace: Path) -> None:
@@ -152,7 +156,7 @@ def test_its_example_runs_as_written(exported: Path, workplace: Path) -> None:
 def test_quantized_it_may_lose_so_much_and_no_more(
     bleu: float, max_loss: float, is_taken: bool, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = export(run, quantization="int8")
+    folder = export_run(run, quantization="int8").path
     verify(folder)
     before = (folder / "export.json").read_bytes()
     made = build.build_export
@@ -164,25 +168,30 @@ def test_quantized_it_may_lose_so_much_and_no_more(
 
     monkeypatch.setattr(build, "build_export", build_export)
     if is_taken:
-        export(run, quantization="int8", max_loss=max_loss)
+        export_run(run, quantization="int8", max_loss=max_loss)
     else:
-        with pytest.raises(RunError, match=r"loses 1.00 BLEU, more than 0.5; nothing was written."):
-            export(run, quantization="int8", max_loss=max_loss)
+        with pytest.raises(
+            RunError,
+            match=r"loses 1.00 BLEU, more than 0.5; nothing was written\. To go on, choose",
+        ):
+            export_run(run, quantization="int8", max_loss=max_loss)
     assert ((folder / "export.json").read_bytes() != before) == is_taken
     assert [path.name for path in folder.parent.iterdir()] == ["ctranslate2-int8"]
 
 
 def test_another_model_is_no_export(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("translator.layers.normalization.EPSILON", 0.1)
-    with pytest.raises(RunError, match="The export is not the same model as the run; nothing was"):
-        export(run)
+    with pytest.raises(
+        RunError, match="The export is not the same model as the run: log-probabilities differ"
+    ):
+        export_run(run)
     assert not (run / "exports/ctranslate2-float32").exists()
 
 
 def test_what_is_not_its_own_stays(exported: Path, run: Path) -> None:
     (exported / "mine.txt").write_text("precious")
-    with pytest.raises(ConfigError, match=r"mine.txt is not part of the export there; take it"):
-        export(run)
+    with pytest.raises(ConfigError, match=r"mine.txt is not part of the export there. Move it"):
+        export_run(run)
     assert (exported / "mine.txt").read_text() == "precious"
     with pytest.raises(RunError, match=r"mine.txt was not exported; take it away"):
         verify(exported)
@@ -191,7 +200,7 @@ def test_what_is_not_its_own_stays(exported: Path, run: Path) -> None:
     with pytest.raises(RunError, match="2 was not exported; take it away"):
         verify(exported)
     (exported / "2").rmdir()
-    assert export(run) == exported
+    assert export_run(run).path == exported
 
 
 def test_what_was_changed_is_found(exported: Path) -> None:
@@ -232,7 +241,7 @@ def test_an_export_that_does_not_fit_itself_is_a_sentence(exported: Path, run: P
 def test_a_run_without_text_proves_its_export_without_text(run: Path) -> None:
     config = run / "config.yaml"
     config.write_text(config.read_text().replace("keep_text: true", "keep_text: false"))
-    golden = json.loads((export(run) / "golden.json").read_text())
+    golden = json.loads((export_run(run).path / "golden.json").read_text())
     assert len(golden) == 64
     sentences = Path("validation.en").read_text()
     assert not any("".join(one["source"]).replace("▁", " ").strip() in sentences for one in golden)
@@ -242,7 +251,7 @@ def test_which_one_is_a_question_and_so_is_none(run: Path, workplace: Path) -> N
     with pytest.raises(RunError, match="has no export for CTranslate2; `translator export"):
         translate(run, "validation.en", "out.de", engine="ctranslate2")
     for quantization in ("float32", "int8"):
-        export(run, quantization=quantization)
+        export_run(run, quantization=quantization)
     with pytest.raises(RunError, match=r"several exports; name .*-float32 or .*-int8 in place"):
         translate(run, "validation.en", "out.de", engine="ctranslate2")
 
@@ -267,18 +276,19 @@ def test_as_a_command(run: Path, command: Command) -> None:
     )
     assert done.returncode == 2
     assert done.stderr == (
-        f"Error: {run / 'elsewhere'} is there and is no export; name another place by --output.\n"
+        f"Error: {run / 'elsewhere'} exists and is not an export. Name another place with "
+        "--output.\n"
     )
 
 
 def test_a_savedmodel_is_the_same_model(run: Path, workplace: Path, capsys: Said) -> None:
-    exported = export(run, "savedmodel")
+    exported, manifest = export_run(run, "savedmodel")
     assert exported == run / "exports/savedmodel"
-    assert " 0 are different.\n" in capsys.readouterr().out
+    assert manifest.golden.different == []
     assert verify(exported, "savedmodel").is_exact
     (exported / "1/assets").rmdir()  # TensorFlow makes it, and copies often lose empty folders
     assert verify(exported, "savedmodel").is_exact
-    assert export(run, "savedmodel") == exported
+    assert export_run(run, "savedmodel").path == exported
     text = Path("validation.en").read_text() + "\n" + 4000 * "word " + "\nno\n"
     Path("in.en").write_text(text)
     translate(run, "in.en", "ours.de", overrides=["decoding.precision=float32"])
@@ -309,7 +319,7 @@ def test_a_savedmodel_is_the_same_model(run: Path, workplace: Path, capsys: Said
 
 def test_a_savedmodel_needs_no_python(run: Path, workplace: Path) -> None:
     """Nor anything of ours: only the folder, ids and the names of its signatures."""
-    exported = export(run, "savedmodel")
+    exported = export_run(run, "savedmodel").path
     lines = Path("validation.en").read_text().splitlines()
     ours = Translator.load(run, ["decoding.precision=float32"])
     best = ours.hypotheses(lines, ours.beam_size)
@@ -329,8 +339,8 @@ def test_a_savedmodel_needs_no_python(run: Path, workplace: Path) -> None:
 
 def test_a_savedmodel_says_what_it_cannot(run: Path, workplace: Path) -> None:
     with pytest.raises(ConfigError, match="--quantization int8: only CTranslate2 has it"):
-        export(run, "savedmodel", "int8")
-    exported = export(run, "savedmodel")
+        export_run(run, "savedmodel", "int8")
+    exported = export_run(run, "savedmodel").path
     with pytest.raises(ConfigError, match="savedmodel: a SavedModel is a program; if you trust"):
         verify(exported)
     with pytest.raises(ConfigError, match=r"--engine ctranslate2: .* is an export for savedmodel"):
@@ -371,7 +381,7 @@ def test_a_savedmodel_says_what_it_cannot(run: Path, workplace: Path) -> None:
 def test_a_translation_by_an_export_depends_on_no_neighbour(
     run: Path, format: Format, quantization: Quantization
 ) -> None:
-    folder = export(run, format, quantization, max_loss=100)
+    folder = export_run(run, format, quantization, max_loss=100).path
     sentences = [*Path("validation.en").read_text().splitlines(), "", "a", "a long one " * 9]
     one_by_one = load_export(folder, engine=format).engine()
     alone = [one_by_one.hypotheses([sentence], 2)[0] for sentence in sentences]
@@ -390,11 +400,13 @@ def test_a_translation_by_an_export_depends_on_no_neighbour(
 @pytest.fixture
 def bundle(run: Path) -> Path:
     licence = ["data.licence=CC BY 4.0"]
-    return export(run, "bundle", output="mine.bundle", overrides=licence, notes="A small one.")
+    return export_run(
+        run, "bundle", output="mine.bundle", overrides=licence, notes="A small one."
+    ).path
 
 
 def test_a_bundle_is_taken_in_place_of_a_run(
-    bundle: Path, run: Path, workplace: Path, capsys: Said
+    bundle: Path, run: Path, workplace: Path, type_: Type, capsys: Said
 ) -> None:
     assert verify(bundle).is_exact
     before = bundle.read_bytes()
@@ -411,12 +423,12 @@ def test_a_bundle_is_taken_in_place_of_a_run(
         with pytest.raises(ConfigError, match="A bundle holds no text; say where its files are"):
             command(bundle, overrides=["data.max_length=9"])
     capsys.readouterr()
-    tune(bundle, [1, 2], [1], [f"data.folder={workplace}"])
-    assert "A bundle keeps nothing; to be given by --set: decod" in capsys.readouterr().out
-    with pytest.raises(ConfigError, match="is one file; say where the export goes by --output"):
-        export(bundle)
+    assert type_("tune", str(bundle), "--beam=1", f"--set=data.folder={workplace}") == 0
+    assert "A bundle keeps nothing; use it with: --set decod" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"is a single file\. Name a place for the export with"):
+        export_run(bundle)
     there = [f"data.folder={workplace}"]
-    again = export(bundle, "savedmodel", output="again", overrides=there)
+    again = export_run(bundle, "savedmodel", output="again", overrides=there).path
     assert verify(again, "savedmodel").is_exact
     train("c.yaml", "from", ["training.max_steps=1"], bundle)
     assert bundle.read_bytes() == before
@@ -427,9 +439,9 @@ def test_what_is_exported_is_the_mean_that_was_tuned(run: Path) -> None:
     weights, facts = load_arrays(there.best)
     mean = {name: array + np.float32(0.01) for name, array in weights.items()}
     save_arrays(there.averaged, mean, **facts)
-    exported = export(run, "bundle")
+    exported = export_run(run, "bundle").path
     np.testing.assert_equal(load_arrays(RunDirectory.existing(exported).best)[0], mean)
-    export(run)
+    export_run(run)
     translate(run, "validation.en", "o", engine="ctranslate2")
     there.averaged.unlink()
     with pytest.raises(RunError, match="was made of other weights than the run's best"):
@@ -447,7 +459,7 @@ def test_a_bundle_says_what_it_is_and_not_where_it_was_made(
     assert r"`nrefs:1\|case:mixed\|" in card  # a bare bar would end the cell of the table
     assert not any(str(workplace).encode() in text for text in texts.values())
     evaluate(run)
-    with ZipFile(export(run, "bundle")) as archive:
+    with ZipFile(export_run(run, "bundle").path) as archive:
         card = archive.read("README.md").decode()
     assert "| test | chrF2 |" in card and "Not stated (`data.licence`)" in card
 
@@ -491,7 +503,7 @@ def test_a_bundle_cannot_hold_what_is_no_weights(
     save_arrays(weights, arrays, **facts)
     pack(weights.parent, bundle)
     with pytest.raises(RunError, match=said):
-        export(bundle, "bundle", output="again", overrides=["data.folder=."])
+        export_run(bundle, "bundle", output="again", overrides=["data.folder=."])
 
 
 def test_a_bundle_cannot_have_more_asked_than_memory_holds(bundle: Path) -> None:
@@ -508,7 +520,7 @@ def test_a_bundle_cannot_have_more_asked_than_memory_holds(bundle: Path) -> None
 
 
 def test_a_folder_that_looks_like_a_run_is_none_with_an_export_in_it(run: Path) -> None:
-    exported = export(run, "savedmodel")
+    exported = export_run(run, "savedmodel").path
     with pytest.raises(ConfigError, match="a SavedModel is a program; if you trust those who made"):
         translate(exported, "validation.en", "o")
     with pytest.raises(ConfigError, match="--engine savedmodel: name the folder of the export"):
@@ -536,17 +548,17 @@ def test_a_damaged_file_of_the_cache_is_put_right(bundle: Path) -> None:
 def test_engines_and_places_are_not_mixed_up(bundle: Path, run: Path) -> None:
     with pytest.raises(RunError, match="A bundle holds no export for CTranslate2; export it to a"):
         translate(bundle, "validation.en", "out.de", engine="ctranslate2")
-    saved = export(run, "savedmodel")
+    saved = export_run(run, "savedmodel").path
     with pytest.raises(
         RunError, match="savedmodel: this is an export, for `translate` and `verify`; name"
     ):
         evaluate(saved)
     with pytest.raises(ConfigError, match=r"--engine ctranslate2: .*savedmodel is an export for"):
         translate(saved, "validation.en", "out.de", engine="ctranslate2")
-    with pytest.raises(ConfigError, match=r"mine.bundle is a file; name another place"):
-        export(run, "savedmodel", output=bundle)
-    with pytest.raises(ConfigError, match="savedmodel is a folder; name another place"):
-        export(run, "bundle", output=saved)
+    with pytest.raises(ConfigError, match=r"mine.bundle is a file. Name another place"):
+        export_run(run, "savedmodel", output=bundle)
+    with pytest.raises(ConfigError, match=r"savedmodel is a folder\. Name another place"):
+        export_run(run, "bundle", output=saved)
 
 
 def test_a_changed_bundle_is_found(bundle: Path, run: Path) -> None:
@@ -555,7 +567,7 @@ def test_a_changed_bundle_is_found(bundle: Path, run: Path) -> None:
     pack(config.parent, bundle)
     with pytest.raises(RunError, match=r"config.yaml is not the one that was exported"):
         verify(bundle)
-    export(run, "bundle", output=bundle)
+    export_run(run, "bundle", output=bundle)
     with bundle.open("ab") as file:
         file.write(b"and more")
     with pytest.raises(RunError, match=r"mine.bundle: .*, or damaged: its size is not that of its"):
@@ -563,11 +575,11 @@ def test_a_changed_bundle_is_found(bundle: Path, run: Path) -> None:
     bundle.write_text("hello")
     with pytest.raises(RunError, match=r"mine.bundle: neither a run nor a bundle, or damaged"):
         translate(bundle, "validation.en", "out.de")
-    with pytest.raises(ConfigError, match=r"mine.bundle is there and is no export; name another"):
-        export(run, "bundle", output=bundle)
+    with pytest.raises(ConfigError, match=r"mine.bundle exists and is not an export. Name another"):
+        export_run(run, "bundle", output=bundle)
 
 
 def test_without_the_package_is_a_sentence(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
     with pytest.raises(ConfigError, match=r"CTranslate2 is not installed; install the extra"):
-        export(run)
+        export_run(run)

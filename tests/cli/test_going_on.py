@@ -8,11 +8,11 @@ from shutil import copytree, rmtree
 
 import pytest
 
-from translator.cli.train import train
 from translator.config import load_recorded
 from translator.errors import ConfigError, RunError
 from translator.models.weights import load_arrays, save_arrays
 from translator.runs import RunDirectory
+from translator.workflows.train import train
 
 from .conftest import CONFIG, Command
 
@@ -210,12 +210,12 @@ class TestFrom:
         make_old(Path("runs/d"))
         assert refusal("runs/d", limit, run) == (
             "runs/d began with the weights of another run, and now --from is runs/c. Leave out "
-            "--from to continue it, or begin another run with --run."
+            "--from to continue it, or start another run with --run."
         )
 
     def test_is_refused_on_a_run_that_began_otherwise(self, run: Path) -> None:
         limit = ["training.max_steps=1"]
-        ending = "Leave out --from to continue it, or begin another run with --run."
+        ending = "Leave out --from to continue it, or start another run with --run."
         for other in ("there-is-none", "runs/c"):
             assert refusal(run, limit, other) == (
                 f"runs/c began without --from, and now --from is {other}. {ending}"
@@ -233,7 +233,7 @@ class TestFrom:
         remove("start.safetensors", "checkpoints", "metrics.jsonl", "best.safetensors")(begun)
         assert refusal("runs/d") == (
             "runs/d/start.safetensors: this file is missing, and the run has no checkpoint yet. "
-            "Bring it back, or begin another run with --run and --from."
+            "Restore it, or start another run with --run and --from."
         )
 
     @pytest.mark.parametrize(
@@ -272,8 +272,8 @@ class TestFrom:
     def test_refuses_a_run_that_was_never_validated(self, run: Path) -> None:
         (run / "best.safetensors").unlink()
         assert refusal("runs/d", [], run) == (
-            "runs/c: no weights have been validated yet, so no run can begin from it; train it on "
-            "to its first validation."
+            "runs/c: no weights have been validated yet, so no run can start from it. Continue its "
+            "training to the first validation."
         )
 
 

@@ -17,10 +17,7 @@ import pytest
 import tensorflow as tf
 
 import translator
-from translator.cli.evaluate import evaluate
-from translator.cli.train import train
-from translator.cli.translate import translate
-from translator.cli.tune import tune
+from translator.cli.conversation import converse
 from translator.config.schema import DecodingConfig
 from translator.config.statistics import LengthLimit
 from translator.data.batches import Batch
@@ -37,9 +34,13 @@ from translator.training.checkpoint import mean_weights
 from translator.training.distributed import strategy
 from translator.training.results import Update
 from translator.training.train_step import TrainStep
+from translator.workflows.evaluate import evaluate
+from translator.workflows.train import train
 from translator.workflows.training_session import TrainingSession
+from translator.workflows.translate import translate
+from translator.workflows.tune import tune
 
-from .conftest import ROOT, Command
+from .conftest import ROOT, Command, Type
 
 pytestmark = pytest.mark.slow
 
@@ -77,9 +78,9 @@ class TestTraining:
         train(Path("c.yaml"), Path("runs/short"), ["data.max_length=20", "training.max_steps=1"])
         said = capsys.readouterr().err
         assert re.search(r"\nWarning: \d\d% of the training pairs are left out, ", said)
-        assert said.count("nearly in characters") == 2
+        assert said.count("nearly into characters") == 2
         train(Path("c.yaml"), Path("runs/from"), ["training.max_steps=1"], start_from=run)
-        assert "Begin a run without --from: " in capsys.readouterr().err
+        assert "Start a run without --from, " in capsys.readouterr().err
 
     def test_warns_of_overfitting_as_it_validates(
         self, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
@@ -90,7 +91,7 @@ class TestTraining:
             asked.append((sum(row["kind"] == "validation" for row in rows), step))
             return Overfitting(10, 3, 2.5, 2.0)
 
-        monkeypatch.setattr("translator.diagnostics.plateau.find_plateau", found)
+        monkeypatch.setattr("translator.workflows.train.find_plateau", found)
         train(Path("c.yaml"))
         assert asked == [(1, 10), (2, 20)]
         assert capsys.readouterr().err.count(f"Warning: {Overfitting(10, 3, 2.5, 2.0)}\n") == 2
@@ -151,7 +152,7 @@ class TestTraining:
         path = run / "environment.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"threads": "99"}))
         train(Path("c.yaml"))
-        assert "another set-up (threads 99 → " in capsys.readouterr().err
+        assert "began on another setup (threads 99 → " in capsys.readouterr().err
 
     def test_is_done_by_one_process_at_a_time(self, run: Path) -> None:
         with RunDirectory(run).locked(), pytest.raises(RunError) as caught:
@@ -175,9 +176,9 @@ class TestMemory:
         train("c.yaml", overrides=["training.max_steps=3"])
         said = capsys.readouterr().err
         assert (
-            "The largest batch would take the process to 0.0 GiB, and 0.0 GiB are there: " in said
+            "The largest batch would take the process to 0.0 GiB, and 0.0 GiB are there. " in said
         )
-        found = re.search(r"every batch is cut into ([2-9]|[1-9][0-9]+) shards", said)
+        found = re.search(r"every batch is computed in ([2-9]|[1-9][0-9]+) shards", said)
         assert found is not None
         assert f"accumulation_steps: {found[1]}\n" in Path("runs/c/config.yaml").read_text()
         monkeypatch.undo()
@@ -201,8 +202,8 @@ class TestMemory:
         said = capsys.readouterr().err
         for num_shards in (2, 4):
             assert (
-                f"A device ran out of memory: every batch is cut into {num_shards} shards, "
-                "computed one after the other."
+                f"A device ran out of memory. From now on every batch is computed in {num_shards} "
+                "shards, one after the other."
             ) in said
         assert said.count("Continuing runs/c after step 5.") == 2
         assert "Finished after 10 steps" in said
@@ -224,7 +225,7 @@ class TestMemory:
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
         monkeypatch.setattr(Validator, "__call__", run_out)
-        with pytest.raises(RunError, match=r"in a validation, lower decoding\.tokens_per_batch"):
+        with pytest.raises(RunError, match=r"was a validation, lower decoding\.tokens_per_batch"):
             train("c.yaml", overrides=["training.validate_every=2"])
 
     def test_that_killed_the_process_is_suspected_at_the_next_start(
@@ -235,8 +236,8 @@ class TestMemory:
         (run / ".lock").write_text("4711\n")  # which every way out but a kill would have emptied
         train("c.yaml")
         said = capsys.readouterr().err
-        assert "the process that trained runs/c before was killed without a word" in said
-        assert "add --set training.accumulation_steps=2 to the command. It computes a batch" in said
+        assert "Warning: The last process that trained runs/c was killed. Linux does" in said
+        assert "add --set training.accumulation_steps=2 to the command: batches are then" in said
         train("c.yaml")
         assert "was killed" not in capsys.readouterr().err
 
@@ -254,10 +255,10 @@ class TestFailing:
             train(Path("c.yaml"), overrides=self.EXPLODING)
         assert re.fullmatch(
             r"Training diverged: the loss at step 2 is (nan|inf) \(gradient norm nan\), and going "
-            r"back 3 times to half the learning rate did not help; "
-            r"runs/c/incidents/step-00000002-4\.json has the "
-            r"details\. Begin another run with a lower training\.optimizer\.learning_rate or more "
-            r"warmup_steps, and look at the batch: its text may be at fault\.",
+            r"back 3 times to half the learning rate did not help\. "
+            r"runs/c/incidents/step-00000002-4\.json has the details\. Start another run with a "
+            r"lower training\.optimizer\.learning_rate or more warmup_steps, and check the text of "
+            r"the batch\.",
             str(caught.value),
         )
         said = capsys.readouterr().err
@@ -427,7 +428,7 @@ class TestSeveralCorpora:
     ) -> None:
         bare = ["data.validation={tsv: validation.tsv}", "training.max_steps=2"]
         train(Path("c.yaml"), overrides=bare)
-        missing = "Warning: Lines without a tag in {}, the first of them line 1. "
+        missing = "Warning: Lines without a tag in {}, the first is line 1. "
         said = capsys.readouterr().err
         assert missing.format("the validation text: 5") in said
         assert "times an epoch" in said.partition("Warning: Lines")[0]
@@ -441,13 +442,13 @@ class TestSeveralCorpora:
         translate(both_ways, Path("in.txt"), Path("out.txt"))
         bare_line, strange_line, *_ = capsys.readouterr().err.splitlines()
         assert bare_line.startswith(missing.format("the input: 1"))
-        assert ": 1, the first of them line 2 with <2fr>. " in strange_line
+        assert ": 1, the first is line 2 with <2fr>. " in strange_line
 
         typed = io.TextIOWrapper(io.BytesIO(b"<2de> Yes.\nYes.\nNo.\n"))
         monkeypatch.setattr(typed, "isatty", lambda: True)
         monkeypatch.setattr(sys, "stdin", typed)
         sys.stdout.reconfigure = lambda **_: None  # type: ignore[union-attr]
-        translate(both_ways)
+        converse(both_ways, None, None, (), None)
         said = capsys.readouterr().err
         assert said.count("Warning: Lines") == 1
         assert missing.format("the input: 1").replace("line 1", "line 2") in said
@@ -456,8 +457,8 @@ class TestSeveralCorpora:
         with pytest.raises(ConfigError) as caught:
             train(Path("c.yaml"), Path("runs/d"), ["tokenizer.vocabulary_size=340"], run)
         assert str(caught.value) == (
-            "data.train has the tag <2de>, but the vocabulary of runs/c has no tags; leave it "
-            "out, or begin without --from."
+            "data.train has the tag <2de>, but the vocabulary of runs/c has no tags. Leave out the "
+            "tag, or leave out --from."
         )
 
     def test_without_a_pair_to_learn_from_are_named(self, both_ways: Path) -> None:
@@ -518,7 +519,7 @@ class TestTranslating:
         Path("in.txt").write_text("No.\n" + "Yes, please. " * 40 + "\n")
         translate(run, Path("in.txt"), Path("out.txt"))
         said = capsys.readouterr().err
-        assert said.startswith("Warning: line 2 is too long; its last ")
+        assert said.startswith("Warning: Line 2 is too long. Its last ")
         assert said.count("is too long") == 1
         assert Path("out.txt").read_text().count("\n") == 2
 
@@ -566,10 +567,10 @@ class TestTranslating:
         sys.stdout.reconfigure = lambda **_: None  # type: ignore[union-attr]
         Path("out.txt").write_text("mine\n")
         with pytest.raises(ConfigError, match="gives 1 to 3 translations of a sentence, not 4"):
-            translate(run, output="out.txt", n_best=4)
+            converse(run, Path("out.txt"), 4, (), None)
         assert Path("out.txt").read_text() == "mine\n"
         assert capsys.readouterr().err == ""  # before anything is asked
-        translate(run)
+        converse(run, None, None, (), None)
         said = capsys.readouterr()
         assert said.out.count("\n") == 2
         assert "Type a sentence and press Enter" in said.err
@@ -587,10 +588,9 @@ class TestEvaluating:
         self, run: Path, capsys: Said
     ) -> None:
         found = evaluate(run)
-        said = capsys.readouterr().out
+        assert capsys.readouterr().err.startswith("test: 5 sentences, beam 3, length penalty 1 (gn")
         assert [score.name for score in found] == ["BLEU", "chrF2", "TER"]
-        assert said == "".join(f"{score}\n" for score in found)
-        assert all("version:" in line for line in said.splitlines())
+        assert all("version:" in score.signature for score in found)
         report = json.loads((run / "results/test.json").read_text())
         assert [row["value"] for row in report["scores"]] == [score.value for score in found]
         assert report["weights"]["step"] in (10, 20)
@@ -651,21 +651,21 @@ class TestTuning:
     def test_keeps_what_translates_the_validation_split_best(self, run: Path, capsys: Said) -> None:
         refer_to(run, "decoding.beam_size=2", "decoding.length_penalty=2")
         found = tune(run, [1, 2], [0.0, 2.0], BY_CHARACTER)
-        assert found.bleu == 100
-        said = capsys.readouterr().out.splitlines()
-        assert [line.split()[:3] for line in said[:3]] == [
+        assert found.chosen.bleu == 100
+        assert found.gain.value == 100 - found.configured.bleu
+        assert [row.mean_steps for row in found.rows] == [None, None, [20, 10]]
+        assert [one.beam_size for row in found.rows[:2] for one in row.settings] == [1, 1, 2, 2]
+        said = capsys.readouterr().err.splitlines()
+        assert [line.split()[:3] for line in said] == [
             ["length", "penalty", "0"],
             *(["beam", "size", size] for size in "12"),
+            ["mean", "of", "2"],
         ]
-        assert f"{found.bleu:.2f}" in said[1] + said[2]
-        assert said[3].split()[:3] == ["mean", "of", "2"]
-        assert said[4].startswith("As configured, beam size 3 and length penalty 1 (gnmt), it is ")
-        assert "is kept: +" in said[4] and "`export`" in said[5]
-        assert "validation BLEU 100.00" in said[5] and "version:" in said[5]
+        assert "100.00" in said[1] + said[2]
 
         kept = {
-            "beam_size": found.beam_size,
-            "length_penalty": found.length_penalty,
+            "beam_size": found.chosen.beam_size,
+            "length_penalty": found.chosen.length_penalty,
             "length_penalty_kind": "gnmt",
         }
         assert json.loads((run / "tuned.json").read_text()).items() >= kept.items()
@@ -686,7 +686,7 @@ class TestTuning:
         there.averaged.unlink()
         assert translator.Translator.load(run).translate(sentences) != translations
 
-        assert tune(run, [3], [1.0], BY_CHARACTER).bleu == 100
+        assert tune(run, [3], [1.0], BY_CHARACTER).chosen.bleu == 100
         assert load_facts(there.averaged)["averaged"] == steps
         assert translator.Translator.load(run).translate(sentences) == translations
         assert evaluate(run, "validation", overrides=BY_CHARACTER)[0].value == 100
@@ -716,9 +716,7 @@ class TestTuning:
             return beams(*arguments)
 
         monkeypatch.setattr(translator.Translator, "beams", meanwhile)
-        with pytest.raises(
-            RunError, match="has changed meanwhile, as training goes on; tune again"
-        ):
+        with pytest.raises(RunError, match="has changed meanwhile, because training goes on"):
             tune(run, [1], [1.0])
         assert not there.tuned.exists() and not there.averaged.exists()
 
@@ -745,23 +743,16 @@ class TestTuning:
         other = decoding("decoding.length_penalty_kind=gnmt")
         assert (other.beam_size, other.length_penalty) == (2, 1.0)
 
-    def test_tries_what_the_run_has_now_unless_told_otherwise(
-        self, run: Path, capsys: Said
-    ) -> None:
-        tune(run, overrides=["decoding.beam_size=6", "decoding.length_penalty=0.5"])
-        said = capsys.readouterr().out.splitlines()
-        assert "0.5" in said[0].split()
-        tried = [int(line.split()[2]) for line in said if line.startswith("beam size")]
+    def test_tries_what_the_run_has_now_unless_told_otherwise(self, run: Path) -> None:
+        found = tune(run, overrides=["decoding.beam_size=6", "decoding.length_penalty=0.5"])
+        assert 0.5 in [one.length_penalty for one in found.rows[0].settings]
+        tried = [row.settings[0].beam_size for row in found.rows if row.mean_steps is None]
         assert tried == sorted([*BEAM_SIZES, 6])
 
-    def test_again_finds_the_same(self, run: Path, capsys: Said) -> None:
-        said = []
-        for _ in range(2):
-            tune(run, [2], [0.5])
-            assert load_run_config(RunDirectory(run)).decoding.length_penalty == 0.5
-            said.append(capsys.readouterr().out)
-        assert "As configured, beam size 3 and length penalty 1 (gnmt)," in said[0]
-        assert said[1] == said[0]
+    def test_again_finds_the_same(self, run: Path) -> None:
+        first, again = (tune(run, [2], [0.5]) for _ in range(2))
+        assert (first.configured.beam_size, first.configured.length_penalty) == (3, 1)
+        assert again == first
 
     def test_that_is_damaged_is_a_sentence(self, run: Path) -> None:
         tune(run, [2], [1.0])
@@ -785,6 +776,24 @@ def closed_pipe() -> TextIO:
 
 
 class TestAsACommand:
+    def test_eval_prints_scores_with_signatures(self, run: Path, type_: Type, capsys: Said) -> None:
+        assert type_("eval", str(run)) == 0
+        bleu, chrf, ter = capsys.readouterr().out.splitlines()
+        assert bleu.startswith("BLEU ") and chrf.startswith("chrF2 ") and ter.startswith("TER ")
+        assert all("version:" in line for line in (bleu, chrf, ter))
+
+    def test_tune_prints_a_table_and_what_it_selected(
+        self, run: Path, type_: Type, capsys: Said
+    ) -> None:
+        assert type_("tune", str(run), "--beam", "2", "--penalty", "0.5") == 0
+        header, row, mean, selected, score, kept = capsys.readouterr().out.splitlines()
+        assert header.split() == ["length", "penalty", "0.5"]
+        assert row.startswith("beam size 2 ") and mean.startswith("mean of 2 ")
+        assert selected.startswith("Selected beam 2, length penalty 0.5 (gnmt)")
+        assert "over the configured decoding (beam 3, length penalty 1 (gnmt), " in selected
+        assert score.startswith("Validation BLEU ") and "version:" in score
+        assert kept == f"Kept in {run}/tuned.json for `translate`, `eval` and `export`."
+
     def test_translate_reads_and_writes_lines_and_says_nothing_else(
         self, run: Path, command: Command
     ) -> None:

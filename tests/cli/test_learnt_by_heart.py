@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from translator.cli.export import export
-from translator.cli.train import train
 from translator.decoding.translator import Translator
+from translator.workflows.export import export_run
+from translator.workflows.train import train
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +53,7 @@ def test_every_target_comes_back_exactly(
     train(Path("c.yaml"))
     assert "cannot produce" not in capsys.readouterr().err
     assert Translator.load("runs/c").translate(list(PAIRS)) == list(PAIRS.values())
-    export("runs/c", output="exported")
+    export_run("runs/c", output="exported")
     said = subprocess.run(
         [sys.executable, "exported/example.py"],
         input="".join(f"{line}\n" for line in PAIRS).encode(),

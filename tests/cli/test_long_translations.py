@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from translator.cli.export import export
-from translator.cli.translate import translate
 from translator.data.lines import is_gzip
 from translator.decoding import engine
 from translator.errors import ConfigError, DataError, RunError, UserError
+from translator.workflows.export import export_run
 from translator.workflows.resumable_output import ResumableOutput
+from translator.workflows.translate import translate
 
 from .conftest import Command
 
@@ -23,11 +23,11 @@ SENTENCES = [f"{'And ' * (i % 3)}the {word} is near." for i, word in enumerate("
 
 KILLED = """
 import os, signal
-from translator.cli import app
+from translator.cli import app, process
 from translator.decoding import engine
 from translator.workflows.resumable_output import ResumableOutput
 
-app.freeze_weights = lambda frozen: None  # as in the process that it is compared with
+process.freeze_weights = lambda frozen: None  # as in the process that it is compared with
 engine.LINES_AT_ONCE = 4
 write, saves = ResumableOutput.save, []
 
@@ -86,7 +86,7 @@ def test_it_ends_with_the_same_bytes(
 def test_after_what_is_done_the_input_may_be_mended(run: Path) -> None:
     lines = "\n".join(SENTENCES).encode().splitlines(keepends=True)
     Path("in.en").write_bytes(b"".join([*lines[:9], b"caf\xe9\n", *lines[10:]]))
-    said = r"in.en, line 10: not UTF-8 .*damaged\. After that is mended, --resume goes on\.$"
+    said = r"in.en, line 10: not UTF-8 .*damaged\. Once this is fixed, --resume continues\.$"
     with pytest.raises(UserError, match=said):
         translate(run, "in.en", "out.de")
     Path("in.en").write_bytes(b"".join(lines))
@@ -99,7 +99,7 @@ def test_after_what_is_done_the_input_may_be_mended(run: Path) -> None:
 def test_where_nothing_was_saved_it_begins_anew(run: Path, resume: bool) -> None:
     whole = b"Good morning.\nA hotel.\n"
     Path("in.en").write_bytes(whole + b"caf\xe9\n")
-    said = r"in.en, line 3: not UTF-8 .*damaged\. After that is mended, --resume goes on\.$"
+    said = r"in.en, line 3: not UTF-8 .*damaged\. Once this is fixed, --resume continues\.$"
     with pytest.raises(UserError, match=said):
         translate(run, "in.en", "out.de")
     assert Path("out.de").read_text().count("\n") == 2
@@ -114,7 +114,7 @@ def test_ctrl_c_says_how_to_go_on(run: Path, command: Command) -> None:
     options = "-i", "in.en", "-o", "out.de"
     done = command("translate", str(run), *options, code=KILLED.replace("SIGKILL", "SIGINT"))
     assert done.returncode == 130
-    assert done.stderr.endswith("Stopped; with --resume it goes on.\n")
+    assert done.stderr.endswith("Stopped. Continue with --resume.\n")
 
 
 @pytest.mark.parametrize("source", ["in.en", "in.en.gz"])
@@ -125,7 +125,7 @@ def test_what_was_not_broken_off_stays(run: Path, source: str) -> None:
     translate(run, source, "out.de", resume=True)
     whole = Path("out.de").read_text()
     assert whole.count("\n") == len(SENTENCES)
-    with pytest.raises(ConfigError, match=r"out.de is there, and no out.de.resume: nothing was"):
+    with pytest.raises(ConfigError, match=r"^No interrupted translation found for out.de: there"):
         translate(run, source, "out.de", resume=True)
     assert Path("out.de").read_text() == whole
 
@@ -135,13 +135,15 @@ def test_a_closed_stream_is_told_of(
     run: Path, monkeypatch: pytest.MonkeyPatch, stream: str
 ) -> None:
     monkeypatch.setattr(sys, stream, None)
-    with pytest.raises(ConfigError, match="is closed; name --input and --output"):
+    with pytest.raises(ConfigError, match=r"is closed\. Name --input and --output"):
         translate(run)
 
 
 def test_without_resume_what_is_done_is_not_lost(killed: Path, run: Path) -> None:
     before = killed.read_text()
-    with pytest.raises(ConfigError, match=r"is half done, 8 lines; go on with --resume, or delete"):
+    with pytest.raises(
+        ConfigError, match=r"is half finished \(8 lines\)\. Continue with --resume, or"
+    ):
         translate(run, "in.en", killed)
     assert killed.read_text() == before
     Path("out.de.resume").unlink()
@@ -158,24 +160,26 @@ def test_what_would_not_fit_is_refused(killed: Path, run: Path) -> None:
             translate(run, "in.en", killed, n_best, list(overrides), resume=True)
         assert killed.read_text() == before
 
-    refused("begun otherwise (--n-best was none, and is 2); go on as it was, or delete out.de", 2)
-    refused("(decoding.beam_size was 3, and is 2); go on", None, "decoding.beam_size=2")
-    refused("(data.max_length was 80, and is 4); go on", None, "data.max_length=4")
+    refused("Cannot resume out.de: --n-best was none and is now 2. Use the original value, or", 2)
+    refused("decoding.beam_size was 3 and is now 2. Use", None, "decoding.beam_size=2")
+    refused("data.max_length was 80 and is now 4. Use", None, "data.max_length=4")
     text = Path("in.en").read_text()
     Path("in.en").write_text(text.replace(SENTENCES[7], "What?"))
-    refused("begun otherwise (the input differs within its first 8 lines); go on")
+    refused("the input has changed within its first 8 lines. Restore it, or delete out.de.resume")
     Path("in.en").write_text("".join(f"{line}\n" for line in SENTENCES[:7]))
-    refused("begun otherwise (the input differs within its first 8 lines); go on")
+    refused("the input has changed within its first 8 lines. Restore it, or delete out.de.resume")
     Path("in.en").write_text(text)
     Path("out.de.resume").write_text("{}")
-    refused("out.de.resume: this file is damaged; delete it to begin anew.")
+    refused("out.de.resume: this file is damaged; delete it to start over.")
 
 
 @pytest.mark.parametrize("changed", ["one line\n", "other"])
 def test_an_output_that_is_another_is_refused(killed: Path, run: Path, changed: str) -> None:
     text = killed.read_text()
     killed.write_text(changed if changed.endswith("\n") else changed + text[len(changed) :])
-    with pytest.raises(RunError, match=r"out.de is not what was written; delete out.de.resume to"):
+    with pytest.raises(
+        RunError, match=r"out.de: the file has changed since it was written\. Delete"
+    ):
         translate(run, "in.en", killed, resume=True)
 
 
@@ -190,21 +194,21 @@ def test_one_process_at_a_time_writes_an_output(killed: Path, run: Path) -> None
 
 
 def test_it_needs_files(run: Path) -> None:
-    with pytest.raises(ConfigError, match="--resume goes from file to file: name --input and"):
+    with pytest.raises(ConfigError, match="--resume needs files: name --input and"):
         translate(run, None, "out.de", resume=True)
     with pytest.raises(DataError, match=r"typo.en does not exist"):
         translate(run, "typo.en", "out.de", resume=True)
     Path("in.en").write_text("One.\n")
-    with pytest.raises(ConfigError, match="and one of these is none"):
+    with pytest.raises(ConfigError, match="--resume needs plain files"):
         translate(run, "in.en", "/dev/null", resume=True)
-    with pytest.raises(ConfigError, match=r"out.de.gz: what is written is plain text; take .gz"):
+    with pytest.raises(ConfigError, match=r"out.de.gz: the output is plain text. Name it without"):
         translate(run, "in.en", "out.de.gz")
     with pytest.raises(UserError, match=r"^no/out.de: there is no folder no; make it first\.$"):
         translate(run, "in.en", "no/out.de")
 
 
 def test_an_export_goes_on_too(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = export(run)
+    folder = export_run(run).path
     Path("in.en").write_text("\n".join(SENTENCES))
     translate(folder, "in.en", "whole.de")
     write = ResumableOutput.save
@@ -217,7 +221,7 @@ def test_an_export_goes_on_too(run: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(ResumableOutput, "save", save)
         translate(folder, "in.en", "out.de")
-    with pytest.raises(ConfigError, match=r"out.de is half done, 4 lines; go on with --resume"):
+    with pytest.raises(ConfigError, match=r"out.de is half finished \(4 lines\)"):
         translate(folder, "in.en", "out.de")
     translate(run, "in.en", "out.de", engine="ctranslate2", resume=True)
     assert Path("out.de").read_text() == Path("whole.de").read_text()

@@ -8,13 +8,13 @@ from shutil import copytree
 import pytest
 
 from translator import open_run
-from translator.cli.evaluate import evaluate
-from translator.cli.export import export
-from translator.cli.tune import tune
 from translator.decoding.loaded_run import LoadedRun
 from translator.decoding.translator import Translator
 from translator.errors import ConfigError, RunError
 from translator.models.weights import arrays_digest, load_arrays, save_arrays
+from translator.workflows.evaluate import evaluate
+from translator.workflows.export import export_run
+from translator.workflows.tune import tune
 
 from .conftest import Command
 
@@ -47,7 +47,7 @@ def test_reads_configuration_tokenizer_weights_and_facts(run: Path) -> None:
 
 
 def test_a_bundle_holds_the_weights_of_its_run(run: Path) -> None:
-    bundle = open_run(export(run, "bundle"))
+    bundle = open_run(export_run(run, "bundle").path)
     assert bundle.digest == open_run(run).digest
     assert bundle.engine().translate(SENTENCES) == open_run(run).engine().translate(SENTENCES)
 
@@ -73,7 +73,7 @@ def test_imports_no_tensorflow(run: Path, command: Command) -> None:
 
 
 def test_translates_by_ctranslate2_without_tensorflow(run: Path, command: Command) -> None:
-    export(run, "ctranslate2", max_loss=100)
+    export_run(run, "ctranslate2", max_loss=100)
     said = command(str(run), "ctranslate2", code=WITHOUT_TENSORFLOW)
     assert (said.stdout, said.stderr) == ("False\n", "")
 
@@ -121,7 +121,7 @@ def test_an_export_is_of_the_weights_that_were_read(
         return greedy(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Translator, "greedy", meanwhile)
-    bundle = export(run, "bundle")
+    bundle = export_run(run, "bundle").path
     assert open_run(bundle).digest == digest != open_run(run).digest
 
 
@@ -163,15 +163,14 @@ class TestResults:
         origin = json.loads((run / "results/test.json").read_text())["text"]["data"]
         assert json.loads(origin)["test"]["tsv"] == "test.tsv"
 
-    def test_that_cannot_be_kept_are_printed_all_the_same(
+    def test_that_cannot_be_kept_are_returned_all_the_same(
         self, run: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         (run / "results").write_text("a file in the way of the folder")
         scores = evaluate(run)
-        said = capsys.readouterr()
-        assert said.out.splitlines() == [str(score) for score in scores]
-        assert said.err.splitlines()[-1] == (
-            f"Warning: the results are not kept: {run}/results: File exists."
+        assert [score.name for score in scores] == ["BLEU", "chrF2", "TER"]
+        assert capsys.readouterr().err.splitlines()[-1] == (
+            f"Warning: The results are not kept: {run}/results: File exists."
         )
 
     def test_of_files_whose_names_are_not_utf_8_are_kept(self, run: Path) -> None:

@@ -19,12 +19,12 @@ from translator.data.corpus import read_pairs
 from translator.data.corpus_statistics import sample_corpus
 from translator.data.length_limit import share_beyond
 from translator.data.store import open_store
+from translator.diagnostics.data_warnings import data_warnings
 from translator.errors import DataError, RunError
 from translator.runs import RunDirectory
 from translator.workflows import preparation
 from translator.workflows import progress as module
-from translator.workflows.data_warnings import data_warnings
-from translator.workflows.progress import show_progress
+from translator.workflows.progress import LOG_LINES, counting
 
 from .conftest import ROOT, Command
 
@@ -40,7 +40,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 class TestProgress:
     def test_says_a_line_every_ten_seconds(self, clock: list[float], capsys: Said) -> None:
-        with show_progress("Preparing", total=1000) as show:
+        with counting(LOG_LINES, "Preparing", total=1000) as show:
             for seconds in range(25):
                 clock[0] = 100.0 + seconds
                 show(10 * seconds)
@@ -52,14 +52,14 @@ class TestProgress:
     def test_without_a_total_says_how_many_there_were(
         self, clock: list[float], capsys: Said
     ) -> None:
-        with show_progress("Reading") as show:
+        with counting(LOG_LINES, "Reading") as show:
             show(5000)
             clock[0] += 10
             show(15_000)
         assert capsys.readouterr().err == "Reading: 15,000 pairs, 1,000 a second\n"
 
     def test_of_what_is_quick_says_nothing(self, clock: list[float], capsys: Said) -> None:
-        with show_progress("Reading", total=10) as show:
+        with counting(LOG_LINES, "Reading", total=10) as show:
             for done in range(10):
                 show(done)
         assert capsys.readouterr().err == ""
@@ -69,7 +69,7 @@ class TestProgress:
     ) -> None:
         monkeypatch.setattr(fetching, "REPORT_EVERY", 0.01)
         said = ""
-        with show_progress("Reading") as show, fetching.reported("a_set"):
+        with counting(LOG_LINES, "Reading") as show, fetching.reported("a_set"):
             clock[0] += 75
             while not said:
                 time.sleep(0.01)
@@ -80,22 +80,27 @@ class TestProgress:
         assert capsys.readouterr().err == "Reading: 5 pairs\n"
 
 
-def begin(run: str = "runs/c") -> preparation.Prepared:
+def warnings(prepared: preparation.Prepared) -> list[str]:
+    config, tokenizer, training, validation, _ = prepared
+    return list(data_warnings(config, tokenizer, training, validation, is_borrowed=False))
+
+
+def prepare(run: str = "runs/c") -> preparation.Prepared:
     directory = RunDirectory(Path(run))
     directory.create()
-    return preparation.begin(load_config(Path("c.yaml"), []), directory, None)
+    return preparation.prepare_new_run(load_config(Path("c.yaml"), []), directory, None)
 
 
 class TestTheVocabulary:
     def test_of_a_small_text_is_learnt_from_all_of_it(self, workplace: Path, capsys: Said) -> None:
-        begin()
+        prepare()
         assert capsys.readouterr().err == "Reading the text …\n"
 
     def test_of_a_large_text_is_learnt_from_a_sample_and_says_so(
         self, workplace: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(corpus_statistics, "MOST_SENTENCES", 60)
-        prepared = begin()
+        prepared = prepare()
         assert capsys.readouterr().err == (
             "Reading the text …\n"
             "SentencePiece learns from 60 of 120 sentences, evenly spread over the text.\n"
@@ -103,15 +108,14 @@ class TestTheVocabulary:
         assert prepared.training.facts.num_pairs == 60
 
     def test_is_learnt_beside_lines_that_are_too_long(self, workplace: Path, capsys: Said) -> None:
-        short = begin().tokenizer
+        short = prepare().tokenizer
         with (workplace / "train.tsv").open("a") as file:
             file.write(f"One.\t{'Eins. ' * 20_000}\n{'Two. ' * 20_000}\tZwei.\n")
         capsys.readouterr()
-        prepared = begin("runs/other")
+        prepared = prepare("runs/other")
         assert capsys.readouterr().err == (
             "Reading the text …\n"
-            "2 pairs with a line of more than 65,536 bytes are left out of what the vocabulary is "
-            "learnt from.\n"
+            "The vocabulary is learnt without 2 pairs that have a line of more than 65,536 bytes.\n"
         )
         assert prepared.tokenizer.digest == short.digest
         facts = prepared.training.facts
@@ -120,18 +124,18 @@ class TestTheVocabulary:
     def test_is_not_learnt_from_such_lines_alone(self, workplace: Path) -> None:
         (workplace / "train.tsv").write_text(f"One.\t{'Eins. ' * 20_000}\n")
         with pytest.raises(DataError) as caught:
-            begin()
+            prepare()
         assert str(caught.value) == (
-            "data.train: every pair has a line of more than 65,536 bytes, and no vocabulary can be "
-            "learnt from that; put one sentence on a line"
+            "data.train: every pair has a line of more than 65,536 bytes, so no vocabulary can be "
+            "learnt. Put one sentence on a line"
         )
 
     def test_is_not_learnt_again_from_the_same_text(
         self, workplace: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        first = begin().tokenizer
+        first = prepare().tokenizer
         monkeypatch.delattr(preparation, "train_tokenizer")
-        assert begin("runs/other").tokenizer.digest == first.digest
+        assert prepare("runs/other").tokenizer.digest == first.digest
         assert all(path.exists() for path in RunDirectory(Path("runs/other")).tokenizer())
 
     @pytest.mark.parametrize("name", ["source.model", "target.model", "digest"])
@@ -139,7 +143,7 @@ class TestTheVocabulary:
     def test_that_is_damaged_in_the_cache_is_learnt_anew_with_a_word(
         self, workplace: Path, capsys: Said, name: str, damage: str
     ) -> None:
-        first = begin().tokenizer
+        first = prepare().tokenizer
         [model] = (workplace / "cache/translator").glob("*/source.model")
         path, content = model.with_name(name), model.with_name(name).read_bytes()
         if damage == "missing":
@@ -147,7 +151,7 @@ class TestTheVocabulary:
         else:
             path.write_bytes(content[:-20] if damage == "cut off" else b"")
         capsys.readouterr()
-        assert begin("runs/other").tokenizer.digest == first.digest
+        assert prepare("runs/other").tokenizer.digest == first.digest
         assert capsys.readouterr().err == (
             "Reading the text …\n"
             f"{path.parent}: this part of the cache is damaged or incomplete; making it anew.\n"
@@ -165,28 +169,28 @@ class TestTheVocabulary:
     def test_is_learnt_anew_with_other_settings(
         self, workplace: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str
     ) -> None:
-        begin()
+        prepare()
         config = workplace / "c.yaml"
         config.write_text(config.read_text().replace(old, new))
         monkeypatch.delattr(preparation, "train_tokenizer")
         with pytest.raises(NameError):
-            begin("runs/other")
+            prepare("runs/other")
 
     def test_is_learnt_anew_from_other_text(
         self, workplace: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        begin()
+        prepare()
         with (workplace / "train.tsv").open("a") as file:
             file.write("one\tmore\n")
         monkeypatch.delattr(preparation, "train_tokenizer")
         with pytest.raises(NameError):
-            begin("runs/other")
+            prepare("runs/other")
 
 
 def older_run(config: Config) -> RunDirectory:
     """A run as it was made when only white space was left out as an empty side."""
     run = RunDirectory(Path("runs/c"))
-    prepared = begin()
+    prepared = prepare()
     tokenizer, data = prepared.tokenizer, config.data
     digests = {}
     for split, limit in (("train", data.max_length), ("validation", None)):
@@ -210,12 +214,12 @@ class TestSidesOfInvisibleCharacters:
             file.write("One.\t\u200b\n\u200b\tTwo.\n")
 
     def test_are_left_out(self) -> None:
-        facts = begin().training.facts
+        facts = prepare().training.facts
         assert (facts.num_pairs, facts.num_empty) == (60, 2)
 
     def test_stay_in_a_run_that_began_with_them(self) -> None:
         config = load_config(Path("c.yaml"))
-        facts = preparation.settled(config, older_run(config)).training.facts
+        facts = preparation.read_prepared(config, older_run(config)).training.facts
         assert (facts.num_pairs, facts.num_empty) == (62, 0)
 
     def test_do_not_stay_where_the_text_is_another(self, workplace: Path) -> None:
@@ -224,11 +228,13 @@ class TestSidesOfInvisibleCharacters:
         with (workplace / "train.tsv").open("a") as file:
             file.write("Three.\tDrei.\n")
         with pytest.raises(RunError, match="text is not the one that this run began with"):
-            preparation.settled(config, run)
+            preparation.read_prepared(config, run)
 
     def test_are_left_out_when_a_newer_run_goes_on(self) -> None:
-        begin()
-        prepared = preparation.settled(load_config(Path("c.yaml")), RunDirectory(Path("runs/c")))
+        prepare()
+        prepared = preparation.read_prepared(
+            load_config(Path("c.yaml")), RunDirectory(Path("runs/c"))
+        )
         assert prepared.training.facts.num_pairs == 60
 
 
@@ -266,7 +272,7 @@ class TestTheLengthLimit:
         return config
 
     def test_follows_from_a_text_with_long_targets(self, scan: Path, capsys: Said) -> None:
-        prepared = begin()
+        prepared = prepare()
         limit = prepared.config.decoding.length_limit
         assert limit.ratio > 2
         assert capsys.readouterr().err.endswith(
@@ -274,21 +280,19 @@ class TestTheLengthLimit:
         )
         for text in (prepared.training, prepared.validation):
             assert share_beyond(limit, text.source.lengths, text.target.lengths) == 0
-        assert list(data_warnings(prepared)) == []
+        assert warnings(prepared) == []
         kept = load_config(Path("runs/c/config.yaml")).decoding
         assert (kept.max_length_ratio, kept.max_length_extra) == limit
-        again = preparation.resume(load_config(scan), RunDirectory(Path("runs/c")))
+        again = preparation.prepare_resumed_run(load_config(scan), RunDirectory(Path("runs/c")))
         assert again.config == prepared.config
 
     def test_that_is_too_low_for_them_is_said_before_the_first_step(self, scan: Path) -> None:
         config = load_config(scan, ["decoding.max_length_ratio=2", "decoding.max_length_extra=10"])
         directory = RunDirectory(Path("runs/c"))
         directory.create()
-        prepared = preparation.begin(config, directory, None)
+        prepared = preparation.prepare_new_run(config, directory, None)
         assert prepared.config.decoding.length_limit == (2, 10)
-        said = [
-            text for text in data_warnings(prepared) if "longer than translations may be" in text
-        ]
+        said = [text for text in warnings(prepared) if "longer than a translation may be" in text]
         assert [text.split("targets of ")[1].split(" text")[0] for text in said] == [
             *("the training", "the validation")
         ]
@@ -300,7 +304,7 @@ class TestTheLengthLimit:
         config = workplace / "c.yaml"
         text = config.read_text().replace(", max_length_ratio: 1.0, max_length_extra: 0", "")
         config.write_text(text)
-        assert begin().config.decoding.length_limit == (2.0, 10)
+        assert prepare().config.decoding.length_limit == (2.0, 10)
         assert capsys.readouterr().err == "Reading the text …\n"
 
 
@@ -314,7 +318,7 @@ def test_text_that_changes_while_it_is_read_is_refused(
 
     monkeypatch.setattr(preparation, "sample_corpus", changes)
     with pytest.raises(DataError, match=r"^data\.validation: its text has changed while"):
-        begin()
+        prepare()
 
 
 KILLED = """
@@ -378,7 +382,7 @@ def test_while_sentencepiece_learns_it_stops_at_once(workplace: Path, number: in
         _, said = process.communicate()
     assert time.monotonic() - sent < 5
     assert process.returncode == 128 + number
-    assert said.endswith("Stopped. The same command continues runs/c where it is.\n")
+    assert said.endswith("Stopped. The same command continues runs/c.\n")
     assert "Traceback" not in said
     assert not Path(f"/proc/{learning[0]}").exists()
 
@@ -387,7 +391,7 @@ def test_a_beginning_that_is_cut_short_at_any_file_begins_again(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As by a power cut: what was written is there, and config.yaml comes last."""
-    begin("runs/whole")
+    prepare("runs/whole")
     whole = sorted(path.name for path in Path("runs/whole").iterdir())
     cut_short, left, replace = 0, 0, Path.replace
 
@@ -403,7 +407,7 @@ def test_a_beginning_that_is_cut_short_at_any_file_begins_again(
     while not Path("runs/c/config.yaml").exists():
         left = cut_short
         with suppress(KeyboardInterrupt):
-            begin()
+            prepare()
         cut_short += 1
     assert cut_short > 4
     assert sorted(path.name for path in Path("runs/c").iterdir()) == whole

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from translator.cli.export import export
+from translator.workflows.export import export_run
 
 from .conftest import Command
 
@@ -36,7 +36,7 @@ for name in sys.argv[1:]:
 
 
 def test_a_forked_process_does_not_wait_for_ever(run: Path, command: Command) -> None:
-    folders = [export(run), export(run, "savedmodel")]
+    folders = [export_run(run).path, export_run(run, "savedmodel").path]
     done = command(str(run), *map(str, folders), code=FORKED)
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()

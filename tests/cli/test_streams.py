@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from translator.cli.export import export
-from translator.cli.translate import translate
+from translator.cli.conversation import converse
 from translator.errors import ConfigError, DataError
+from translator.workflows.export import export_run
+from translator.workflows.translate import translate
 
 from .conftest import ROOT, Command
 
@@ -53,7 +54,7 @@ def test_a_closed_stream_is_no_other_files() -> None:
 
 @pytest.mark.slow
 def test_a_full_output_is_told_of(run: Path) -> None:
-    folder = export(run)  # which needs no TensorFlow
+    folder = export_run(run).path  # which needs no TensorFlow
     Path("in.en").write_text(SENTENCES)
     for command in (f"translate {folder} -i in.en", f"verify {folder}", "--version"):
         done = shell(f"$T {command} > /dev/full")
@@ -64,7 +65,7 @@ def test_a_full_output_is_told_of(run: Path) -> None:
 
 @pytest.mark.slow
 def test_what_is_no_file_is_written_directly(run: Path) -> None:
-    folder = export(run)  # which needs no TensorFlow
+    folder = export_run(run).path  # which needs no TensorFlow
     Path("in.en").write_text(SENTENCES)
     done = shell(
         f"""
@@ -93,7 +94,7 @@ def test_what_is_no_file_is_written_directly(run: Path) -> None:
     done = shell(f"$T translate {folder} -i in.en -o /dev/stdout --resume >> appended")
     assert (done.returncode, done.stderr) == (
         2,
-        "Error: --resume goes from file to file, and one of these is none.\n",
+        "Error: --resume needs plain files as --input and --output.\n",
     )
     assert Path("appended").read_text() == "header\n" + new
 
@@ -156,13 +157,13 @@ def test_python_may_have_any_input(run: Path, monkeypatch: pytest.MonkeyPatch) -
     typed = io.StringIO(SENTENCES)
     monkeypatch.setattr(typed, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stdin", typed)
-    translate(run, output="typed.de")
+    converse(run, Path("typed.de"), None, (), None)
     assert Path("typed.de").read_text().count("\n") == 2
 
 
 def test_python_without_an_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
-    with pytest.raises(ConfigError, match="is closed; name --input and --output"):
+    with pytest.raises(ConfigError, match=r"is closed\. Name --input and --output"):
         translate("any", "in.en")
 
 

@@ -26,17 +26,16 @@ LINES = ["<2de> Good.", "", "Good.", "<2De> Good.", "Well.", "<2en> Gut.", "<2En
 def test_lines_without_a_tag_are_missed_where_all_text_had_one() -> None:
     bare, _ = check(LINES, "<2de>", "<2en>")
     assert bare == (
-        "Lines without a tag in the input: 2, the first of them line 3. Every sentence that this "
-        "run learnt from had one; write <2de> or <2en> in front."
+        "Lines without a tag in the input: 2, the first is line 3. Every training sentence of this "
+        "run had a tag; put <2de> or <2en> in front."
     )
 
 
 @pytest.mark.parametrize("tags", [("<2de>", "<2en>"), ("<2de>", None)])
 def test_tags_that_are_none_are_always_told(tags: tuple[str | None, ...]) -> None:
     assert check(LINES, *tags)[-1] == (
-        "Lines in the input that begin with a word in angle brackets that is no tag of this run: "
-        "2, the first of them line 4 with <2De>. Such a word is read as text; the tags are <2de>, "
-        "<2en>."
+        "Lines with an unknown tag in the input: 2, the first is line 4 with <2De>. It is read as "
+        "text. The tags of this run are <2de>, <2en>."
     )
 
 
@@ -50,8 +49,8 @@ def test_where_there_are_no_tags_angle_brackets_are_text() -> None:
 
 def test_a_nul_is_told_of_with_tags_and_without() -> None:
     told = (
-        "Lines in the input with a NUL character: 2, the first of them line 2. It is read like any "
-        "other; is this text, and in UTF-8?"
+        "Lines with a NUL character in the input: 2, the first is line 2. Check that this is text "
+        "in UTF-8."
     )
     assert check(["Good.", "G\0o\0", "\0"], None, known={}) == [told]
     assert check(["<2de> Good.", "<2de> \0", "<2de>\0"], "<2de>") == [told]

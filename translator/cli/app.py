@@ -1,30 +1,29 @@
-"""The command line: what is typed becomes a call, and what goes wrong becomes a sentence.
+"""The command line: commands are parsed here, and errors become sentences.
 
-Nothing here imports TensorFlow; a command imports its module when it runs, so that help comes at
-once.
+A command imports its workflow only when it runs, so that help appears at once.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
 import typer
 
 from translator import __version__
+from translator.cli.process import flush_output, inference_process, training_process
 from translator.cli.streams import message_stream
-from translator.environment import freeze_weights
 from translator.errors import Stopped, UserError
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+TRAIN, USE, SHIP = "Train", "Translate and evaluate", "Ship"
+"""Panels of the help."""
 
 Run = Annotated[Path, typer.Argument(help="Directory of the run, or a bundle.", metavar="RUN")]
 Settings = Annotated[
@@ -47,15 +46,15 @@ def options(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Train a translator on parallel text, use it, and know how good it is."""
+    """Train translation models on parallel text, use them, and know how good they are."""
 
 
-@app.command()
+@app.command(rich_help_panel=TRAIN)
 def train(
     config: Annotated[
         Path,
         typer.Argument(
-            help="YAML configuration; config.yaml of a run continues it.", metavar="CONFIG"
+            help="YAML configuration, or the config.yaml of a run to continue.", metavar="CONFIG"
         ),
     ],
     run: Annotated[
@@ -70,130 +69,133 @@ def train(
     settings: Settings = None,
     start_from: Annotated[
         str | None,
-        typer.Option("--from", metavar="RUN", help="Begin with weights and tokenizer of a run."),
+        typer.Option(
+            "--from", metavar="RUN", help="Start with the weights and tokenizer of a run."
+        ),
     ] = None,
 ) -> None:
     """Train a model, or continue a run that stopped."""
-    from translator.cli.log_filter import filter_native_logs
-    from translator.cli.train import train
+    with training_process():
+        from translator.cli.terminal import progress, shown_messages
+        from translator.workflows.train import train
 
-    filter_native_logs()
-    train(config, run, settings or [], start_from)
+        with shown_messages():
+            train(config, run, settings or [], start_from, progress())
 
 
-@app.command()
+@app.command(rich_help_panel=USE)
 def translate(
     run: Annotated[
         Path,
         typer.Argument(help="Directory of the run, a bundle, or an export.", metavar="RUN"),
     ],
     source: Annotated[
-        Path | None, typer.Option("--input", "-i", help="Text to translate, a sentence a line.")
+        Path | None, typer.Option("--input", "-i", help="Text to translate, one sentence per line.")
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            readable=False,  # as the end of a pipe that is written to
-            help="Where translations go, a line a line.",
+            readable=False,  # such as a pipe
+            help="File for the translations, one per line.",
         ),
     ] = None,
     n_best: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Give up to N different translations a line, as: line number, tab, score, tab, "
-            "text.",
+            help="Write up to N different translations per line, as: line number, tab, score, "
+            "tab, text.",
         ),
     ] = None,
     engine: Annotated[
         EngineName | None,
-        typer.Option(
-            help="Translate with the run's export for CTranslate2, or with a SavedModel you trust."
-        ),
+        typer.Option(help="Use the run's export for CTranslate2, or a SavedModel that you trust."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an --output that is half done.")
+        bool, typer.Option("--resume", help="Continue an --output that is half finished.")
     ] = False,
     settings: Settings = None,
 ) -> None:
-    """Translate text, from standard input to standard output unless told otherwise."""
-    from translator.cli.log_filter import filter_native_logs
-    from translator.cli.translate import translate
+    """Translate text: files, a pipe, or what you type."""
     from translator.runs import is_export
     from translator.workflows.resumable_output import is_half_done
+    from translator.workflows.standard_streams import is_terminal
 
-    filter_native_logs()
-    _leave_at_ctrl_c(
-        lambda: (
-            "Stopped; with --resume it goes on."
-            if source and output and is_half_done(output)
-            else "Stopped."
-        )
-    )
-    freeze_weights(True)
-    if engine == "savedmodel" or (engine is None and not is_export(run)):
-        _share_processors()
-    translate(run, source, output, n_best, settings or [], engine, resume)
-    _leave()
+    def last_word() -> str:
+        is_resumable = source and output and is_half_done(output)
+        return "Stopped. Continue with --resume." if is_resumable else "Stopped."
+
+    tensorflow = engine == "savedmodel" or (engine is None and not is_export(run))
+    with inference_process(tensorflow=tensorflow, last_word=last_word):
+        from translator.cli.conversation import converse
+        from translator.cli.terminal import progress, shown_messages
+        from translator.workflows.translate import translate
+
+        with shown_messages():
+            if source is None and is_terminal(sys.stdin) and not resume:
+                converse(run, output, n_best, settings or [], engine)
+            else:
+                translate(run, source, output, n_best, settings or [], engine, resume, progress())
 
 
-@app.command()
+@app.command(rich_help_panel=USE)
 def tune(
     run: Run,
     beam_sizes: Annotated[
         list[int] | None,
-        typer.Option("--beam", min=1, max=1000, help="A beam size to try; may be repeated."),
+        typer.Option("--beam", min=1, max=1000, help="Beam size to try. Repeatable."),
     ] = None,
     penalties: Annotated[
         list[float] | None,
-        typer.Option("--penalty", min=0, max=10, help="A length penalty; may be repeated."),
+        typer.Option("--penalty", min=0, max=10, help="Length penalty to try. Repeatable."),
     ] = None,
     settings: Settings = None,
 ) -> None:
-    """Find the search and the mean of weights that translate the validation split best.
+    """Find the decoding, and the mean of weights, that translate the validation split best.
 
     This gains a little on text that resembles the validation split in length and style, the more
-    surely the larger that split is. On other text it may lose: on Multi30k, whose test references
+    reliably the larger the split is. On other text it may lose: on Multi30k, whose test references
     are shorter, it cost 0.4 BLEU. Delete tuned.json and averaged.safetensors to undo it.
     """
-    from translator.cli.log_filter import filter_native_logs
-    from translator.cli.tune import tune
+    with inference_process(frozen=False):
+        from translator.cli.tables import tuning_summary
+        from translator.cli.terminal import progress, shown_messages
+        from translator.workflows.tune import tune
 
-    filter_native_logs()
-    _leave_at_ctrl_c()
-    _share_processors()
-    tune(run, beam_sizes or (), penalties or (), settings or [])
-    _leave()
+        with shown_messages():
+            found = tune(
+                run, beam_sizes or (), penalties or (), settings or [], progress(), show=print
+            )
+            print(tuning_summary(found))
 
 
-@app.command(name="eval")
+@app.command(name="eval", rich_help_panel=USE)
 def evaluate(
     run: Run,
     split: Annotated[
         str | None, typer.Option(help="Split of the run's data.", show_default="test")
     ] = None,
     source: Annotated[Path | None, typer.Option(help="File to translate.")] = None,
-    target: Annotated[Path | None, typer.Option(help="File of its reference translations.")] = None,
+    target: Annotated[Path | None, typer.Option(help="File of reference translations.")] = None,
     hypotheses: Annotated[
-        Path | None, typer.Option(help="Score these translations instead of making them.")
+        Path | None, typer.Option(help="Score the translations in this file instead.")
     ] = None,
     settings: Settings = None,
 ) -> None:
     """Score translations with BLEU, chrF and TER."""
-    from translator.cli.evaluate import evaluate
-    from translator.cli.log_filter import filter_native_logs
+    with inference_process():
+        from translator.cli.terminal import progress, shown_messages
+        from translator.workflows.evaluate import evaluate
 
-    filter_native_logs()
-    _leave_at_ctrl_c()
-    freeze_weights(True)
-    _share_processors()
-    evaluate(run, split, source, target, hypotheses, settings or [])
-    _leave()
+        with shown_messages():
+            found = evaluate(run, split, source, target, hypotheses, settings or [], progress())
+            for score in found:
+                print(score)
 
 
-@app.command()
+@app.command(rich_help_panel=SHIP)
 def export(
     run: Run,
     format: Annotated[
@@ -207,48 +209,52 @@ def export(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Folder or file to make.", show_default="exports/ of the run"
+            "--output", "-o", help="Folder or file to write.", show_default="exports/ of the run"
         ),
     ] = None,
     max_loss: Annotated[
-        float, typer.Option(min=0, help="BLEU that it may lose on the validation split.")
+        float, typer.Option(min=0, help="BLEU that may be lost on the validation split.")
     ] = 0.5,
-    notes: Annotated[str, typer.Option(help="What the card of a bundle is to say.")] = "",
+    notes: Annotated[str, typer.Option(help="Text for the card of a bundle.")] = "",
     settings: Settings = None,
 ) -> None:
     """Write the model for another program or as one file, and prove that it is the same."""
-    from translator.cli.export import export
-    from translator.cli.log_filter import filter_native_logs
+    with training_process():
+        from translator.cli.tables import export_summary
+        from translator.cli.terminal import shown_messages
+        from translator.workflows.export import export_run
 
-    filter_native_logs()
-    export(run, format, quantization, output, max_loss, settings or [], notes)
+        with shown_messages():
+            found = export_run(run, format, quantization, output, max_loss, settings or [], notes)
+            print(export_summary(found))
 
 
-@app.command()
+@app.command(rich_help_panel=SHIP)
 def verify(
-    path: Annotated[Path, typer.Argument(help="The export, a folder or a file.", metavar="EXPORT")],
+    path: Annotated[Path, typer.Argument(help="Export: a folder or a bundle.", metavar="EXPORT")],
     engine: Annotated[
         EngineName | None,
-        typer.Option(help="What the export is for; a SavedModel, a program, must be named."),
+        typer.Option(help="Engine of the export; required for a SavedModel, as it is a program."),
     ] = None,
 ) -> None:
     """Prove again that an export is what it was when it was made."""
-    from translator.cli.export import verify
-    from translator.cli.log_filter import filter_native_logs
+    with training_process():
+        from translator.cli.terminal import shown_messages
+        from translator.workflows.verify import verify
 
-    filter_native_logs()
-    verify(path, engine)
+        with shown_messages():
+            print(f"{path} is what was exported: {verify(path, engine)}.")
 
 
 def main() -> None:
     """Run the command; the one place where an error becomes a sentence and an exit code."""
-    if sys.stderr is sys.__stderr__:  # not where another program has put its own in place
+    if sys.stderr is sys.__stderr__:  # unless another program has replaced it
         sys.stderr = message_stream(os.dup(2))
     try:
         try:
             app()
         except SystemExit:
-            _flush_output()
+            flush_output()
             raise
     except UserError as error:
         _fail(str(error))
@@ -260,55 +266,11 @@ def main() -> None:
         _fail(f"{error.filename or 'Reading or writing failed'}: {error.strerror}.")
 
 
-def _share_processors() -> None:
-    """This process does nothing but translate, a batch on every processor; the operations of one
-    sentence alone are too small to be shared."""
-    from translator.cli.device import warn_of_unusable_gpu
-    from translator.environment import num_threads
-    from translator.processors import has_gpu, share_processors
-
-    share_processors(num_threads())
-    warn_of_unusable_gpu(has_gpu())
-
-
-def _leave_at_ctrl_c(last_word: Callable[[], str] = lambda: "Stopped.") -> None:
-    """Translating and scoring have nothing to save. An exception could get lost in a library."""
-
-    def leave(number: int, _: object) -> None:
-        with suppress(Exception):
-            _flush_output()
-        with suppress(Exception):
-            sys.stderr.write(f"{last_word()}\n")
-            sys.stderr.flush()
-        os._exit(128 + number)
-
-    signal.signal(signal.SIGINT, leave)
-
-
-def _leave() -> NoReturn:
-    """All is done and written; TensorFlow would need a second to take itself apart."""
-    from translator.cli.log_filter import finish
-
-    _flush_output()
-    sys.stderr.flush()
-    finish()
-    os._exit(0)
-
-
-def _flush_output() -> None:
-    """Raises UserError if standard output cannot take all that was printed."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        raise UserError(f"Standard output: {error.strerror}.") from None
-
-
 def _fail(message: str) -> None:
     end = "" if message.endswith((".", "?")) else "."
     print(f"Error: {message}{end}", file=sys.stderr)
     try:
-        _flush_output()
-    except UserError:  # what is left in its buffer would be tried again at exit
+        flush_output()
+    except UserError:  # Python would try again at exit to write what is left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(2)

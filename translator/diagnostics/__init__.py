@@ -1,1 +1,4 @@
-"""What looks wrong with the input, in sentences that each say what to do."""
+"""What looks wrong with data, input, output or the course of training.
+
+Plain functions over text and numbers. Each finding is a sentence with a way out.
+"""

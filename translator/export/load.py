@@ -181,7 +181,7 @@ def check_engine(path: Path, record: Manifest, engine: str | None) -> None:
         raise ConfigError(f"--engine {engine}: {path} is {what}.")
 
 
-def verify(path: Path, engine: str | None = None) -> Comparison:
+def prove(path: Path, engine: str | None = None) -> Comparison:
     """Check the files of an export, and ask its engine for the golden sentences again.
 
     In float32 it must agree as when it was exported; quantized, the mean difference must be no

@@ -1,13 +1,13 @@
-"""What is settled before the first step: configuration, tokenizer, prepared text.
+"""What a run needs before its first step: configuration, tokenizer, prepared text.
 
-A new run settles it once; a run that is taken up again keeps what it has, and refuses to go on with
-another configuration or other text.
+A new run decides these once. A resumed run keeps them, and refuses another configuration or other
+text.
 """
 
 from __future__ import annotations
 
 import json
-import sys
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,64 +47,68 @@ from translator.models.weights import (
 )
 from translator.runs import RunDirectory, read_json
 from translator.training.checkpoint import check_progress
-from translator.workflows.progress import show_progress
+from translator.workflows.progress import LOG_LINES, Progress, counting
+
+log = logging.getLogger(__name__)
 
 TEXTS = {"train": "training", "validation": "validation", "test": "test"}
-"""Splits, as messages call their text."""
-
+"""Names of the splits in messages."""
 
 BLANK_LEFT_OUT = {"blank_sides": "left out"}
-"""What text.json holds beside the checksums of the text; runs that lack it began when a side of
-invisible characters was no empty side."""
+"""Entry of text.json. Runs without it were made when only white space counted as an empty side."""
 
 
 class Prepared(NamedTuple):
-    """All that is settled before the first step."""
+    """What a run needs before its first step."""
 
     config: Config
+    """Complete: every `auto` is a value."""
     tokenizer: Tokenizer
     training: Mixture
     validation: Store
     start_weights: Arrays | None
+    """The weights of another run that this one began with, if any."""
 
 
 class Start(NamedTuple):
-    """What a run begins with that begins from another."""
+    """What a new run takes from another run."""
 
     tokenizer: Tokenizer
     weights: Arrays
 
 
-def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepared:
-    """Settle a new run: tokenizer, precision, and everything `auto`."""
+def prepare_new_run(
+    config: Config, run: RunDirectory, start_from: Path | None, progress: Progress = LOG_LINES
+) -> Prepared:
+    """Decide tokenizer, precision and everything `auto`, and write them into a new run.
+
+    start_from: the run whose weights and tokenizer this one begins with. Raises UserError.
+    """
     check_metrics(config)
     start = None
     if start_from is not None:
         config, start = _from_run(config, start_from)
-    text, known = _read_corpus(config)
+    text, known = _read_corpus(config, progress)
     statistics = text.statistics()
-    # The precision waits: measuring it brings in TensorFlow, half a GiB that SentencePiece and the
-    # text should not have to share.
+    # Precision comes last: measuring it loads TensorFlow, half a GiB that is better left to
+    # SentencePiece and the text.
     machine = Machine(None, environment.has_gpu(), environment.num_threads())
     _describe_choices(choose(config, statistics, machine), text.num_pairs)
     config = resolve(config, statistics, machine)
-    tokenizer = start.tokenizer if start else _learn_tokenizer(config, text, known)
+    tokenizer = start.tokenizer if start else _train_tokenizer(config, text, known)
     tokenizer.save(run.vocabularies)
     statistics = _completed(statistics, config, text, tokenizer)
     config = resolve(config, statistics, machine)
-    prepared = _open(config, tokenizer, text.num_pairs)
+    prepared = _open_text(config, tokenizer, progress, num_pairs=text.num_pairs)
     config = resolve(
         config,
         statistics._replace(length_limit=_length_limit(config, prepared.training)),
         machine._replace(bfloat16_speedup=_bfloat16_speedup(config)),
     )
     prepared = prepared._replace(config=config, start_weights=start.weights if start else None)
-    run.start.unlink(missing_ok=True)  # A beginning that was cut short may have left one.
+    run.start.unlink(missing_ok=True)  # Preparation that was interrupted may have left one.
     if start is not None:
-        from translator.models.build import build_model
-
-        sizes = len(tokenizer.source), len(tokenizer.target)
-        set_model_weights(build_model(config, *sizes, "float32"), start.weights, str(start_from))
+        _check_weights(config, start, str(start_from))
         save_arrays(run.start, start.weights)
     environment.record(run.environment)
     _record_text(run, prepared)
@@ -114,43 +118,56 @@ def begin(config: Config, run: RunDirectory, start_from: Path | None) -> Prepare
     return prepared
 
 
-def resume(config: Config, run: RunDirectory, start_from: Path | None = None) -> Prepared:
-    """Take up a run: its own configuration, but for new limits."""
+def prepare_resumed_run(
+    config: Config,
+    run: RunDirectory,
+    start_from: Path | None = None,
+    progress: Progress = LOG_LINES,
+) -> Prepared:
+    """Read what a run has recorded, and write the new limits of `config` into it.
+
+    start_from: if given, the run must have begun from this one. Raises UserError.
+    """
     check_progress(run, load_recorded(run.config).training)
     if start_from is not None:
         _check_origin(run, start_from)
-    prepared = settled(config, run)
+    prepared = read_prepared(config, run, progress)
     if values := kept(config, prepared.config, run.start.exists()):
-        say(f"{run.path} keeps what the configuration leaves unset: {', '.join(values)}.")
+        log.info(f"{run.path} keeps what the configuration leaves unset: {', '.join(values)}.")
     if changes := environment.changes(read_json(run.environment)):
-        say(
-            f"Warning: {run.path} was begun with another set-up ({'; '.join(changes)}); the "
-            "weights may differ in their last bits from those of an unbroken run."
+        log.warning(
+            f"{run.path} began on another setup ({'; '.join(changes)}). Its weights may differ in "
+            "the last bits from those of an uninterrupted run."
         )
     run.update_state(has_checkpoint=bool(run.checkpoints()))
     save_config(prepared.config, run.config)
     return prepared
 
 
-def settled(config: Config, run: RunDirectory) -> Prepared:
-    """What a run has settled, with new limits; nothing is written into it."""
+def read_prepared(config: Config, run: RunDirectory, progress: Progress = LOG_LINES) -> Prepared:
+    """Read what a run has recorded, with the new limits of `config`, and write nothing.
+
+    Raises UserError, among others if the text has changed.
+    """
     config = continued(load_recorded(run.config), config, run)
     tokenizer = Tokenizer.load(run.tokenizer())
     recorded = read_json(run.text)
     keep_blank = not BLANK_LEFT_OUT.items() <= recorded.items()
-    prepared = _open(config, tokenizer, keep_blank=keep_blank)
+    prepared = _open_text(config, tokenizer, progress, keep_blank=keep_blank)
     prepared = prepared._replace(start_weights=_start_weights(run))
     if not _text_digests(prepared).items() <= recorded.items():
         raise RunError(
             f"{run.path}: the training or validation text is not the one that this run began with. "
-            "Bring it back, or begin another run with --run."
+            "Restore it, or start another run with --run."
         )
     return prepared
 
 
 def _start_weights(run: RunDirectory) -> Arrays | None:
-    """The weights that a run began with, if from another. Raises RunError if they are lost, and
-    needed."""
+    """The weights of another run that a run began with, if any.
+
+    Raises RunError if they are needed and lost.
+    """
     if run.start.exists():
         try:
             return load_arrays(run.start)[0]
@@ -158,18 +175,18 @@ def _start_weights(run: RunDirectory) -> Arrays | None:
             if run.checkpoints():
                 return None
             raise DamagedFile(
-                run.start, "Copy it again, or begin another run with --run and --from."
+                run.start, "Copy it again, or start another run with --run and --from."
             ) from None
     if run.checkpoints() or run.read_state().get("begun_from") is None:
         return None
     raise RunError(
-        f"{run.start}: this file is missing, and the run has no checkpoint yet. Bring it back, or "
-        "begin another run with --run and --from."
+        f"{run.start}: this file is missing, and the run has no checkpoint yet. Restore it, or "
+        "start another run with --run and --from."
     )
 
 
 def _check_origin(run: RunDirectory, start_from: Path) -> None:
-    """Raise RunError unless a run began from this one."""
+    """Raise RunError unless `run` began from `start_from`."""
     origin = run.read_state().get("begun_from")
     if origin == str(start_from.resolve()):
         return
@@ -181,7 +198,7 @@ def _check_origin(run: RunDirectory, start_from: Path) -> None:
         began = f"with --from {origin}" if origin else "with the weights of another run"
     raise RunError(
         f"{run.path} began {began}, and now --from is {start_from}. Leave out --from to continue "
-        "it, or begin another run with --run."
+        "it, or start another run with --run."
     )
 
 
@@ -190,32 +207,42 @@ def _are_equal(one: Arrays, other: Arrays) -> bool:
 
 
 def _from_run(config: Config, path: Path) -> tuple[Config, Start]:
-    """The configuration, completed by that of another run; and tokenizer and weights of that."""
+    """Tokenizer and weights of another run, and the configuration with what follows from them."""
     other = RunDirectory.existing(path)
     config = begun_from(load_recorded(other.config), config, path)
     tokenizer = Tokenizer.load(other.tokenizer())
     if unknown := [tag for tag in config.data.tags if tag not in tokenizer.source.tags]:
         known = f"only {', '.join(tokenizer.source.tags)}" if tokenizer.source.tags else "no tags"
         raise ConfigError(
-            f"data.train has the tag {unknown[0]}, but the vocabulary of {path} has {known}; leave "
-            "it out, or begin without --from."
+            f"data.train has the tag {unknown[0]}, but the vocabulary of {path} has {known}. Leave "
+            "out the tag, or leave out --from."
         )
     if not other.shipped.exists():
         raise RunError(
-            f"{path}: no weights have been validated yet, so no run can begin from it; train it on "
-            "to its first validation."
+            f"{path}: no weights have been validated yet, so no run can start from it. Continue "
+            "its training to the first validation."
         )
     return config, Start(tokenizer, load_arrays(other.shipped)[0])
 
 
-def _read_corpus(config: Config) -> tuple[CorpusSample, dict[str, object]]:
-    """Of the training text, and its fingerprint. Reading all text finds what is wrong with it
-    before the work begins."""
-    say(f"Reading {config.data.dataset or 'the text'} …")
+def _check_weights(config: Config, start: Start, name: str) -> None:
+    """Raise RunError unless the weights fit the configured model."""
+    from translator.models.build import build_model
+
+    sizes = len(start.tokenizer.source), len(start.tokenizer.target)
+    set_model_weights(build_model(config, *sizes, "float32"), start.weights, name)
+
+
+def _read_corpus(config: Config, progress: Progress) -> tuple[CorpusSample, dict[str, object]]:
+    """A sample of the training text, and the fingerprint of that text.
+
+    All splits are read, so that faults in them are found before the work begins.
+    """
+    log.info(f"Reading {config.data.dataset or 'the text'} …")
 
     def read(split: str) -> tuple[CorpusSample, dict[str, object]]:
         known = fingerprint(config.data, split)
-        with show_progress(f"Reading the {TEXTS[split]} text") as show:
+        with counting(progress, f"Reading the {TEXTS[split]} text") as show:
             return sample_corpus(read_unchanged(config.data, split, known), show), known
 
     read("validation")
@@ -227,47 +254,48 @@ def _read_corpus(config: Config) -> tuple[CorpusSample, dict[str, object]]:
 
 def _describe_choices(choices: list[Choice], num_pairs: int) -> None:
     if choices:
-        say(f"Chosen for {num_pairs:,} pairs and this machine; what you set wins:")
+        log.info(f"Chosen for {num_pairs:,} pairs and this machine (values that you set win):")
     for choice in choices:
         text = f"{choice.key}: {json.dumps(choice.value)}"
-        say(f"  {text:46} {choice.findings}")
+        log.info(f"  {text:46} {choice.findings}")
 
 
 def _bfloat16_speedup(config: Config) -> float | None:
+    """How many times as fast bfloat16 is as float32; None if that decides nothing."""
     if config.training.precision != "auto":
         return None
     if not environment.has_bfloat16():
-        say("This processor has no instructions for bfloat16.")
+        log.info("This processor has no instructions for bfloat16.")
         return 0.0
     from translator.training.precision import bfloat16_speedup
 
     speedup = bfloat16_speedup()
-    say(f"bfloat16 is {speedup:.2f} times as fast as float32 here.")
+    log.info(f"bfloat16 is {speedup:.2f} times as fast as float32 here.")
     return speedup
 
 
-def _learn_tokenizer(config: Config, text: CorpusSample, known: dict[str, object]) -> Tokenizer:
-    """The tokenizer of the training text; another run with the same text and settings finds it."""
+def _train_tokenizer(config: Config, text: CorpusSample, known: dict[str, object]) -> Tokenizer:
+    """The tokenizer of the training text, cached by its settings and the text's fingerprint."""
     seed = config.training.seed
 
-    def learn(folder: Path) -> None:
+    def train(folder: Path) -> None:
         if text.num_overlong == text.num_pairs:
             raise DataError(
-                f"data.train: every pair has a line of more than {LONGEST_SENTENCE:,} bytes, and "
-                "no vocabulary can be learnt from that; put one sentence on a line"
+                f"data.train: every pair has a line of more than {LONGEST_SENTENCE:,} bytes, so no "
+                "vocabulary can be learnt. Put one sentence on a line"
             )
         if text.num_overlong:
-            say(
-                f"{text.num_overlong:,} pairs with a line of more than {LONGEST_SENTENCE:,} bytes "
-                "are left out of what the vocabulary is learnt from."
+            log.info(
+                f"The vocabulary is learnt without {text.num_overlong:,} pairs that have a line of "
+                f"more than {LONGEST_SENTENCE:,} bytes."
             )
         if len(text.sample) + text.num_overlong < text.num_pairs:
-            say(
+            log.info(
                 f"SentencePiece learns from {2 * len(text.sample):,} of {2 * text.num_pairs:,} "
                 "sentences, evenly spread over the text."
             )
         tokenizer = train_tokenizer(
-            config.tokenizer, lambda: text.sample, seed, say, config.data.tags
+            config.tokenizer, lambda: text.sample, seed, log.info, config.data.tags
         )
         tokenizer.save(RunDirectory(folder).vocabularies)
         (folder / "digest").write_text(tokenizer.digest)
@@ -280,30 +308,39 @@ def _learn_tokenizer(config: Config, text: CorpusSample, known: dict[str, object
             return False
 
     folder = cache_folder() / tokenizer_key(known, config.tokenizer, seed)
-    make_once(folder, learn, say, is_whole)
+    make_once(folder, train, log.info, is_whole)
     return Tokenizer.load(RunDirectory(folder).vocabularies)
 
 
 def _completed(
     statistics: CorpusStatistics, config: Config, text: CorpusSample, tokenizer: Tokenizer
 ) -> CorpusStatistics:
-    """The statistics with what only the vocabulary shows, if a preset is to go by it."""
+    """The statistics with the longest side in pieces, if a preset chooses by it."""
     if config.preset is None or is_set(config, "data.max_length"):
         return statistics
     completed = statistics._replace(longest=longest_side(text.sample, tokenizer))
     for choice in choose(config, completed, Machine(None)):
         is_less = choice.value < (completed.longest or 0)
-        why = "no preset chooses more" if is_less else "with room for longer ones"
-        say(
+        why = "the most that a preset chooses" if is_less else "with room for longer ones"
+        log.info(
             f"999 of 1,000 pairs have at most {completed.longest:,} pieces a side: {choice.key} is "
             f"{choice.value}, {why}."
         )
     return completed
 
 
-def _open(
-    config: Config, tokenizer: Tokenizer, num_pairs: int | None = None, keep_blank: bool = False
+def _open_text(
+    config: Config,
+    tokenizer: Tokenizer,
+    progress: Progress,
+    num_pairs: int | None = None,
+    keep_blank: bool = False,
 ) -> Prepared:
+    """Encode the text, or find it in the cache.
+
+    num_pairs: of the training text, if known, for the progress. keep_blank: only white space counts
+    as an empty side, as in older runs.
+    """
     corpora = list(config.data.corpora("train"))
 
     def store(
@@ -317,7 +354,7 @@ def _open(
         settings = {"max_length": max_length, "keep_text": keep_text, "keep_blank": keep_blank}
         key = store_key(text, tokenizer, **settings)
         number = f" {index + 1} of {len(corpora)}" if index is not None and len(corpora) > 1 else ""
-        with show_progress(f"Preparing the {TEXTS[split]} text{number}", total) as show:
+        with counting(progress, f"Preparing the {TEXTS[split]} text{number}", total) as show:
             return open_store(
                 cache_folder() / key,
                 lambda: read_unchanged(config.data, split, text, index),
@@ -326,7 +363,7 @@ def _open(
                 keep_text=keep_text,
                 keep_blank=keep_blank,
                 show=show,
-                say=say,
+                say=log.info,
             )
 
     sampled = config.tokenizer.sampling_alpha is not None
@@ -342,7 +379,7 @@ def _open(
 
 
 def _length_limit(config: Config, training: Mixture) -> LengthLimit:
-    """The limit that the targets of the training text need, as far as the user leaves it open."""
+    """The length limit that fits the training targets, as far as the user leaves it open."""
     ratio, extra = config.decoding.max_length_ratio, config.decoding.max_length_extra
     if ratio != "auto" and extra != "auto":
         return LengthLimit(ratio, extra)
@@ -353,7 +390,7 @@ def _length_limit(config: Config, training: Mixture) -> LengthLimit:
         None if extra == "auto" else extra,
     )
     if limit != LEAST_LIMIT:
-        say(f"Translations may have {limit}, so that the targets of this text fit.")
+        log.info(f"Translations may have {limit}, so that the targets of this text fit.")
     return limit
 
 
@@ -366,8 +403,3 @@ def _text_digests(prepared: Prepared) -> dict[str, str]:
 
 def _record_text(run: RunDirectory, prepared: Prepared) -> None:
     write_whole(run.text, json.dumps(_text_digests(prepared) | BLANK_LEFT_OUT, indent=2) + "\n")
-
-
-def say(text: str) -> None:
-    """Tell the user something."""
-    print(text, file=sys.stderr, flush=True)

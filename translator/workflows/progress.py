@@ -1,63 +1,87 @@
-"""What a person sees while text is read and prepared: how much of it is done."""
+"""How long work shows its progress: as a line in the log now and then, or as a bar."""
 
 from __future__ import annotations
 
-import sys
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-
 from translator.data.fetching import watched
 
-SAY_EVERY = 10.0
-"""Seconds between lines where there is no terminal; what takes less says nothing."""
+log = logging.getLogger(__name__)
+
+LOG_SECONDS = 10.0
+"""Seconds between two lines about a task. A shorter task logs nothing."""
+
+LOG_STEPS = 100
+"""Training steps between two lines."""
+
+Update = Callable[[int, str], None]
+"""Takes how much is done, and a text that describes it."""
+
+
+class Progress:
+    """Logs lines. The command line draws bars instead, in a subclass."""
+
+    @contextmanager
+    def task(self, name: str, total: int | None) -> Iterator[Update]:
+        """Show a task such as "Reading the training text"; `total` is None if unknown."""
+        logged = time.monotonic()
+
+        def update(done: int, text: str) -> None:
+            nonlocal logged
+            if time.monotonic() - logged >= LOG_SECONDS:
+                log.info(f"{name}: {text}")
+                logged = time.monotonic()
+
+        yield update
+
+    @contextmanager
+    def training(self, last_step: int | None) -> Iterator[Update]:
+        """Show the steps of a training session; `last_step` is None if only time limits it."""
+        first: int | None = None
+
+        def update(step: int, text: str) -> None:
+            nonlocal first
+            first = first or step
+            if step == first or step % LOG_STEPS == 0:
+                log.info(f"step {step}  {text}")
+
+        yield update
+
+
+LOG_LINES = Progress()
 
 
 @contextmanager
-def show_progress(
-    doing: str, total: int | None = None, what: str = "pairs"
+def counting(
+    progress: Progress, name: str, total: int | None = None, unit: str = "pairs"
 ) -> Iterator[Callable[[int], None]]:
-    """Give a function that shows how many are done, on stderr: a live bar at a terminal, else a
-    line now and then. Of a set that must be fetched first, it shows how far that is."""
-    console = Console(file=sys.stderr, highlight=False)
-    bar = Progress(
-        TextColumn(doing),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[text]}"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    task = bar.add_task("", total=total, text="")
-    said = time.monotonic()
+    """Show a task that counts. The context gives a function that takes how many are done.
+
+    While a data set is being fetched, the task shows how far that is.
+    """
+    done = 0
     first: tuple[int, float] | None = None
+    with progress.task(name, total) as update:
 
-    def show(done: int) -> None:
-        nonlocal first
-        first = first or (done, time.monotonic())
-        text = _text(done, total, what, done - first[0], time.monotonic() - first[1])
-        bar.update(task, completed=done)
-        tell(text)
+        def show(now_done: int) -> None:
+            nonlocal done, first
+            done = now_done
+            first = first or (done, time.monotonic())
+            update(done, _text(done, total, unit, done - first[0], time.monotonic() - first[1]))
 
-    def tell(text: str) -> None:
-        nonlocal said
-        bar.update(task, text=text)
-        if not console.is_terminal and time.monotonic() - said >= SAY_EVERY:
-            console.print(f"{doing}: {text}", markup=False, soft_wrap=True)
-            said = time.monotonic()
-
-    with bar, watched(tell):
-        yield show
+        with watched(lambda text: update(done, text)):
+            yield show
 
 
-def _text(done: int, total: int | None, what: str, new: int, seconds: float) -> str:
-    text = f"{done:,}{'' if total is None else f' of {total:,}'} {what}"
-    if new and seconds:
-        text += f", {new / seconds:,.0f} a second"
+def _text(done: int, total: int | None, unit: str, num_new: int, seconds: float) -> str:
+    """Such as "5,000 of 10,000 pairs, 100 a second, 0:50 left"."""
+    text = f"{done:,}{'' if total is None else f' of {total:,}'} {unit}"
+    if num_new and seconds:
+        text += f", {num_new / seconds:,.0f} a second"
         if total is not None:
-            minutes, rest = divmod(round((total - done) * seconds / new), 60)
+            minutes, rest = divmod(round((total - done) * seconds / num_new), 60)
             text += f", {minutes}:{rest:02} left"
     return text

@@ -1,13 +1,12 @@
-"""A long translation from file to file, which can be taken up where it was killed.
+"""A long translation from file to file, which can be resumed after an interruption.
 
-Beside its output lies a file that tells how much of it is done, and what decides the rest. It goes
-when all is done.
+Beside the output lies OUTPUT.resume: how much is done, and all that decides the rest. It is removed
+at the end.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel
 
 from translator.config.keys import differences
 from translator.data.lines import file_errors, is_gzip
@@ -25,100 +25,116 @@ from translator.files import BLOCK, write_whole
 
 
 def is_half_done(output: Path) -> bool:
-    """Whether a translation that was stopped can be taken up."""
-    return _state_of(output).exists()
+    """Whether an interrupted translation can be resumed."""
+    return _state_file(output).exists()
+
+
+class _State(BaseModel):
+    """The content of OUTPUT.resume."""
+
+    lines: int
+    """Lines of the input whose translations are written."""
+    bytes: int
+    """Length of these translations."""
+    read_sha256: str
+    """Digest of these lines…"""
+    written_sha256: str
+    """…and of their translations."""
+    decided_by: dict[str, Any]
 
 
 class ResumableOutput:
-    """What is done of a translation, in input lines and in bytes of its output."""
+    """The finished part of a translation, in lines of the input and bytes of the output."""
 
     def __init__(self, source: Path, output: Path, decided_by: dict[str, Any]) -> None:
-        """decided_by: all but the input that makes the output what it is. Raises DataError."""
-        self.output = output
+        """decided_by: what determines the output, apart from the input. Raises DataError."""
+        self.path = output
         self.lines_done = self.bytes_done = 0
         self.num_lines: int | None = None
-        """Of the input, if that is plain text."""
+        """Number of lines of the input; None if it is compressed."""
+        self._state_file = _state_file(output)
         self._decided_by = decided_by
-        self._written, self._read = hashlib.sha256(), hashlib.sha256()
+        self._read, self._written = hashlib.sha256(), hashlib.sha256()
         self._read_until = {0: self._read.hexdigest()}
-        """SHA-256 of the first lines of the input, for as many as may be saved next."""
-        self._path = _state_of(output)
+        """Digest of the input up to a line, for each line after which the output may be saved."""
         if not is_gzip(source):
-            self.num_lines = _num_lines(source)
+            self.num_lines = _count_lines(source)
 
-    def begin(self, lines: Iterator[str], resume: bool) -> Iterator[str]:
-        """Find out what is done, and return those lines of the input that are not.
+    def start(self, lines: Iterator[str], resume: bool) -> Iterator[str]:
+        """Find out what is done, and return the lines of the input that remain.
 
-        Raises ConfigError if nothing is half done, or another translation, or one would be lost;
-        RunError if it is damaged; DataError.
+        Raises ConfigError if there is nothing to resume, if input or settings have changed, or if
+        a half-finished output would be lost; RunError if a file is damaged; DataError.
         """
-        lines = self._watched(lines)
-        if not self._path.exists():
-            if resume and self.output.exists() and self.output.stat().st_size:
+        lines = self._watch(lines)
+        if not self._state_file.exists():
+            if resume and self.path.exists() and self.path.stat().st_size:
                 raise ConfigError(
-                    f"{self.output} is there, and no {self._path}: nothing was broken off, so it "
-                    "is done, or another's; without --resume it is made anew."
+                    f"No interrupted translation found for {self.path}: there is no "
+                    f"{self._state_file}. Run without --resume to overwrite it."
                 )
             return lines
-        try:
-            state = json.loads(self._path.read_text(encoding="utf-8"))
-            lines_done, read = int(state["lines"]), str(state["read_sha256"])
-            size, written = int(state["bytes"]), str(state["written_sha256"])
-            before = dict(state["decided_by"])
-        except (OSError, ValueError, KeyError, TypeError):
-            raise RunError(
-                f"{self._path}: this file is damaged; delete it to begin anew."
-            ) from None
-        if not lines_done:
+        state = self._read_state()
+        if not state.lines:
             return lines
         if not resume:
             raise ConfigError(
-                f"{self.output} is half done, {lines_done:,} lines; go on with --resume, or delete "
-                f"{self._path} to begin anew."
+                f"{self.path} is half finished ({state.lines:,} lines). Continue with --resume, or "
+                f"delete {self._state_file} to start over."
             )
-        for key, then, now in differences(before, self._decided_by):
+        for key, then, now in differences(state.decided_by, self._decided_by):
             then, now = ("none" if value is None else str(value) for value in (then, now))
-            differ = f"was {then}, and is {now}" if len(then + now) < 40 else "differs"
-            raise ConfigError(
-                f"{self.output} was begun otherwise ({key} {differ}); go on as it was, or delete "
-                f"{self._path} to begin anew."
-            )
-        for _ in islice(lines, lines_done):
+            is_short = len(then + now) < 40
+            what = f"{key} was {then} and is now {now}" if is_short else f"{key} has changed"
+            raise self._refusal(f"{what}. Use the original value")
+        for _ in islice(lines, state.lines):
             pass
-        if self._read.hexdigest() != read:
-            raise ConfigError(
-                f"{self.output} was begun otherwise (the input differs within its first "
-                f"{lines_done:,} lines); go on as it was, or delete {self._path} to begin anew."
-            )
-        self._take_output(size)
-        if (self.bytes_done, self._written.hexdigest()) != (size, written):
+        if self._read.hexdigest() != state.read_sha256:
+            what = f"the input has changed within its first {state.lines:,} lines"
+            raise self._refusal(f"{what}. Restore it")
+        self._read_output(until=state.bytes)
+        if (self.bytes_done, self._written.hexdigest()) != (state.bytes, state.written_sha256):
             raise RunError(
-                f"{self.output} is not what was written; delete {self._path} to begin anew."
+                f"Cannot resume {self.path}: the file has changed since it was written. Delete "
+                f"{self._state_file} to start over."
             )
-        self.lines_done = lines_done
+        self.lines_done = state.lines
         return lines
+
+    def _refusal(self, reason: str) -> ConfigError:
+        return ConfigError(
+            f"Cannot resume {self.path}: {reason}, or delete {self._state_file} to start over."
+        )
+
+    def _read_state(self) -> _State:
+        try:
+            return _State.model_validate_json(self._state_file.read_bytes())
+        except (OSError, ValueError):
+            raise RunError(
+                f"{self._state_file}: this file is damaged; delete it to start over."
+            ) from None
 
     @contextmanager
     def opened(self) -> Iterator[TextIO]:
-        """The output, to be written on. Raises ConfigError if another process does so."""
-        self.output.open("a").close()  # an error is about the output itself, not its lock
-        with self._alone():
-            with self.output.open("a", encoding="utf-8", newline="\n") as file:
+        """The output, open for appending. Raises ConfigError if another process writes it."""
+        self.path.open("a").close()  # so that an error names the output and not its lock
+        with self._locked():
+            with self.path.open("a", encoding="utf-8", newline="\n") as file:
                 file.truncate(self.bytes_done)
                 if not self.lines_done:
                     self.save(file, 0)
                 yield file
-            self._path.unlink(missing_ok=True)
+            self._state_file.unlink(missing_ok=True)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold a lock file beside the output, which is removed afterwards."""
-        path = self._path.with_name(self._path.name + ".lock")
+    def _locked(self) -> Iterator[None]:
+        """Hold a lock file beside the output, and remove it afterwards."""
+        path = self._state_file.with_name(self._state_file.name + ".lock")
         lock = FileLock(path)
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            raise ConfigError(f"{self.output}: another process is writing it.") from None
+            raise ConfigError(f"{self.path}: another process is writing it.") from None
         try:
             yield
         finally:
@@ -126,40 +142,41 @@ class ResumableOutput:
             lock.release()
 
     def save(self, file: TextIO, lines_done: int) -> None:
-        """So many lines are in the file: put that on the disk."""
+        """Record on disk that the translations of so many lines are in the file."""
         file.flush()
         os.fsync(file.fileno())
-        self._take_output()
-        state = {
-            "lines": lines_done,
-            "bytes": self.bytes_done,
-            "read_sha256": self._read_until.pop(lines_done),
-            "written_sha256": self._written.hexdigest(),
-            "decided_by": self._decided_by,
-        }
-        write_whole(self._path, json.dumps(state))
+        self._read_output()
+        state = _State(
+            lines=lines_done,
+            bytes=self.bytes_done,
+            read_sha256=self._read_until.pop(lines_done),
+            written_sha256=self._written.hexdigest(),
+            decided_by=self._decided_by,
+        )
+        write_whole(self._state_file, state.model_dump_json())
 
-    def _watched(self, lines: Iterator[str]) -> Iterator[str]:
-        """Pass the lines of the input on, having taken them in."""
+    def _watch(self, lines: Iterator[str]) -> Iterator[str]:
+        """Yield the lines of the input unchanged, and digest them."""
         for number, line in enumerate(lines, start=1):
             self._read.update(f"{line}\n".encode())
             if number % engine.LINES_AT_ONCE == 0:
                 self._read_until[number] = self._read.hexdigest()
             yield line
 
-    def _take_output(self, end: int | None = None) -> None:
-        """Take in what the output holds beyond what is known to be done, at most until `end`."""
-        if not self.output.exists():
+    def _read_output(self, until: int | None = None) -> None:
+        """Digest what the output holds beyond `bytes_done`, at most until a byte."""
+        if not self.path.exists():
             return
-        with self.output.open("rb") as file:
+        with self.path.open("rb") as file:
             file.seek(self.bytes_done)
-            while block := file.read(BLOCK if end is None else min(BLOCK, end - self.bytes_done)):
+            while block := file.read(
+                BLOCK if until is None else min(BLOCK, until - self.bytes_done)
+            ):
                 self._written.update(block)
                 self.bytes_done += len(block)
 
 
-def _num_lines(path: Path) -> int:
-    """Of a text file."""
+def _count_lines(path: Path) -> int:
     count, end = 0, b"\n"
     with file_errors(path), path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -168,6 +185,5 @@ def _num_lines(path: Path) -> int:
     return count + (end != b"\n")
 
 
-def _state_of(output: Path) -> Path:
-    """The file that tells how much of an output is done."""
+def _state_file(output: Path) -> Path:
     return output.with_name(output.name + ".resume")

@@ -6,6 +6,7 @@ must see, and take the same steps. Only the chief writes into the run.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -25,10 +26,12 @@ from translator.training.distributed.cluster import Cluster, find_cluster
 from translator.training.distributed.rendezvous import RENDEZVOUS_SECONDS, rendezvous
 from translator.training.distributed.worker_group import WorkerGroup
 from translator.training.interruption import Interruption
-from translator.workflows.preparation import say, settled
+from translator.workflows.preparation import read_prepared
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+log = logging.getLogger(__name__)
 
 FOLDER_SECONDS = 90.0
 """How long a worker waits for the chief's files to appear on a network file system."""
@@ -51,10 +54,10 @@ def join_workers(config: Config) -> Iterator[tuple[WorkerGroup, tf.distribute.St
 
     name = f"Worker {cluster.index} of {len(cluster.addresses)}"
     name += ", the chief" if cluster.index == 0 else ""
-    say(f"{name}: waiting for the others, at most {RENDEZVOUS_SECONDS:g} seconds …")
+    log.info(f"{name}: waiting for the others, at most {RENDEZVOUS_SECONDS:g} seconds …")
     num_gpus = len(tf.config.list_physical_devices("GPU"))
     with rendezvous(cluster, _facts(config, cluster, num_gpus)) as group, losses_explained(group):
-        say(f"All workers are here; joining them, or giving up in {JOIN_SECONDS} seconds …")
+        log.info(f"All workers are here; joining them, or giving up in {JOIN_SECONDS} seconds …")
         yield group, join(cluster)
 
 
@@ -75,7 +78,7 @@ def run_worker(
     step = group.broadcast()
     checkpoint = run.checkpoint(step)
     _await(run.config)
-    prepared = settled(config, run)
+    prepared = read_prepared(config, run)
     arrays = None
     if step:
         _await(checkpoint)
@@ -84,10 +87,10 @@ def run_worker(
     session = TrainingSession(run, prepared, strategy)
     if arrays is not None:
         session.restore(step, arrays)
-    say(f"Training {run.path} with the chief, which shows how it goes.")
+    log.info(f"Training {run.path} with the chief, which shows how it goes.")
     with interruption.deferred():
         follow_chief(session, run, group.orders(interruption))
-    say("Finished.")
+    log.info("Finished.")
 
 
 def _facts(config: Config, cluster: Cluster, num_gpus: int) -> dict[str, Any]:

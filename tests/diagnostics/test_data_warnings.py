@@ -9,7 +9,7 @@ from translator.config.statistics import LEAST_LIMIT
 from translator.data.tokenizer import Mismatch
 from translator.data.vocabulary_coverage import VocabularyCoverage
 from translator.data.writing import Facts
-from translator.workflows.data_warnings import VocabularyFacts, limit_warnings, text_warnings
+from translator.diagnostics.data_warnings import VocabularyFacts, limit_warnings, text_warnings
 
 WELL = VocabularyCoverage(1000, 10, 1700)
 FACTS = Facts(95, 3, 5, "digest", WELL, WELL)
@@ -46,11 +46,11 @@ def test_unknown_pieces_are_said_of_either_text_and_side() -> None:
     unknown = WELL._replace(num_unknown=11)
     assert said(FACTS._replace(source=unknown), byte_fallback=False) == [
         "1.1% of the pieces in the source side of the training text are unknown pieces: the "
-        "vocabulary lacks its characters. Begin a run with tokenizer.byte_fallback: true."
+        "vocabulary lacks its characters. Start a run with tokenizer.byte_fallback: true."
     ]
     lacking = (
         "1.1% of the pieces in the target side of the validation text are bytes: the vocabulary "
-        "lacks its characters. Begin a run with "
+        "lacks its characters. Start a run with "
     )
     validation = FACTS._replace(target=unknown)
     assert said(validation=validation) == [f"{lacking}such text in data.train."]
@@ -62,8 +62,8 @@ def test_unknown_pieces_are_said_of_either_text_and_side() -> None:
 def test_a_vocabulary_that_hardly_holds_words_is_said() -> None:
     [sentence] = said(FACTS._replace(target=WELL._replace(num_characters=1400)))
     assert sentence == (
-        "The vocabulary spells the target side of the training text nearly in characters, 1.4 a "
-        "piece: that is slow to train and hard to learn from. Begin a run with more "
+        "The vocabulary splits the target side of the training text nearly into characters, 1.4 "
+        "per piece, which is slow to train and hard to learn from. Start a run with a larger "
         "tokenizer.vocabulary_size."
     )
     assert said(validation=FACTS._replace(target=WELL._replace(num_characters=1400))) == []
@@ -73,12 +73,12 @@ def test_a_vocabulary_that_cannot_be_larger_has_another_way_out() -> None:
     letters = FACTS._replace(target=WELL._replace(num_characters=1400))
     [sentence] = said(letters, size=281)
     assert sentence.endswith(
-        "hard to learn from. The text gives no more pieces. Begin a run with tokenizer.kind: word, "
-        "or with tokenizer.split_by_unicode_script: false, which lets a piece hold letters and "
-        "signs, such as I_TURN."
+        "hard to learn from. The text yields no more pieces. Start a run with tokenizer.kind: "
+        "word, or with tokenizer.split_by_unicode_script: false, which allows pieces of letters "
+        "and signs, such as I_TURN."
     )
     [sentence] = said(letters, size=281, split_by_unicode_script=False)
-    assert sentence.endswith("no more pieces. Begin a run with tokenizer.kind: word.")
+    assert sentence.endswith("no more pieces. Start a run with tokenizer.kind: word.")
     assert said(letters, size=281, kind="char") == []
 
 
@@ -87,22 +87,22 @@ def test_what_no_piece_can_produce_is_said_with_examples() -> None:
         num_unreachable=3, unreachable=[Mismatch("a▁b", "a b"), Mismatch("x\xa0y", "x y")]
     )
     assert said(lost) == [
-        "3.2% of the targets of the training text (3 of 95) hold text that this vocabulary cannot "
-        "produce, such as 'a▁b' (it would write 'a b'), 'x\\xa0y' (it would write 'x y'). Replace "
+        "3.2% of the targets of the training text (3 of 95) contain text that this vocabulary "
+        "cannot produce, such as 'a▁b' (it writes 'a b'), 'x\\xa0y' (it writes 'x y'). Replace "
         "these characters in the text."
     ]
-    way_out = "Begin a run with tokenizer.byte_fallback: true."
+    way_out = "Start a run with tokenizer.byte_fallback: true."
     assert said(validation=lost, byte_fallback=False)[0].endswith(way_out)
-    assert said(lost, exact=False)[0].endswith("its vocabulary reads targets as they are.")
-    assert said(lost, borrowed=True)[0].endswith("it learns a vocabulary of its own text.")
+    assert said(lost, exact=False)[0].endswith("its vocabulary encodes targets exactly.")
+    assert said(lost, borrowed=True)[0].endswith("which learns a vocabulary of its own text.")
 
 
 def test_words_that_are_no_pieces_are_said() -> None:
     unknown = FACTS._replace(source=WELL._replace(num_unknown=11))
     assert said(unknown, kind="word") == [
         "1.1% of the pieces in the source side of the training text are unknown pieces: the "
-        "vocabulary lacks its words. Begin a run with more tokenizer.vocabulary_size, with such "
-        "text in data.train, or with tokenizer.kind: unigram, which spells any word."
+        "vocabulary lacks its words. Start a run with a larger tokenizer.vocabulary_size, with "
+        "such text in data.train, or with tokenizer.kind: unigram, which can spell any word."
     ]
     assert "vocabulary_size" not in said(unknown, kind="word", size=300)[0]
 
@@ -111,9 +111,9 @@ def test_nul_characters_are_said_in_place_of_the_pieces_that_they_make() -> None
     unknown = WELL._replace(num_unknown=500)
     nul = FACTS._replace(source=unknown, num_nul=7, first_nul=12)
     assert said(nul) == [
-        "7 pairs of the training text hold NUL characters, first pair 12: they are no text, and "
-        "mostly come from a file in UTF-16 or from a damaged one. Convert the file, for example "
-        r"with: iconv -f UTF-16LE -t UTF-8; or remove them with: tr -d '\000'"
+        "7 pairs of the training text contain NUL characters, first pair 12. They usually come "
+        "from a file in UTF-16 or from a damaged one. Convert the file, for example with: "
+        r"iconv -f UTF-16LE -t UTF-8; or remove them with: tr -d '\000'"
     ]
 
 
@@ -121,20 +121,20 @@ def test_with_the_vocabulary_of_another_run_the_way_out_is_another() -> None:
     foreign = VocabularyCoverage(1000, 500, 700)
     sentences = said(FACTS._replace(source=foreign), borrowed=True)
     assert len(sentences) == 2
-    way_out = "Begin a run without --from: it learns a vocabulary of its own text."
+    way_out = "Start a run without --from, which learns a vocabulary of its own text."
     assert all(sentence.endswith(way_out) for sentence in sentences)
 
 
 def test_many_pairs_that_are_too_long_are_said() -> None:
     assert said(FACTS._replace(num_long=15)) == [
-        "14% of the training pairs are left out, because a side has more than 128 pieces. Begin a "
-        "run with a higher data.max_length, or with shorter sentences."
+        "14% of the training pairs are left out, because a side has more than 128 pieces. Start a "
+        "run with a higher data.max_length or shorter sentences."
     ]
 
 
 def test_a_preset_does_not_advise_against_its_own_choice() -> None:
     [sentence] = said(FACTS._replace(num_long=15), preset="auto")
-    assert sentence.endswith("more than 1024 pieces. Begin a run with shorter sentences.")
+    assert sentence.endswith("more than 1024 pieces. Start a run with shorter sentences.")
 
 
 def test_targets_beyond_the_length_limit_are_said_with_the_limit_they_need() -> None:
@@ -144,8 +144,8 @@ def test_targets_beyond_the_length_limit_are_said_with_the_limit_they_need() -> 
     assert list(limit_warnings("training", LEAST_LIMIT, sources, targets)) == []
     targets[:6] = 99
     assert list(limit_warnings("training", LEAST_LIMIT, sources, targets)) == [
-        "0.6% of the targets of the training text are longer than translations may be (2 times the "
-        "pieces of their source, plus 10): those are cut there. Begin a run with "
-        "decoding.max_length_ratio 2 and max_length_extra 100, or more, or set them for "
+        "0.6% of the targets of the training text are longer than a translation may be (2 times "
+        "the pieces of their source, plus 10), so their translations would be cut. Start a run "
+        "with at least decoding.max_length_ratio 2 and max_length_extra 100, or set them for "
         "`translate` and `eval`."
     ]

@@ -1,7 +1,7 @@
-"""What is said of translations that are cut or misspelt."""
+"""Warnings about translations that are cut or misspelt."""
 
 from translator.decoding.engine import Translation
-from translator.decoding.output_checks import OutputChecks
+from translator.diagnostics.output_checks import OutputChecks
 
 GOOD = Translation("gut", -1.0, 2)
 CUT = GOOD._replace(at_limit=True)
@@ -21,16 +21,16 @@ def test_nothing_is_said_of_good_ones() -> None:
 
 def test_those_at_the_limit_are_counted_with_the_first_line() -> None:
     assert warnings(GOOD, CUT, CUT, GOOD) == [
-        "Translations that end at the length limit: 2, the first of them in line 2. They may be "
-        "cut. A higher decoding.max_length_ratio or max_length_extra allows longer ones; an export "
-        "keeps those of its run."
+        "Translations that end at the length limit: 2, the first in line 2. They may be cut. A "
+        "higher decoding.max_length_ratio or decoding.max_length_extra allows longer ones. (An "
+        "export keeps the limit of its run.)"
     ]
 
 
 def test_those_with_stray_bytes_are_counted_with_the_first_line() -> None:
     assert warnings(GOOD, MISSPELT, before=2048) == [
-        "Translations with bytes that spell no character: 1, the first of them in line 2,050. "
-        "These bytes were left out; a model that has learnt more writes fewer."
+        "Translations with bytes that spell no character: 1, the first in line 2,050. These bytes "
+        "were left out. A model that is trained longer writes fewer."
     ]
 
 

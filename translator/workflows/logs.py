@@ -1,0 +1,28 @@
+"""Messages of the library, for programs that have not set up logging.
+
+Everything is reported to the logger "translator": at INFO what happens, at WARNING what the user
+should look at.
+"""
+
+from __future__ import annotations
+
+import logging
+
+
+class MessageFormatter(logging.Formatter):
+    """The message alone, marked if it is a warning."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return f"Warning: {text}" if record.levelno >= logging.WARNING else text
+
+
+def ensure_handler() -> None:
+    """Show messages on stderr, unless the program handles log records itself."""
+    logger = logging.getLogger("translator")
+    if logger.hasHandlers():
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(MessageFormatter())
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)

@@ -1,0 +1,283 @@
+"""`train`: prepare a run or resume it, then train it to its end."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from translator.config import Config, load_config, load_recorded, replaced
+from translator.diagnostics.plateau import find_plateau
+from translator.environment import begin_threads, freeze_weights
+from translator.errors import DoesNotFit, OutOfMemory, RunError, Stopped
+from translator.runs import RunDirectory
+from translator.workflows.device import log_device
+from translator.workflows.failure_report import describe_failure, write_failure_report
+from translator.workflows.logs import ensure_handler
+from translator.workflows.preparation import prepare_new_run, prepare_resumed_run
+from translator.workflows.progress import LOG_LINES, Progress
+from translator.workflows.training_report import StepReport, log_dry_run, log_session
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from translator.training.distributed.worker_group import WorkerGroup
+    from translator.training.interruption import Interruption
+    from translator.training.results import StepResult
+    from translator.training.state import TrainingState
+    from translator.workflows.preparation import Prepared
+    from translator.workflows.training_session import TrainingSession
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    config: str | Path,
+    run: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    start_from: str | Path | None = None,
+    progress: Progress = LOG_LINES,
+) -> Path:
+    """Train a model as a YAML file says, or continue a run; return the run's directory.
+
+    config: the YAML file. A run, or the config.yaml in it, continues that run.
+    run: directory of the run, by default runs/NAME after the file's name.
+    overrides: keys that win over the file, such as "training.max_steps=1000".
+    start_from: a run whose weights and tokenizer a new run begins with.
+    progress: draws how far reading and training are; by default lines are logged.
+
+    If TF_CONFIG or Slurm names several workers, this process is one of them. Raises UserError; and
+    Stopped, after saving, if SIGINT, SIGTERM or SIGHUP arrives.
+    """
+    from translator.training.interruption import Interruption
+    from translator.workflows.workers import join_workers, run_worker
+
+    ensure_handler()
+    freeze_weights(False)
+    settings, directory = _read_config(config, run, overrides, start_from)
+    origin = None if start_from is None else Path(start_from)
+    begin_threads("TensorFlow")
+    with Interruption() as interruption:
+        try:
+            with join_workers(settings) as (group, strategy):
+                log_device(settings.training)
+                if not group.is_chief:
+                    run_worker(settings, directory, group, strategy, interruption)
+                    return directory.path
+                directory.create()
+                with directory.locked() as was_killed:
+                    if was_killed:
+                        _warn_of_kill(directory)
+                    workers = _Workers(group, strategy, interruption)
+                    _in_memory(
+                        settings,
+                        group.size == 1,
+                        lambda config: _train(config, directory, origin, workers, progress),
+                    )
+        except Stopped:
+            if directory.path.exists():
+                log.info(f"Stopped. The same command continues {directory.path}.")
+            else:
+                log.info("Stopped before anything began.")
+            raise
+    return directory.path
+
+
+class _Workers(NamedTuple):
+    """This process among those that train the run, and the signals that stop them."""
+
+    group: WorkerGroup
+    strategy: tf.distribute.Strategy | None
+    interruption: Interruption
+
+
+def _read_config(
+    config: str | Path,
+    run: str | Path | None,
+    overrides: Sequence[str],
+    start_from: str | Path | None,
+) -> tuple[Config, RunDirectory]:
+    """The configuration, and the run that it is for. Raises UserError."""
+    path = Path(config)
+    if RunDirectory(path).was_begun:
+        path = RunDirectory(path).config
+    if "" in (run, start_from):
+        raise RunError("--run and --from need the name of a folder, not an empty one.")
+    own = RunDirectory(path.parent)
+    is_recorded = own.was_begun and path.exists() and own.config.samefile(path)
+    directory = own if is_recorded else RunDirectory(Path("runs") / path.stem)
+    if run is not None:
+        directory = RunDirectory(Path(run))
+    return (load_recorded if is_recorded else load_config)(path, overrides), directory
+
+
+def _in_memory(config: Config, is_alone: bool, attempt: Callable[[Config], None]) -> None:
+    """Train; if memory is short, try again from the last checkpoint with smaller shards."""
+    while True:
+        try:
+            return attempt(config)
+        except DoesNotFit as error:
+            num_shards, reason = error.num_shards, str(error)
+        except OutOfMemory as error:
+            if not is_alone or error.num_shards >= error.num_pairs:
+                raise
+            num_shards, reason = 2 * error.num_shards, "A device ran out of memory"
+        log.info(
+            f"{reason}. From now on every batch is computed in {num_shards} shards, one after the "
+            "other. The result is the same except for rounding and dropout."
+        )
+        config = replaced(config, {"training.accumulation_steps": num_shards})
+        gc.collect()  # frees the model of the failed attempt
+
+
+def _warn_of_kill(run: RunDirectory) -> None:
+    log.warning(
+        f"The last process that trained {run.path} was killed. Linux does so when memory is short; "
+        "a power cut or kill -9 looks the same."
+    )
+    shards = load_recorded(run.config).training.accumulation_steps if run.was_begun else "auto"
+    if shards != "auto":
+        log.info(
+            f"If memory was short, add --set training.accumulation_steps={2 * shards} to the "
+            "command: batches are then computed in smaller parts. The result is the same except "
+            "for rounding and dropout."
+        )
+
+
+def _train(
+    config: Config,
+    run: RunDirectory,
+    start_from: Path | None,
+    workers: _Workers,
+    progress: Progress,
+) -> None:
+    """Prepare the run, restore its state, and train it."""
+    may_cut = config.training.accumulation_steps == "auto"
+    prepare = prepare_resumed_run if run.was_begun else prepare_new_run
+    prepared = prepare(config, run, start_from, progress)
+    session, state = _restore(prepared, run, workers, may_cut)
+    state = _run_steps(prepared, session, run, state, workers, progress)
+    log.info(
+        f"Finished after {state.step:,} steps and {state.clock.seconds / 60:.1f} minutes. "
+        f"The best weights are those of step {state.validations.best_step:,}. Use them with\n"
+        f"  translator translate {run.path}\n"
+        f"  translator eval {run.path}\n"
+        f"  translator export {run.path}  # for other programs, or as one file"
+    )
+
+
+def _restore(
+    prepared: Prepared, run: RunDirectory, workers: _Workers, may_cut: bool
+) -> tuple[TrainingSession, TrainingState]:
+    """A session with the weights of the newest checkpoint, or the first ones; and its state.
+
+    may_cut: whether batches may be computed in shards if the largest does not fit into memory.
+    """
+    from translator.training.checkpoint import load_checkpoint
+    from translator.training.state import TrainingState
+    from translator.workflows.training_session import TrainingSession
+
+    group = workers.group
+    state, arrays = load_checkpoint(run) or (TrainingState(), None)
+    group.broadcast(state.step)
+    group.barrier()  # until all workers have found text and checkpoint
+    session = TrainingSession(run, prepared, workers.strategy)
+    is_finished = session.last_step is not None and state.step >= session.last_step
+    dry_run = None
+    if group.size == 1 and not is_finished:
+        dry_run = session.dry_run(may_cut and state.step == 0)
+    if arrays is not None:
+        session.restore(state.step, arrays)
+        if state.validations.best_step and not run.shipped.exists():
+            state = state.forget_best()  # The user deleted them.
+        log.info(f"Continuing {run.path} after step {state.step:,}.")
+    log_session(prepared, session)
+    if dry_run is not None:
+        log_dry_run(dry_run, session.last_step, prepared.config.training.max_minutes, state)
+    return session, state
+
+
+def _run_steps(
+    prepared: Prepared,
+    session: TrainingSession,
+    run: RunDirectory,
+    state: TrainingState,
+    workers: _Workers,
+    progress: Progress,
+) -> TrainingState:
+    """Train to the end, with records and reports; return the last state."""
+    import tensorflow as tf
+
+    from translator.evaluation.validation import Validator
+    from translator.training.profiling import profiled
+    from translator.training.results import Diverged
+    from translator.training.rollback import MAX_ROLLBACKS
+    from translator.training.trainer import Trainer
+
+    config = prepared.config.training
+    validator = Validator(prepared.config, prepared.validation, prepared.tokenizer)
+    trainer = Trainer(config, run, session, state, validator, workers.interruption, workers.group)
+    steps = trainer.loop()
+    if config.profile:
+        steps = profiled(steps, run.tensorboard, run.profile)
+    try:
+        _record(steps, prepared, session, run, state, progress)
+    except Diverged as error:
+        text = prepared.tokenizer if config.keep_text else None
+        path = write_failure_report(run, error.failure, MAX_ROLLBACKS + 1, text)
+        raise RunError(
+            f"{describe_failure(error.failure)}, and going back {MAX_ROLLBACKS} times to half the "
+            f"learning rate did not help. {path} has the details. Start another run with a lower "
+            "training.optimizer.learning_rate or more warmup_steps, and check the text of the "
+            "batch."
+        ) from None
+    except tf.errors.ResourceExhaustedError:
+        raise RunError(
+            "A device ran out of memory outside of a step. If this was a validation, lower "
+            "decoding.tokens_per_batch or decoding.beam_size. The same command continues from the "
+            "last checkpoint."
+        ) from None
+    if config.profile and run.profile.exists():
+        log.info(f"{run.profile} shows where the time of a step goes.")
+    return trainer.state
+
+
+def _record(
+    steps: Iterator[StepResult],
+    prepared: Prepared,
+    session: TrainingSession,
+    run: RunDirectory,
+    state: TrainingState,
+    progress: Progress,
+) -> None:
+    """Take all steps, write their metrics into the run, and report them."""
+    from translator.training.metrics_writer import MetricsWriter, read_metrics
+    from translator.training.rollback import MAX_ROLLBACKS
+
+    config = prepared.config.training
+    text = prepared.tokenizer if config.keep_text else None
+    pairs = list(prepared.validation.pairs())
+    with (
+        MetricsWriter(run, state, config.keep_text) as metrics,
+        progress.training(session.last_step) as update,
+    ):
+        report = StepReport(
+            config, session.last_step, session.schedule.batches_per_epoch, pairs, update
+        )
+        for result in steps:
+            metrics.add(result)
+            report.add(result)
+            state = result.state
+            if result.failure is not None:
+                path = write_failure_report(run, result.failure, state.rollbacks.count, text)
+                log.warning(
+                    f"{describe_failure(result.failure)}. Training returns to step "
+                    f"{state.step:,} and continues with half the learning rate (rollback "
+                    f"{state.rollbacks.count} of at most {MAX_ROLLBACKS}). {path} has the details."
+                )
+            if result.validation is not None:
+                best, num_stale = state.validations.best_step, state.validations.num_stale
+                if found := find_plateau(read_metrics(run), state.step, best, num_stale):
+                    log.warning(str(found))

@@ -1,0 +1,216 @@
+"""`translate`: lines in, lines out, from a file or a stream."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TextIO
+
+from translator.data.lines import is_gzip, read_lines, read_stream
+from translator.decoding import engine as engines
+from translator.diagnostics.input_checks import InputChecks
+from translator.diagnostics.output_checks import OutputChecks
+from translator.errors import ConfigError, UserError
+from translator.files import check_name
+from translator.workflows.open_run import open_run
+from translator.workflows.progress import LOG_LINES, Progress, counting
+from translator.workflows.resumable_output import ResumableOutput, is_half_done
+from translator.workflows.standard_streams import input_stream, is_terminal, text_output
+
+if TYPE_CHECKING:
+    from translator.decoding.engine import Engine, Translation
+
+log = logging.getLogger(__name__)
+
+MAX_LINKS = 40
+"""Symbolic links that are followed, as in Linux."""
+
+
+def translate(
+    run: str | Path,
+    source: str | Path | None = None,
+    output: str | Path | None = None,
+    n_best: int | None = None,
+    overrides: Sequence[str] = (),
+    engine: str | None = None,
+    resume: bool = False,
+    progress: Progress = LOG_LINES,
+) -> None:
+    """Translate text, one sentence per line.
+
+    run: a run, a bundle or an export; `overrides` and `engine` as in `open_run`.
+    source, output: files; by default standard input and standard output.
+    n_best: write up to so many translations per line, each as line number, score and text with
+    tabs between them.
+    resume: continue a translation from file to file that was interrupted.
+
+    Raises UserError.
+    """
+    source, output = (None if path is None else Path(path) for path in (source, output))
+    check_places(source, output, resume)
+    lines = read_lines(source) if source else read_stream(input_stream(), "standard input")
+    opened = open_run(run, overrides, engine)
+    checks = InputChecks(opened.config.data, opened.tokenizer.source.tags)
+    decided_by = {"--n-best": n_best, **opened.decided_by()}
+    loaded = opened.engine()
+    del opened  # The engine holds the weights now.
+    if source and output and _is_plain(source) and _is_plain(output):
+        resumable = ResumableOutput(source, output, decided_by)
+        remaining = resumable.start(checks.watch(lines), resume)
+        _translate_file(loaded, remaining, resumable, n_best, progress)
+    elif resume:
+        raise ConfigError("--resume needs plain files as --input and --output.")
+    else:
+        _translate_stream(loaded, checks.watch(lines), output, n_best, progress)
+    log_warnings(checks.warnings("the input"))
+
+
+def check_places(source: Path | None, output: Path | None, resume: bool = False) -> None:
+    """Raise ConfigError unless this is a place to read from and one to write to."""
+    if resume and not (source and output):
+        raise ConfigError("--resume needs files: name --input and --output.")
+    if (source is None and sys.stdin is None) or (output is None and sys.stdout is None):
+        raise ConfigError("Standard input or output is closed. Name --input and --output.")
+    if output is None:
+        return
+    check_name(output, ConfigError)
+    if source and source.exists() and output.exists() and output.samefile(source):
+        raise ConfigError(f"{output}: the output would overwrite the input. Name another file.")
+    if is_gzip(output):
+        raise ConfigError(f"{output}: the output is plain text. Name it without .gz.")
+
+
+def _translate_file(
+    engine: Engine,
+    lines: Iterator[str],
+    output: ResumableOutput,
+    n_best: int | None,
+    progress: Progress,
+) -> None:
+    """Translate the remaining lines of a file, saving from time to time how far it is."""
+    checks = OutputChecks(lines_before=output.lines_done)
+    with _hint_at_resume(output.path):
+        results = checks.watch(_started(engine.stream(lines, n_best or 1)))
+        with (
+            _named_errors(output.path),
+            output.opened() as file,
+            counting(progress, "Translating", output.num_lines, "lines") as show,
+        ):
+            for number, found in enumerate(results, start=output.lines_done + 1):
+                write_translations(file, number, found, n_best)
+                if number % engines.LINES_AT_ONCE == 0:
+                    output.save(file, number)
+                    show(number)
+    log_warnings(checks.warnings())
+
+
+def _translate_stream(
+    engine: Engine,
+    lines: Iterator[str],
+    output: Path | None,
+    n_best: int | None,
+    progress: Progress,
+) -> None:
+    """Translate lines into a file, a device, a pipe or standard output."""
+    checks = OutputChecks()
+    results = checks.watch(_started(engine.stream(lines, n_best or 1)))
+    is_shown = output is not None or not is_terminal(sys.stdout)
+    task = counting(progress, "Translating", unit="lines") if is_shown else nullcontext(_ignore)
+    with open_output(output) as file, task as show:
+        for number, found in enumerate(results, start=1):
+            write_translations(file, number, found, n_best)
+            if number % engines.LINES_AT_ONCE == 0:
+                show(number)
+    log_warnings(checks.warnings())
+
+
+def _ignore(_: int) -> None:
+    """Show nothing: progress would stand among the translations."""
+
+
+def _started(results: Iterator[list[Translation]]) -> Iterator[list[Translation]]:
+    """The same results, the first of which is there: faults show before an output is opened."""
+    first = list(islice(results, 1))
+    return chain(first, results)
+
+
+def write_translations(
+    file: TextIO, number: int, found: Sequence[Translation], n_best: int | None
+) -> None:
+    """Write the translations of line `number` (from 1), and warn if that line was truncated."""
+    if found[0].num_unread:
+        log.warning(
+            f"Line {number} is too long. Its last {found[0].num_unread} pieces (beyond "
+            "data.max_length) were not read."
+        )
+    if n_best is None:
+        print(found[0].text, file=file)
+    else:
+        for one in found:
+            print(number, f"{one.score:.6f}", one.text, sep="\t", file=file)
+
+
+def log_warnings(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        log.warning(warning)
+
+
+@contextmanager
+def open_output(path: Path | None) -> Iterator[TextIO]:
+    """A file, or standard output; devices and pipes are appended to. Raises UserError."""
+    with _named_errors(path):
+        if path is None:
+            yield (file := text_output())
+            file.flush()
+        else:
+            mode: Literal["w", "a"] = "w" if _is_plain(path) else "a"
+            with path.open(mode, encoding="utf-8", newline="\n") as file:
+                yield file
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether this is a file that can be read twice and truncated, or does not exist yet.
+
+    A name that leads through /dev or /proc, such as /dev/stdout, is not: another process may have
+    opened what it stands for.
+    """
+    if path.exists() and not path.is_file():
+        return False
+    for _ in range(MAX_LINKS):
+        folder = path.parent.resolve()
+        if folder == Path("/dev") or Path("/proc") in folder.parents:
+            return False
+        if not path.is_symlink():
+            break
+        path = folder / path.readlink()
+    return True
+
+
+@contextmanager
+def _named_errors(path: Path | None) -> Iterator[None]:
+    """Raise UserError, which names the output, if it cannot be written."""
+    name = str(path or "Standard output")
+    try:
+        yield
+    except BrokenPipeError:
+        raise UserError(f"{name} was closed by its reader before all was translated.") from None
+    except OSError as error:
+        if path and not path.parent.exists():
+            raise UserError(f"{path}: there is no folder {path.parent}; make it first.") from None
+        raise UserError(f"{error.filename or name}: {error.strerror or error}.") from None
+
+
+@contextmanager
+def _hint_at_resume(output: Path) -> Iterator[None]:
+    """Add to an error that the translation can be resumed."""
+    try:
+        yield
+    except UserError as error:
+        if isinstance(error, ConfigError) or not is_half_done(output):
+            raise
+        reason = str(error).rstrip(".")
+        raise UserError(f"{reason}. Once this is fixed, --resume continues.") from None

@@ -1,0 +1,23 @@
+"""`verify`: prove again that an export is what it was when it was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from translator.export.load import prove
+from translator.workflows.logs import ensure_handler
+
+if TYPE_CHECKING:
+    from translator.export.manifest import Comparison
+
+
+def verify(export: str | Path, engine: str | None = None) -> Comparison:
+    """Check the files of an export, and compare its engine with the golden sentences again.
+
+    engine: "savedmodel" confirms that you trust a SavedModel, which is a program.
+
+    Raises RunError if this is not what was exported; ConfigError for the wrong engine.
+    """
+    ensure_handler()
+    return prove(Path(export), engine)
