@@ -40,7 +40,7 @@ from machine import PRECISIONS, Machine, Products
 from turns import Process, answer_lines, tell
 
 from translator.cli.log_filter import filter_native_logs
-from translator.data.lines import read_lines
+from translator.corpora.lines import read_lines
 from translator.errors import UserError
 
 STARTED = time.perf_counter()

@@ -44,7 +44,8 @@ from typing import IO, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from translator.config import load_config, load_recorded
-from translator.config.loading import parse_yaml
+from translator.config.schema import DataConfig
+from translator.config.yaml_text import parse_yaml
 from translator.errors import ConfigError, Stopped, UserError
 from translator.files import write_whole
 from translator.runs import RunDirectory
@@ -66,7 +67,7 @@ COLUMNS = (
     "test_ter",
     "test_signature",
 )
-PLACES = {"folder", "dataset_folder", "wheel"}
+PLACES = set(DataConfig.path_keys())
 """Keys of data that make no difference, as they only say where the text is."""
 
 Row = dict[str, str]

@@ -8,8 +8,9 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "translator"
 FLOORS = {
     **dict.fromkeys(
-        ("errors", "environment", "files", "cache", "bundle_archive", "runs", "config"), 0
+        ("errors", "environment", "files", "cache", "bundle_archive", "runs", "section"), 0
     ),
+    **dict.fromkeys(("corpora", "config"), 0),
     **dict.fromkeys(("data", "diagnostics"), 1),
     **dict.fromkeys(("layers", "processors"), 2),
     "models": 3,

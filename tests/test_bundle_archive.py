@@ -52,7 +52,7 @@ def test_holds_what_was_packed_and_is_a_function_of_it(tmp_path: Path) -> None:
 def test_of_a_stranger_it_may_hold_nothing_else(
     files: dict[str, str], compression: int, said: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(RunError, match=f"neither a run nor a bundle, or damaged: {said}"):
+    with pytest.raises(RunError, match=f"neither a run nor a bundle, or it is damaged: {said}"):
         unpacked(archive(tmp_path / "b", files, compression))
     assert not (tmp_path / "evil").exists() and not list(tmp_path.glob("cache/*/bundle-*"))
 
@@ -71,11 +71,13 @@ def test_damage_is_found(tmp_path: Path) -> None:
     path = archive(tmp_path / "b", FILES)
     data = path.read_bytes()
     path.write_bytes(data.replace(b"weights", b"heights"))
-    with pytest.raises(RunError, match=r"b: neither a run nor a bundle, or damaged: Bad CRC-32"):
+    with pytest.raises(
+        RunError, match=r"b: this is neither a run nor a bundle, or it is damaged: Bad CRC-32"
+    ):
         unpacked(path)
     for broken in (data[:-30], b"hello", b"", data + b"more", b"more" + data):
         path.write_bytes(broken)
-        with pytest.raises(RunError, match="neither a run nor a bundle, or damaged"):
+        with pytest.raises(RunError, match="neither a run nor a bundle, or it is damaged"):
             unpacked(path)
 
 
@@ -104,5 +106,5 @@ def test_what_is_damaged_in_the_cache_is_unpacked_anew_with_a_word(
     assert unpacked(path) == folder
     assert {file.name: file.read_text() for file in folder.iterdir()} == FILES
     assert caplog.messages == [
-        f"{folder}: this part of the cache is damaged or incomplete; making it anew."
+        f"{folder}: this part of the cache is damaged or incomplete; making it again."
     ]

@@ -77,7 +77,7 @@ def test_what_is_not_whole_is_made_again_with_a_word(tmp_path: Path, is_folder: 
     make_once(tmp_path / "a", fill, said.append, is_whole)
     assert names(tmp_path) == ["a"] and names(tmp_path / "a") == ["file"]
     assert said == [
-        f"{tmp_path}/a: this part of the cache is damaged or incomplete; making it anew."
+        f"{tmp_path}/a: this part of the cache is damaged or incomplete; making it again."
     ]
     make_once(tmp_path / "a", lambda _: silent("made again"), silent, is_whole)
 
@@ -137,7 +137,7 @@ def test_a_second_process_waits_for_the_first(tmp_path: Path) -> None:
     with start(tmp_path / "a", "first") as first:
         assert said(first) == "making\n"
         with start(tmp_path / "a", "second") as second:
-            waiting = "Another process is making the same; waiting for it …\n"
+            waiting = "Another process is preparing the same files; waiting for it …\n"
             assert said(second) == waiting
             assert not (tmp_path / "a").exists()
             first.communicate()

@@ -1,7 +1,7 @@
-"""One file in place of a run: packed, and opened as what a stranger may have made.
+"""Bundles: a run in one file. They are unpacked with care, since a stranger may have made them.
 
-It is a zip archive of plain files, none of them compressed, all of known names: so nothing in it
-can lie outside of its folder, nor be larger than the file that it came in.
+A bundle is a zip archive of uncompressed files with known names. So no file can end up outside of
+its folder, or be larger than the archive.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ NAMES = frozenset(
         "tokenizer.model",
     }
 )
-"""Of all that may be in a bundle."""
+"""Names of files that a bundle may contain."""
 
 HEADERS, END = 30 + 46, 22
-"""Bytes that an archive has beside names and contents: for each file, and at the end."""
+"""Bytes of an archive besides names and contents: per file, and at the end."""
 LARGE, LARGE_HEADERS = 2 * 10**9, 200
-"""From so many bytes on, headers may hold up to so many more for each file."""
+"""In archives of at least LARGE bytes, headers may be larger by up to LARGE_HEADERS per file."""
 
 _SAME_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 def pack(folder: Path, path: Path) -> None:
-    """Make a bundle of the files in a folder: of the same files always the same bytes."""
+    """Write a bundle of the files in a folder. The same files always give the same bytes."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for file in sorted(folder.iterdir()):
             entry = zipfile.ZipInfo(file.name, _SAME_TIME)
@@ -51,8 +51,10 @@ def pack(folder: Path, path: Path) -> None:
 
 
 def unpacked(path: Path) -> Path:
-    """The folder of files that a bundle holds, in the user's cache. Raises RunError for a file that
-    is none, or damaged."""
+    """Unpack a bundle into the user's cache, and return the folder.
+
+    Raises RunError if the file is not a valid bundle.
+    """
     folder = cache_folder() / f"bundle-{sha256(path)[:32]}"
     with _opened(path) as archive:
         checksums: dict[str, int | None] = {
@@ -73,7 +75,7 @@ def unpacked(path: Path) -> Path:
 
 
 def _checksum(path: Path) -> int | None:
-    """CRC-32 of a file; None of a folder."""
+    """CRC-32 of a file; None for a folder."""
     if path.is_dir():
         return None
     found = 0
@@ -85,19 +87,20 @@ def _checksum(path: Path) -> int | None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A bundle, to be read. Raises RunError for one that may not be, and where reading fails."""
+    """Open a bundle for reading. Raises RunError if it is not valid, or if reading it fails."""
     try:
         with zipfile.ZipFile(path) as archive:
             _check(archive.infolist(), path)
             yield archive
     except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError) as error:
         raise RunError(
-            f"{path}: neither a run nor a bundle, or damaged: {str(error).rstrip('.')}."
+            f"{path}: this is neither a run nor a bundle, or it is damaged: "
+            f"{str(error).rstrip('.')}."
         ) from None
 
 
 def _check(entries: list[zipfile.ZipInfo], path: Path) -> None:
-    """Raise ValueError unless a bundle may hold this."""
+    """Raise ValueError unless these are the entries of a valid bundle."""
     names = [entry.filename for entry in entries]
     for entry in entries:
         if entry.filename not in NAMES:

@@ -1,6 +1,6 @@
-"""Folders that are made once and kept: prepared text, vocabularies, opened bundles.
+"""Folders that are made once and kept: prepared text, vocabularies, unpacked bundles.
 
-Each is made beside its place, by one process at a time, and renamed when whole.
+One process at a time makes a folder under another name, and renames it when it is complete.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from filelock import FileLock, Timeout
 from translator.errors import DataError, Stopped
 
 ABANDONED_AFTER = 7 * 24 * 3600
-"""Seconds after which an unfinished folder that nobody took up is removed."""
+"""Seconds after which an unfinished folder is removed, if no process has continued it."""
 
 
 def cache_folder() -> Path:
-    """Where they are kept. Raises DataError if there is no home directory to keep them in."""
+    """The folder of the cache. Raises DataError if the user has no home directory."""
     if base := os.environ.get("XDG_CACHE_HOME"):
         return Path(base) / "translator"
     try:
@@ -39,11 +39,11 @@ def make_once(
     say: Callable[[str], None],
     is_whole: Callable[[Path], bool],
 ) -> None:
-    """Make `folder` unless it is there; wait for another process that is making it.
+    """Make `folder` unless it exists; wait if another process is making it.
 
-    `make` fills an unfinished folder, in which an interrupted call may have left something to go on
-    from; what a failed call left has been removed. A folder that is not whole is made anew, and
-    `say` hears of it. Raises DataError if nothing can be kept there.
+    `make` fills a folder in which an interrupted call may have left files to continue from. After a
+    failed call, these are removed. A folder for which `is_whole` is false is made again, with a
+    message to `say`. Raises DataError if files cannot be written there.
     """
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     try:
@@ -55,7 +55,7 @@ def make_once(
             if folder.exists():
                 if is_whole(folder):
                     return
-                say(f"{folder}: this part of the cache is damaged or incomplete; making it anew.")
+                say(f"{folder}: this part of the cache is damaged or incomplete; making it again.")
                 _remove(folder)
             unfinished.mkdir(exist_ok=True)
             try:
@@ -75,16 +75,16 @@ def make_once(
 
 @contextmanager
 def _alone(path: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold a lock file, which is removed afterwards.
+    """Hold a lock file, and remove it afterwards.
 
-    It is removed while it is still locked: whoever waited for it finds a file without a name, and
-    opens the path again.
+    It is removed while it is still locked. A process that waits for it then locks a file without a
+    name, notices that, and opens the path again.
     """
     lock = FileLock(path)
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        say("Another process is making the same; waiting for it …")
+        say("Another process is preparing the same files; waiting for it …")
         lock.acquire()
     try:
         yield
@@ -95,7 +95,7 @@ def _alone(path: Path, say: Callable[[str], None]) -> Iterator[None]:
 
 def _remove_abandoned(folder: Path) -> None:
     for path in folder.glob("*unfinished*"):
-        with suppress(FileNotFoundError):  # another process was faster
+        with suppress(FileNotFoundError):  # another process has removed it
             if time.time() - path.stat().st_mtime > ABANDONED_AFTER:
                 _remove(path)
 

@@ -1,12 +1,12 @@
-"""What a user can cause, said in one sentence.
+"""Errors that a user can cause, each with a message of one sentence.
 
-The command line catches `UserError` once, prints its message and exits with code 2; anything else
-is a defect of ours and keeps its traceback.
+The command line catches `UserError` once, prints its message and exits with code 2. Any other
+exception is a defect of this program and keeps its traceback.
 """
 
 
 class UserError(Exception):
-    """A sentence that names the file, line or key and the way out."""
+    """An error whose message names the file, line or key, and the way out."""
 
 
 class ConfigError(UserError):
@@ -14,15 +14,15 @@ class ConfigError(UserError):
 
 
 class DataError(UserError):
-    """Text that cannot be read or does not fit."""
+    """Text that cannot be read, or that does not fit the run."""
 
 
 class RunError(UserError):
-    """A run directory, checkpoint or export that is missing, damaged or does not fit."""
+    """A run, checkpoint or export that is missing or damaged, or that does not fit."""
 
 
 class Stopped(BaseException):
-    """SIGINT, SIGTERM or SIGHUP was received, and everything worth keeping has been saved."""
+    """SIGINT, SIGTERM or SIGHUP was received, and all progress has been saved."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"stopped by signal {signal_number}")
@@ -30,7 +30,7 @@ class Stopped(BaseException):
 
 
 class OutOfMemory(UserError):
-    """A device has not enough memory for a batch cut into `num_shards`."""
+    """A device does not have enough memory for a batch cut into `num_shards`."""
 
     def __init__(self, num_shards: int, num_pairs: int) -> None:
         super().__init__(
@@ -42,11 +42,11 @@ class OutOfMemory(UserError):
 
 
 class DoesNotFit(UserError):
-    """A batch takes more main memory than there is, unless it is cut into `num_shards`."""
+    """A batch needs more main memory than is available, unless it is cut into `num_shards`."""
 
     def __init__(self, num_shards: int, needed: int, available: int) -> None:
         super().__init__(
-            f"The largest batch would take the process to {needed / 2**30:.1f} GiB, and "
-            f"{available / 2**30:.1f} GiB are there"
+            f"The largest batch would need {needed / 2**30:.1f} GiB of memory, and "
+            f"{available / 2**30:.1f} GiB are available"
         )
         self.num_shards, self.needed, self.available = num_shards, needed, available

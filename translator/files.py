@@ -1,4 +1,4 @@
-"""Files, told apart by their SHA-256, and written whole."""
+"""Files: check names, compute SHA-256, write atomically."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 from translator.errors import UserError
 
 BLOCK = 2**20
-"""Bytes that are read at a time."""
+"""Number of bytes to read at a time."""
 
 
 def check_name(path: Path, kind: type[UserError]) -> None:
-    """Raise a `kind` of error for a name that no file can have."""
+    """Raise an error of class `kind` if no file can have this name."""
     if "\0" in str(path):
         raise kind(f"{str(path)!r}: a file name cannot hold a NUL character.")
 
 
 def sha256(path: Path) -> str:
-    """Of a file's bytes, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal. Raises OSError."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -31,7 +31,7 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let an OSError from inside name this file, as one from a full disk names none."""
+    """Add the name of a file to an OSError from the block; on a full disk, the error has none."""
     try:
         yield
     except OSError as error:
@@ -40,8 +40,11 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Text in UTF-8; a crash at any moment leaves the old file or the new one, and an error, such
-    as OSError on a full disk, the old one alone."""
+    """Write a file atomically; text is written in UTF-8.
+
+    A crash at any moment leaves the old file or the new one. On an error, such as OSError on a full
+    disk, the old file stays.
+    """
     unfinished = path.with_name(path.name + ".unfinished")
     try:
         with unfinished.open("wb") as file:

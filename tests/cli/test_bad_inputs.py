@@ -104,8 +104,8 @@ TRAIN: list[tuple[str, Callable[[], object], str]] = [
     (
         "unequal line counts",
         lambda: two_files("One.\nTwo.\n", "Eins.\n"),
-        "HERE/a.en has 2 lines and HERE/a.de has 1; line i of one must translate line i of the "
-        "other.",
+        "HERE/a.en and HERE/a.de must have equally many lines, but have 2 and 1: line i of one "
+        "translates line i of the other.",
     ),
     (
         "carriage returns alone",
@@ -123,27 +123,27 @@ TRAIN: list[tuple[str, Callable[[], object], str]] = [
     (
         "empty side",
         lambda: two_files("One.\nTwo.\n", "\n \n"),
-        "data.train has one empty side: all 2 lines of its target are empty; check which files or "
+        "data.train has an empty side: every line of its target is empty; check which files or "
         "columns it names.",
     ),
     (
         "no tab",
         lambda: write("train.tsv", "One.\tEins.\nTwo.\n"),
-        "HERE/train.tsv, line 2: no tab, so one column; data.train needs two, the source, a tab, "
+        "HERE/train.tsv, line 2: no tab, so one column; data.train needs two: the source, a tab, "
         "and the target.",
     ),
     (
         "three columns",
         lambda: write("train.tsv", "One.\tEins.\tCC-BY\n"),
-        "HERE/train.tsv, line 1: 3 columns; say which are source and target, such as "
+        "HERE/train.tsv, line 1: 3 columns; name those of source and target, such as "
         "data.train.columns: [1, 2].",
     ),
     (
         "invalid UTF-8",
         lambda: write("train.tsv", "One.\tEins.\nTwo.\tFünf.\n".encode("latin-1")),
-        "HERE/train.tsv, line 2: not UTF-8 (byte 0xfc); convert the text from the encoding that it "
-        "has, Western European text for example with: iconv -f LATIN1 -t UTF-8; or fetch it again "
-        "if this place alone is damaged.",
+        "HERE/train.tsv, line 2: not UTF-8 (byte 0xfc); convert the text from its encoding, "
+        "Western European text for example with: iconv -f LATIN1 -t UTF-8; or download it again "
+        "if only this place is damaged.",
     ),
     (
         "folder instead of file",
@@ -159,8 +159,8 @@ TRAIN: list[tuple[str, Callable[[], object], str]] = [
     (
         "every pair too long",
         lambda: config(max_length="  max_length: 2"),
-        "No pair is left to train on: 0 have an empty side and 60 a side of more than "
-        "data.max_length 2 pieces.",
+        "No pair is left to train on. Pairs with an empty side: 0; with a side of more than "
+        "data.max_length 2 pieces: 60.",
     ),
     (
         "cache on a file",
@@ -236,7 +236,7 @@ def test_a_vocabulary_too_large_is_made_smaller(
     size, _ = prepared()
     assert 340 < size < 5_000
     said = capsys.readouterr().err
-    assert f"holds no more than {size:,} pieces" in said
+    assert f"has only {size:,} pieces" in said
 
 
 def prepared() -> tuple[int, str]:
@@ -316,7 +316,7 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
         "a file that is no run",
         lambda: None,
         "translate c.yaml",
-        "c.yaml: neither a run nor a bundle, or damaged: File is not a zip file.",
+        "c.yaml: this is neither a run nor a bundle, or it is damaged: File is not a zip file.",
     ),
     (
         "damaged weights",
@@ -373,9 +373,9 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
         "input not UTF-8",
         lambda: write("latin", "Fünf".encode("latin-1")),
         "translate runs/c --input latin",
-        "latin, line 1: not UTF-8 (byte 0xfc); convert the text from the encoding that it has, "
-        "Western European text for example with: iconv -f LATIN1 -t UTF-8; or fetch it again if "
-        "this place alone is damaged.",
+        "latin, line 1: not UTF-8 (byte 0xfc); convert the text from its encoding, "
+        "Western European text for example with: iconv -f LATIN1 -t UTF-8; or download it again "
+        "if only this place is damaged.",
     ),
     (
         "a folder as output",

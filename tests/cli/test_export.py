@@ -573,7 +573,9 @@ def test_a_changed_bundle_is_found(bundle: Path, run: Path) -> None:
     with pytest.raises(RunError, match=r"mine.bundle: .*, or damaged: its size is not that of its"):
         verify(bundle)
     bundle.write_text("hello")
-    with pytest.raises(RunError, match=r"mine.bundle: neither a run nor a bundle, or damaged"):
+    with pytest.raises(
+        RunError, match=r"mine.bundle: this is neither a run nor a bundle, or it is damaged"
+    ):
         translate(bundle, "validation.en", "out.de")
     with pytest.raises(ConfigError, match=r"mine.bundle exists and is not an export. Name another"):
         export_run(run, "bundle", output=bundle)

@@ -117,8 +117,8 @@ class TestTraining:
         with pytest.raises(ConfigError) as caught:
             train(Path("c.yaml"), overrides=["model.model_dim=32", "training.seed=2"])
         assert str(caught.value) == (
-            "runs/c was begun with another configuration: model.model_dim is 16 there and 32 "
-            "here; training.seed is 1 there and 2 here. Change that back, or begin another run "
+            "runs/c was started with another configuration: model.model_dim was 16 and is now 32; "
+            "training.seed was 1 and is now 2. Use the original values, or start another run "
             "with --run."
         )
 
@@ -175,10 +175,8 @@ class TestMemory:
         monkeypatch.setattr(dry_run, "resident_memory", lambda: 2**20)
         train("c.yaml", overrides=["training.max_steps=3"])
         said = capsys.readouterr().err
-        assert (
-            "The largest batch would take the process to 0.0 GiB, and 0.0 GiB are there. " in said
-        )
-        found = re.search(r"every batch is computed in ([2-9]|[1-9][0-9]+) shards", said)
+        assert "The largest batch would need 0.0 GiB of memory, and 0.0 GiB are available: " in said
+        found = re.search(r"every batch is cut into ([2-9]|[1-9][0-9]+) shards", said)
         assert found is not None
         assert f"accumulation_steps: {found[1]}\n" in Path("runs/c/config.yaml").read_text()
         monkeypatch.undo()
@@ -412,7 +410,7 @@ class TestSeveralCorpora:
         assert evaluate(both_ways, split="validation")
 
         train(Path("c.yaml"), overrides=["data.test={tsv: validation.tsv, tag: <2de>}"])
-        with pytest.raises(ConfigError, match=r": data\.train\[1\]\.weight is 1\.0 there and 2"):
+        with pytest.raises(ConfigError, match=r": data\.train\[1\]\.weight was 1\.0 and is now 2"):
             train(Path("c.yaml"), overrides=["data.train[1].weight=2"])
         path = workplace / "test.tsv"
         path.write_text("Another.\tAnderes.\n" + path.read_text())
@@ -463,7 +461,7 @@ class TestSeveralCorpora:
 
     def test_without_a_pair_to_learn_from_are_named(self, both_ways: Path) -> None:
         Path("test.tsv").write_text(f"{'Yes, please. ' * 50}\tJa.\n")
-        with pytest.raises(DataError, match=r"^data\.train\[2\]: No pair is left to train on: "):
+        with pytest.raises(DataError, match=r"^data\.train\[2\]: No pair is left to train on\. "):
             train(Path("c.yaml"))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from translator.data.lines import is_gzip
+from translator.corpora.lines import is_gzip
 from translator.decoding import engine
 from translator.errors import ConfigError, DataError, RunError, UserError
 from translator.workflows.export import export_run

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from translator.config import Config, load_config
-from translator.data import corpus_statistics, fetching
+from translator.corpora import fetching
+from translator.data import corpus_statistics
 from translator.data.corpus import read_pairs
 from translator.data.corpus_statistics import sample_corpus
 from translator.data.length_limit import share_beyond
@@ -74,7 +75,7 @@ class TestProgress:
             while not said:
                 time.sleep(0.01)
                 said = capsys.readouterr().err
-        assert said == "Reading: fetching a_set, 1:15 so far\n"
+        assert said == "Reading: preparing a_set, 1:15 so far\n"
         clock[0] += 75
         show(5)
         assert capsys.readouterr().err == "Reading: 5 pairs\n"
@@ -154,7 +155,7 @@ class TestTheVocabulary:
         assert prepare("runs/other").tokenizer.digest == first.digest
         assert capsys.readouterr().err == (
             "Reading the text …\n"
-            f"{path.parent}: this part of the cache is damaged or incomplete; making it anew.\n"
+            f"{path.parent}: this part of the cache is damaged or incomplete; making it again.\n"
         )
         assert path.read_bytes() == content
 
@@ -317,17 +318,17 @@ def test_text_that_changes_while_it_is_read_is_refused(
         return sample_corpus(pairs, show)  # type: ignore[arg-type]
 
     monkeypatch.setattr(preparation, "sample_corpus", changes)
-    with pytest.raises(DataError, match=r"^data\.validation: its text has changed while"):
+    with pytest.raises(DataError, match=r"^data\.validation: the text has changed while"):
         prepare()
 
 
 KILLED = """
 import os, signal, sys
 from translator.cli.app import main
-from translator.data import writing
+from translator.data import store_writer
 
-writing.CHUNK, writing.JOURNAL_EVERY = 10, -1.0
-left, save = int(sys.argv.pop(1)), writing.SideWriter.save
+store_writer.CHUNK, store_writer.JOURNAL_EVERY = 10, -1.0
+left, save = int(sys.argv.pop(1)), store_writer.SideWriter.save
 
 def killed(side):
     global left
@@ -336,7 +337,7 @@ def killed(side):
         os.kill(os.getpid(), signal.SIGKILL)
     return save(side)
 
-writing.SideWriter.save = killed
+store_writer.SideWriter.save = killed
 main()
 """
 

@@ -173,7 +173,7 @@ del os.environ["HOME"]
 pwd.getpwuid = lambda number: {}[number]  # as for a user that the system does not know
 from translator.config import load_config
 from translator.errors import UserError
-from translator.data.tfds_corpus import tfds_facts
+from translator.data.corpus import fingerprint
 import keras
 from pathlib import Path
 
@@ -181,7 +181,7 @@ named = ["data.dataset=ted_hrlr_translate/pt_to_en", "data.train=train"]
 named += ["data.validation=validation", "data.test=test"]
 for settings in (["data.folder=~/text"], named):
     try:
-        tfds_facts(load_config(Path("c.yaml"), settings).data, "train")
+        fingerprint(load_config(Path("c.yaml"), settings).data, "train")
     except UserError as error:
         print(error)
 print(*(name for name in os.listdir() if name.startswith("~")))
@@ -194,7 +194,7 @@ def test_without_a_home_directory_nothing_is_put_elsewhere(
 ) -> None:
     done = command(code=HOMELESS)
     assert done.stdout.splitlines() == [
-        "data.folder: no home directory is known for ~; write the whole path.",
+        "data.folder: the home directory of ~ is unknown; write the whole path.",
         "data.dataset: this user has no home directory to keep it in; set data.dataset_folder",
         "",
     ], done.stderr

@@ -236,23 +236,21 @@ class TestARunThatGoesOn:
         limit = {"decoding.max_length_ratio": 6.0, "decoding.max_length_extra": 40}
         begun = replaced(resolved(load()), limit)
         assert continued(begun, load(), RUN) == begun
-        with pytest.raises(
-            ConfigError, match=r"decoding\.max_length_extra is 40 there and 50 here"
-        ):
+        with pytest.raises(ConfigError, match=r"decoding\.max_length_extra was 40 and is now 50"):
             continued(begun, load("", "decoding.max_length_extra=50"), RUN)
         lost = replaced(begun, {"decoding.max_length_ratio": "auto"})
-        with pytest.raises(RunError, match=r"max_length_ratio is auto, but a run holds the value"):
+        with pytest.raises(RunError, match=r"max_length_ratio is auto, but a run records a value"):
             continued(lost, load(), RUN)
 
     def test_must_be_said_to_have_a_preset(self, load: Load) -> None:
-        with pytest.raises(ConfigError, match="run was begun with preset: auto; write that on top"):
+        with pytest.raises(ConfigError, match="run was started with preset: auto; add that to"):
             continued(resolved(load()), load(BY_HAND), RUN)
 
     def test_refuses_another_value_of_a_chosen_key(self, load: Load) -> None:
         begun = resolved(load())
         wanted: Any = load("", f"model.model_dim={begun.model.model_dim}")
         assert continued(begun, wanted, RUN).model == begun.model
-        with pytest.raises(ConfigError, match=r"model\.model_dim is .* there and 2 here"):
+        with pytest.raises(ConfigError, match=r"model\.model_dim was .* and is now 2"):
             continued(begun, load("", "model.model_dim=2", "model.num_heads=1"), RUN)
 
 

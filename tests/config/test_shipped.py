@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from translator.config import load_config
-from translator.config.loading import parse_yaml
+from translator.config.yaml_text import parse_yaml
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "translator/config/schema.json"

@@ -98,8 +98,8 @@ class TestARecordedConfiguration:
             with pytest.raises(ConfigError) as caught:
                 read(old)
             assert str(caught.value) == (
-                f"{old}, line 2: schema_version is 3, and this version of translator reads 2 at "
-                "most. Upgrade translator to use this configuration."
+                f"{old}, line 2: schema_version is 3, and this version of translator reads at "
+                "most 2. Upgrade translator to use this configuration."
             )
 
     @pytest.mark.parametrize("version", ["0", "-1", "x", "1.0", "true", "null", "[2]"])
@@ -146,7 +146,7 @@ class TestARunThatGoesOn:
 
     def test_refuses_a_key_that_is_set_to_its_default(self, load: Load) -> None:
         begun = resolved(load("", "training.label_smoothing=0.2"))
-        with pytest.raises(ConfigError, match=r"label_smoothing is 0\.2 there and 0\.1 here"):
+        with pytest.raises(ConfigError, match=r"label_smoothing was 0\.2 and is now 0\.1"):
             continued(begun, load("", "training.label_smoothing=0.1"), RUN)
 
     def test_does_not_mind_a_default_that_has_changed(

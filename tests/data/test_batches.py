@@ -9,7 +9,8 @@ from translator.data.batches import Batch, batch, pad, pad_rows
 from translator.data.concatenation import Concatenation
 from translator.data.corpus import Pair
 from translator.data.store import Store, open_store
-from translator.data.tokenizer import Sampling, Tokenizer, train_tokenizer
+from translator.data.subword_sampling import SubwordSampling
+from translator.data.tokenizer import Tokenizer, train_tokenizer
 
 BUDGET = 64
 LENGTHS = np.random.default_rng(5).integers(2, 40, size=300)
@@ -113,8 +114,8 @@ def rows_of(array: np.ndarray) -> list[list[int]]:
     return [[i for i in row if i != 0] for row in array.tolist()]
 
 
-def sampling(seed: int) -> Sampling:
-    return Sampling("unigram", 0.2, seed, max_length=99)
+def sampling(seed: int) -> SubwordSampling:
+    return SubwordSampling("unigram", 0.2, seed, max_length=99)
 
 
 class TestABatch:

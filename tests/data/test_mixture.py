@@ -11,7 +11,8 @@ from translator.data.batches import batch
 from translator.data.corpus import Pair
 from translator.data.mixture import Mixture, mix
 from translator.data.store import Store, open_store
-from translator.data.tokenizer import Sampling, Tokenizer, train_tokenizer
+from translator.data.subword_sampling import SubwordSampling
+from translator.data.tokenizer import Tokenizer, train_tokenizer
 
 FIRST = [Pair("Good morning, Anna.", "Guten Morgen."), Pair("", "Nichts."), Pair("No.", "Nein.")]
 SECOND = [Pair(f"<bt> I read {i} books.", f"Ich lese {i} Bücher.") for i in range(6)]
@@ -90,7 +91,7 @@ def test_a_batch_holds_pairs_of_all_with_their_tags(
     mixture: Mixture, tokenizer: Tokenizer, sampled: bool
 ) -> None:
     schedule = BatchSchedule(mixture.lengths, 10_000, 1, mix(mixture.sizes, [2, 1, 1], 1.0))
-    sampling = Sampling("unigram", 0.2, 3, max_length=90) if sampled else None
+    sampling = SubwordSampling("unigram", 0.2, 3, max_length=90) if sampled else None
     [whole] = batch(mixture, tokenizer, schedule, 2, 1, sampling)
     tag = tokenizer.source.tags["<bt>"]
     begins_with_tag = (whole.source[:, 0] == tag).tolist()

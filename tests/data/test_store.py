@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from translator.config.schema import DataConfig, TokenizerConfig, TsvFiles
+from translator.config.schema import DataConfig, TokenizerConfig
+from translator.corpora.tsv_files import TsvFiles
 from translator.data.corpus import Pair, fingerprint
 from translator.data.store import Store, open_store, store_key
+from translator.data.store_writer import CHUNK
 from translator.data.tokenizer import Tokenizer, Vocabulary, train_tokenizer
-from translator.data.writing import CHUNK
 from translator.errors import DataError
 
 PAIRS = [
@@ -178,7 +179,7 @@ def test_a_store_that_is_not_whole_is_made_anew_with_a_word(
             folder, lambda: PAIRS, tokenizer, max_length=40, keep_text=True, say=said.append
         )
         assert store.facts == facts and list(store.pairs()) == SHORT
-    assert said == [f"{folder}: this part of the cache is damaged or incomplete; making it anew."]
+    assert said == [f"{folder}: this part of the cache is damaged or incomplete; making it again."]
     assert (folder / name).read_bytes() == content
 
 
@@ -190,8 +191,8 @@ def test_no_pair_left_is_said_with_the_reasons(tmp_path: Path, tokenizer: Tokeni
     with pytest.raises(DataError) as caught:
         make(tmp_path / "s", tokenizer, PAIRS[2:6])
     assert str(caught.value) == (
-        "No pair is left to train on: 2 have an empty side and 2 a side of more than "
-        "data.max_length 40 pieces."
+        "No pair is left to train on. Pairs with an empty side: 2; with a side of more than "
+        "data.max_length 40 pieces: 2."
     )
     assert list(tmp_path.iterdir()) == []
 

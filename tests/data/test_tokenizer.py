@@ -15,9 +15,10 @@ import pytest
 import sentencepiece
 
 from translator.config.schema import TokenizerConfig
-from translator.data import learning
+from translator.data import sentencepiece_process
 from translator.data.corpus import Pair
-from translator.data.tokenizer import Sampling, Tokenizer, Vocabulary, train_tokenizer
+from translator.data.subword_sampling import SubwordSampling
+from translator.data.tokenizer import Tokenizer, Vocabulary, train_tokenizer
 from translator.environment import num_threads
 from translator.errors import DataError, RunError
 from translator.runs import RunDirectory
@@ -129,7 +130,7 @@ def test_a_vocabulary_larger_than_the_corpus_is_made_smaller_and_says_so(kind: s
     size = len(learn(vocabulary_size=100_000, kind=kind, said=said).source)
     assert 340 < size < 5_000
     assert said == [
-        f"The corpus holds no more than {size:,} pieces: the vocabulary has so many, instead of "
+        f"The corpus has only {size:,} pieces, so the vocabulary is smaller than "
         "tokenizer.vocabulary_size 100,000."
     ]
 
@@ -163,8 +164,8 @@ def test_words_and_characters_need_room_beside_the_special_pieces(
     with pytest.raises(DataError) as caught:
         learn(kind=kind, vocabulary_size=size, tags=tags)
     assert str(caught.value) == (
-        f"tokenizer.vocabulary_size {size} is too small: it has to be {least} at least, and more "
-        f"to hold any {kind}."
+        f"tokenizer.vocabulary_size {size} is too small: it must be at least {least}, and more "
+        f"to contain any {kind}."
     )
 
 
@@ -287,7 +288,7 @@ class TestTargets:
         self, kind: Literal["unigram", "bpe"], reading: Reading
     ) -> None:
         target = reading(kind=kind).target
-        drawn = target.encode([f" {text} " for text in HOSTILE], Sampling(kind, 0.3, 7, 999))
+        drawn = target.encode([f" {text} " for text in HOSTILE], SubwordSampling(kind, 0.3, 7, 999))
         assert drawn != target.encode(HOSTILE)
         assert target.decode(drawn) == HOSTILE
 
@@ -372,7 +373,7 @@ def normalizing(sentences: list[str], kind: str) -> bytes:
         "eos_id": 3,
         "minloglevel": 2,
     }
-    return learning.learn(sentences, 1, options)
+    return sentencepiece_process.train_model(sentences, 1, options)
 
 
 def scores(model: bytes) -> list[tuple[str, float]]:
@@ -473,20 +474,20 @@ class TestWhatPiecesAre:
         assert "▁of▁the▁" in "".join(target.piece(i) for i in target.encode(["of the town"])[0])
         assert any("▁" in piece[1:] for piece in target.pieces)
         texts = [pair.target for pair in pairs[:3]]
-        drawn = [target.encode(texts, Sampling(kind, 0.1, seed, 99)) for seed in range(20)]
+        drawn = [target.encode(texts, SubwordSampling(kind, 0.1, seed, 99)) for seed in range(20)]
         assert all(target.decode(rows) == texts for rows in drawn)
         used = {target.piece(i) for rows in drawn for row in rows for i in row}
         assert any("▁" in piece[1:] for piece in used)
 
 
-Draw = Callable[[float, int], Sampling]
+Draw = Callable[[float, int], SubwordSampling]
 
 
 @pytest.fixture
 def sampling(request: pytest.FixtureRequest, tokenizer: Tokenizer) -> Draw:
     """Sampling of the tokenizer's kind, by α and seed."""
     kind = request.node.callspec.params["tokenizer"]
-    return lambda alpha, seed: Sampling(kind, alpha, seed, max_length=99)
+    return lambda alpha, seed: SubwordSampling(kind, alpha, seed, max_length=99)
 
 
 class TestSampling:
@@ -533,7 +534,7 @@ class TestSampling:
         code = (
             "import sys; from pathlib import Path; from translator.data.tokenizer import *\n"
             "vocabulary = Vocabulary(Path(sys.argv[1]).read_bytes())\n"
-            "print(vocabulary.encode(sys.argv[3:], Sampling(sys.argv[2], 0.2, 7, 99)))"
+            "print(vocabulary.encode(sys.argv[3:], SubwordSampling(sys.argv[2], 0.2, 7, 99)))"
         )
         command = [sys.executable, "-c", code, str(path), sampling(0.2, 7).kind, *SOURCES[:5]]
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
@@ -614,7 +615,7 @@ class TestTags:
     def test_stay_whole_when_pieces_are_sampled(
         self, tagged: Vocabulary, kind: Literal["unigram", "bpe"], alpha: float
     ) -> None:
-        sampling = Sampling(kind, alpha, 7, max_length=99)
+        sampling = SubwordSampling(kind, alpha, 7, max_length=99)
         drawn = tagged.encode([pair.source for pair in TAGGED], sampling)
         assert drawn == [
             [4 + i % 2, *row] for i, row in enumerate(tagged.encode(SOURCES, sampling))
@@ -627,7 +628,7 @@ class TestTags:
         text = f"<2de> {SOURCES[1]}"
         best = tagged.encode([text])[0]
         for seed in range(20):
-            sampling = Sampling(kind, 0.1, seed, max_length=len(best))
+            sampling = SubwordSampling(kind, 0.1, seed, max_length=len(best))
             assert len(tagged.encode([text], sampling)[0]) <= len(best)
 
     def test_come_back_from_disk(self, tagged: Vocabulary) -> None:

@@ -6,18 +6,18 @@ import numpy as np
 
 from translator.config.schema import Config
 from translator.config.statistics import LEAST_LIMIT
+from translator.data.store_writer import StoreFacts
 from translator.data.tokenizer import Mismatch
 from translator.data.vocabulary_coverage import VocabularyCoverage
-from translator.data.writing import Facts
 from translator.diagnostics.data_warnings import VocabularyFacts, limit_warnings, text_warnings
 
 WELL = VocabularyCoverage(1000, 10, 1700)
-FACTS = Facts(95, 3, 5, "digest", WELL, WELL)
+FACTS = StoreFacts(95, 3, 5, "digest", WELL, WELL)
 
 
 def said(
-    training: Facts = FACTS,
-    validation: Facts = FACTS,
+    training: StoreFacts = FACTS,
+    validation: StoreFacts = FACTS,
     borrowed: bool = False,
     exact: bool = True,
     size: int = 1000,

@@ -74,7 +74,7 @@ def test_shards_are_tried_small_first_and_as_many_as_there_are(
     assert dry_run(train_step, cut).peak_bytes == 900
     assert train_step.sizes == [[10, 10], [20, 20], [80, 80]]
     train_step = Memory(monkeypatch, 0, num_shards=2)
-    with pytest.raises(DoesNotFit, match=r"to 0\.0 GiB, and 0\.0 GiB are there"):
+    with pytest.raises(DoesNotFit, match=r"need 0\.0 GiB of memory, and 0\.0 GiB are available"):
         dry_run(train_step, cut)
 
 

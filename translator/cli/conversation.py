@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from translator.data.lines import decode_line
+from translator.corpora.lines import decode_line
 from translator.diagnostics.input_checks import InputChecks
 from translator.diagnostics.output_checks import OutputChecks
 from translator.errors import DataError

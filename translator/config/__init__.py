@@ -1,4 +1,4 @@
-"""What a run is told: a YAML file, checked key by key."""
+"""The configuration of a run: a YAML file, validated key by key."""
 
 from translator.config.keys import differences, replaced
 from translator.config.loading import load_config, load_recorded, override, save_config

@@ -1,7 +1,8 @@
-"""The values of a configuration by their dotted keys, such as training.optimizer.learning_rate."""
+"""Values of a configuration by dotted keys, such as training.optimizer.learning_rate."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import reduce
@@ -18,6 +19,18 @@ def dotted(key: Key) -> str:
     return text.removeprefix(".")
 
 
+def quoted(key: Key) -> str:
+    """`dotted` for messages: a part that is not a plain word is put in quotes."""
+    return dotted(
+        tuple(
+            part
+            if isinstance(part, int) or re.fullmatch(r"[^\s\0-\x1f.\[\]]+", part)
+            else json.dumps(part, ensure_ascii=False)
+            for part in key
+        )
+    )
+
+
 def parts(key: str) -> Key:
     """data.train[1].weight → data, train, 1, weight"""
     found = re.findall(r"\[([0-9]+)\]|([^.\[]+)", key)
@@ -25,12 +38,12 @@ def parts(key: str) -> Key:
 
 
 def value(config: Config, key: str) -> Any:
-    """What stands at a key."""
+    """The value of a dotted key without indices."""
     return reduce(getattr, key.split("."), config)
 
 
 def is_set(config: Config, key: str) -> bool:
-    """Whether someone has given a value for a key: a user, or `replaced`."""
+    """Whether a key has been set, by a user or by `replaced`, and does not have its default."""
     *sections, name = key.split(".")
     section: Any = config
     for inner in sections:
@@ -41,7 +54,7 @@ def is_set(config: Config, key: str) -> bool:
 
 
 def replaced(config: Config, values: Mapping[str, Any]) -> Config:
-    """The configuration with other values at some keys."""
+    """A copy with other values for some dotted keys. The values are not validated."""
     for key, new in values.items():
         config = _replaced(config, key.split("."), new)
     return config
@@ -55,7 +68,10 @@ def _replaced(section: Any, names: list[str], new: Any) -> Any:
 
 
 def differences(one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
-    """The dotted keys at which two nested values, or two configurations, differ; with both."""
+    """Yield the dotted keys at which two configurations or nested values differ, with both values.
+
+    Lists of different lengths differ as a whole.
+    """
 
     def walk(key: Key, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
         if isinstance(one, dict) and isinstance(other, dict):

@@ -1,8 +1,8 @@
-"""`preset: auto`: model, training and vocabulary as they should be for a text and a machine.
+"""`preset: auto`: model, training and vocabulary for a corpus and a machine.
 
-The rules stand in one table. Each is a line through a few points, drawn over the logarithm of the
-number of pairs, so that 30,000 and 31,000 pairs get nearly the same. A key that the user sets wins,
-and the rules after it go by it.
+RULES lists one rule per key. Most interpolate between a few points over the logarithm of the number
+of pairs, so that 30,000 and 31,000 pairs get nearly the same value. A key that the user sets wins,
+and later rules depend on it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from translator.config.keys import is_set, replaced
 from translator.config.schema import Config, TokenizerKind
 from translator.config.statistics import CorpusStatistics, Machine
 
-CPU_WIDTH = 512
-"""A wider model learns too slowly without a GPU."""
+LARGEST_CPU_WIDTH = 512
+"""Largest model_dim without a GPU; a wider model trains too slowly."""
 
 
 class Rule(NamedTuple):
@@ -27,15 +27,17 @@ class Rule(NamedTuple):
     choose: Callable[[Config, CorpusStatistics, Machine], Any]
     findings: str
     needs_vocabulary: bool = False
-    """Whether it goes by `statistics.longest`."""
+    """Whether the rule depends on `statistics.longest`."""
 
 
 Points = Mapping[float, float]
 
 
 def between(points: Points, size: float) -> float:
-    """The value at a size: on a line between the nearest two points, the sizes taken by their
-    logarithms; beyond the last point, that point's."""
+    """The value at a size, interpolated linearly over the logarithm of the size.
+
+    Outside the points, it is the value of the nearest one.
+    """
     sizes = sorted(points)
     if size <= sizes[0]:
         return points[sizes[0]]
@@ -51,41 +53,41 @@ LAYERS: Points = {2e3: 3, 3e4: 4, 1e6: 6}
 INNER_SHARE: Points = {3e4: 2, 1e6: 4}
 DROPOUT: Points = {2e3: 0.35, 3e4: 0.2, 3e6: 0.1}
 TOKENS: Points = {2e3: 1024, 3e4: 1536, 1e6: 8192, 1e7: 16_384, 5e7: 32_768}
-PAIRS_A_MINUTE = 2000
-"""As many as a processor gets to know well in it: a model for more would not be done in time."""
-MOST_PROCESSORS = 8
-"""That are taken to be so many times as fast."""
-PAIRS_READ_A_MINUTE = 20_000
-"""As many as it reads."""
-HURRY: Points = {10: 1536, 60: 4096, 600: 32_768}
-"""Minutes of a processor → the largest batch for them: in a short time many steps teach more than
-exact ones."""
+LEARNABLE_PAIRS_PER_MINUTE = 2000
+"""Pairs that one core can learn well per minute (measured on Multi30k and Anki). A model for more
+pairs would not be trained in time."""
+TRAINED_PAIRS_PER_MINUTE = 20_000
+"""Pairs that one core trains on per minute."""
+MOST_CORES = 8
+"""Number of cores up to which speed is assumed proportional to their number."""
+LARGEST_BATCH: Points = {10: 1536, 60: 4096, 600: 32_768}
+"""By core minutes: in little time, many steps teach more than large ones."""
 LARGEST_VOCABULARY = 32_000
 LONGEST_SIDE = 1024
-"""Pieces."""
+"""Largest data.max_length that is chosen, in pieces."""
 EPOCHS: Points = {2e3: 200, 3e4: 30, 2e5: 20, 1e6: 12, 1e7: 5, 5e7: 2}
 
 
-def processor_minutes(config: Config, machine: Machine) -> float:
-    """What the user gives, of all processors; without end where there is a GPU, or no limit."""
+def core_minutes(config: Config, machine: Machine) -> float:
+    """The time budget times the number of cores; infinite with a GPU or without max_minutes."""
     minutes = config.training.max_minutes
     if minutes is None or machine.has_gpu:
         return math.inf
-    return minutes * min(MOST_PROCESSORS, machine.num_processors)
+    return minutes * min(MOST_CORES, machine.num_processors)
 
 
 def learnable(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
-    """The size of the text, or as much of it as the user's minutes are enough for."""
-    return min(statistics.size, PAIRS_A_MINUTE * processor_minutes(config, machine))
+    """The size of the corpus, or of the part that can be learnt in the time budget."""
+    return min(statistics.size, LEARNABLE_PAIRS_PER_MINUTE * core_minutes(config, machine))
 
 
 def auto_vocabulary_size(statistics: CorpusStatistics, kind: TokenizerKind = "unigram") -> int:
-    """Forty times the root of the number of pairs, between 1,000 and 32,000, in whole hundreds; but
-    more than there are characters, as each is a piece, and bytes.
+    """Vocabulary size: 40 √pairs in whole hundreds, between 1,000 and 32,000.
 
-    Small corpora learn better from few pieces, each seen often (Sennrich & Zhang 2019; Gowda & May
-    2020). 10,000 pairs get 4,000 pieces, 640,000 and more 32,000. A word that is no piece is lost,
-    so if words are pieces, there may be 32,000 in any case.
+    10,000 pairs get 4,000 pieces; 640,000 or more get 32,000. Small corpora learn better from few
+    pieces, each seen often (Sennrich & Zhang 2019; Gowda & May 2020). Every character and byte
+    takes a piece, so the size is always larger than their number. With kind word it is 32,000,
+    because a word without a piece is lost.
     """
     if kind == "word":
         return LARGEST_VOCABULARY
@@ -96,30 +98,31 @@ def auto_vocabulary_size(statistics: CorpusStatistics, kind: TokenizerKind = "un
 
 
 def width(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
-    """In multiples of 32, as processors like it, and of the heads, if the user has set these."""
+    """model_dim: a multiple of 32, which is fast, and of num_heads if that is set."""
     unit = math.lcm(32, config.model.num_heads if is_set(config, "model.num_heads") else 1)
     found = between(WIDTH, learnable(config, statistics, machine))
     if not machine.has_gpu:
-        found = min(CPU_WIDTH, found)
+        found = min(LARGEST_CPU_WIDTH, found)
     return unit * max(1, round(found / unit))
 
 
 def heads(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
-    """As many as leave each a width of 32 or more, beyond four of 64."""
+    """Most heads that leave each a width of at least 32, or 64 with more than four heads."""
     least = {1: 1, 2: 64, 4: 128, 8: 512, 16: 1024}
     model_dim = config.model.model_dim
     return max(h for h in least if model_dim % h == 0 and model_dim >= least[h])
 
 
 def inner_width(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
+    """feed_forward_dim: a multiple of 32, 2 to 4 times model_dim."""
     share = between(INNER_SHARE, learnable(config, statistics, machine))
     return min(65_536, 32 * max(1, round(share * config.model.model_dim / 32)))
 
 
 def dropout(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
-    """Less where training ends before a model can learn its text by heart: by the root of the share
-    of its epochs that there is time for, or that the user gives."""
-    epochs = PAIRS_READ_A_MINUTE * processor_minutes(config, machine) / statistics.size
+    """Dropout rate for the corpus size, scaled by √(epochs available / epochs recommended) when the
+    time budget or max_epochs ends training early."""
+    epochs = TRAINED_PAIRS_PER_MINUTE * core_minutes(config, machine) / statistics.size
     if is_set(config, "training.max_epochs") and config.training.max_epochs is not None:
         epochs = min(epochs, config.training.max_epochs)
     share = min(1.0, epochs / between(EPOCHS, statistics.size))
@@ -127,13 +130,13 @@ def dropout(config: Config, statistics: CorpusStatistics, machine: Machine) -> f
 
 
 def tokens(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
-    """In whole 256. Where the user's minutes are few, so are these."""
-    hurried = between(HURRY, processor_minutes(config, machine))
-    return 256 * round(min(between(TOKENS, statistics.size), hurried) / 256)
+    """tokens_per_step: a multiple of 256, smaller with a short time budget."""
+    largest = between(LARGEST_BATCH, core_minutes(config, machine))
+    return 256 * round(min(between(TOKENS, statistics.size), largest) / 256)
 
 
 def highest_rate(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
-    """The wider, the lower."""
+    """Learning rate: inversely proportional to model_dim."""
     return float(f"{0.5 / config.model.model_dim:.1e}")
 
 
@@ -144,23 +147,25 @@ def joint(config: Config, statistics: CorpusStatistics, machine: Machine) -> boo
 
 
 def epochs(config: Config, statistics: CorpusStatistics, machine: Machine) -> int | None:
-    """Unless the user says after how many steps it ends."""
+    """max_epochs; None if the user limits the steps."""
     if config.training.max_steps is not None:
         return None
     return round(between(EPOCHS, statistics.size))
 
 
 def schedule(config: Config, statistics: CorpusStatistics, machine: Machine) -> str:
-    """High for most of the run and to zero at its end, if there is one that can be foreseen."""
+    """cooldown, which falls to zero at the end of the run, if that end is known beforehand."""
     training = config.training
     ends = training.max_steps, training.max_epochs, training.max_minutes
     return "inverse_sqrt" if ends == (None, None, None) else "cooldown"
 
 
 def max_length(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
-    """Half as many pieces again as 999 of 1,000 pairs have, as what is translated later may be
-    longer; in whole 16, between 64 and 1,024. Sides beyond that are hardly sentences, and attention
-    takes memory with the square of their length."""
+    """1.5 times the length that covers 99.9 % of the pairs, since later text may be longer.
+
+    It is a multiple of 16 between 64 and 1,024 pieces. Longer text is hardly a sentence, and
+    attention takes memory with the square of the length.
+    """
     assert statistics.longest is not None
     return max(64, min(LONGEST_SIDE, 16 * math.ceil(1.5 * statistics.longest / 16)))
 
@@ -168,7 +173,7 @@ def max_length(config: Config, statistics: CorpusStatistics, machine: Machine) -
 ARAABI = "Araabi & Monz 2020"
 SENNRICH = "Sennrich & Zhang 2019"
 WU = "Wu et al. 2021"
-MEASURED = "our measurements, see README"
+MEASURED = "our measurements"
 
 RULES = (
     Rule("tokenizer.joint", joint, "languages share pieces if they share a script"),
@@ -199,22 +204,22 @@ RULES = (
     Rule("model.embedding_dropout_rate", dropout, SENNRICH),
     Rule("training.tokens_per_step", tokens, f"{SENNRICH}; {MEASURED}"),
     Rule("training.optimizer.learning_rate", highest_rate, MEASURED),
-    Rule("training.max_epochs", epochs, "the smaller, the more often"),
+    Rule("training.max_epochs", epochs, "small corpora need more passes"),
     Rule("training.optimizer.schedule", schedule, f"Hägele et al. 2024; {MEASURED}"),
     Rule(
         "data.max_length",
         max_length,
-        "999 of 1,000 pairs, and room for longer ones",
+        "99.9 % of the pairs, and room for longer ones",
         needs_vocabulary=True,
     ),
 )
-"""In an order in which each finds what it goes by."""
+"""Ordered so that every rule comes after the keys that it depends on."""
 
 KEYS = [rule.key for rule in RULES]
 
 
 class Choice(NamedTuple):
-    """What a rule has chosen."""
+    """A value that a rule has chosen."""
 
     key: str
     value: Any
@@ -222,8 +227,10 @@ class Choice(NamedTuple):
 
 
 def choose(config: Config, statistics: CorpusStatistics, machine: Machine) -> list[Choice]:
-    """What the rules say of the keys that are open still; nothing without a preset. Rules that need
-    a vocabulary wait until `statistics` has been completed by it."""
+    """The choices for all unset keys; none without a preset.
+
+    Rules that need a vocabulary choose nothing as long as `statistics.longest` is None.
+    """
     if config.preset is None:
         return []
     choices = []

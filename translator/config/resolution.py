@@ -1,28 +1,32 @@
-"""Everything `auto` becomes a value here, once; the run keeps the result and a resume reuses it."""
+"""`auto` to values, once per run. The run keeps the result, and a resumed run reuses it."""
 
 from __future__ import annotations
 
 from translator.config.keys import replaced, value
-from translator.config.loading import check
 from translator.config.preset import auto_vocabulary_size, choose
 from translator.config.schema import Config
+from translator.config.schema_errors import check
 from translator.config.statistics import CorpusStatistics, LengthLimit, Machine
+
+LEAST_SPEEDUP = 1.05
+"""Speed of bfloat16 relative to float32 from which `auto` chooses bfloat16."""
 
 
 def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> Config:
-    """The configuration with every `auto` replaced, by what a preset chooses, too: a pure function.
+    """A copy with every `auto` replaced by a value, including the choices of a preset.
 
-    A precision stays `auto` until the machine's is known, and so does the length limit of
-    translations until the text's is. Raises ConfigError if what the user sets and what is chosen do
-    not go together.
+    training.precision stays `auto` until the machine's bfloat16 speed is known, and the length
+    limit of translations until that of the text is known. Raises ConfigError if the user's values
+    and the chosen ones contradict each other.
     """
     choices = choose(config, statistics, machine)
     config = replaced(config, {choice.key: choice.value for choice in choices})
     values: dict[str, object] = {}
     if config.training.precision == "auto" and machine.bfloat16_speedup is not None:
-        values["training.precision"] = "bfloat16" if machine.bfloat16_speedup > 1.05 else "float32"
+        is_faster = machine.bfloat16_speedup > LEAST_SPEEDUP
+        values["training.precision"] = "bfloat16" if is_faster else "float32"
     if config.training.accumulation_steps == "auto":
-        values["training.accumulation_steps"] = 1  # until a dry run shows that it needs more
+        values["training.accumulation_steps"] = 1  # until the dry run shows that it needs more
     if config.training.optimizer.schedule == "auto":
         is_timed = config.training.max_minutes is not None
         values["training.optimizer.schedule"] = "cooldown" if is_timed else "inverse_sqrt"
@@ -37,12 +41,14 @@ def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> C
 
 
 def resolve_decoding(config: Config, limit: LengthLimit | None) -> Config:
-    """The configuration with decoding.precision as in training and the length limit as given,
-    where they are `auto`; without a limit, that stays open."""
-    settled: dict[str, object] = {"decoding.precision": config.training.precision}
+    """A copy in which decoding.precision and the length limit are no longer `auto`.
+
+    The precision is that of training. Without a `limit`, the length limit stays `auto`.
+    """
+    values: dict[str, object] = {"decoding.precision": config.training.precision}
     if limit is not None:
-        settled["decoding.max_length_ratio"] = limit.ratio
-        settled["decoding.max_length_extra"] = limit.extra
+        values["decoding.max_length_ratio"] = limit.ratio
+        values["decoding.max_length_extra"] = limit.extra
     return replaced(
-        config, {key: new for key, new in settled.items() if value(config, key) == "auto"}
+        config, {key: new for key, new in values.items() if value(config, key) == "auto"}
     )

@@ -1,4 +1,4 @@
-"""What a run has settled: for its own continuation, and for a run that begins with its weights."""
+"""Which keys may change when a run is resumed, or when a run begins from another run's weights."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import Any
 from pydantic import BaseModel
 
 from translator.config.keys import differences, is_set, parts, replaced, value
-from translator.config.loading import check
 from translator.config.preset import KEYS as PRESET_KEYS
-from translator.config.schema import Config, Corpus, ModelConfig, TokenizerConfig
+from translator.config.schema import Config, DataConfig, ModelConfig, TokenizerConfig
+from translator.config.schema_errors import check
+from translator.corpora.corpus import Corpus
 from translator.errors import ConfigError, RunError
 from translator.runs import RunDirectory
 
-OF_A_SESSION = {"training.distribution", "training.profile"}
-"""Left unset, they have their defaults at every start, whatever the run was begun with."""
+SESSION_KEYS = {"training.distribution", "training.profile"}
+"""Keys that take their default in every session unless set, whatever the run began with."""
 
 ENDS = {"training.max_steps", "training.max_epochs", "training.max_minutes"}
-"""Where a learning rate may fall to zero."""
+"""Keys at whose end a learning rate may fall to zero."""
 
 LIMITS = (
-    OF_A_SESSION
+    SESSION_KEYS
     | ENDS
     | {
         "training.patience",
@@ -31,10 +32,11 @@ LIMITS = (
         "training.recompute_activations",
     }
 )
-"""How long a run goes on, what it writes, and what it computes on."""
+"""Keys that a resumed run may change: how long it trains, what it writes, where it computes."""
 
-PLACES = {"folder", "dataset_folder", "wheel", "test", "licence"}
-"""Keys of data, free with all in them: the text itself is compared, or not used in training."""
+PLACES = {*DataConfig.path_keys(), "test", "licence"}
+"""Keys of data that a resumed run may change. Training does not use test and licence; for the
+others, the text itself is compared."""
 
 RESOLVED = {
     "tokenizer.vocabulary_size": "auto",
@@ -46,33 +48,36 @@ RESOLVED = {
     "decoding.max_length_ratio": "auto",
     "decoding.max_length_extra": "auto",
 }
-"""What a beginning replaces by a value, which the run keeps."""
+"""Keys that a new run resolves, with the value that means they are open."""
 
 MODEL = [f"model.{name}" for name in ModelConfig.model_fields]
 TOKENIZER = [f"tokenizer.{name}" for name in TokenizerConfig.model_fields]
-"""With --from, both are the other run's…"""
+"""Keys that a run with --from takes from the other run…"""
 
 FREE = {"tokenizer.sampling_alpha", *(key for key in MODEL if key.endswith("dropout_rate"))}
-"""…but for these, which only training uses. With a preset, dropout is the other run's if unset."""
+"""…except these, which only training uses. With a preset, unset dropout is the other run's, too."""
 
 
 def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
-    """What is wanted, with the run's value for each key that is left unset. Raises ConfigError at a
-    change that is not allowed, RunError if the run's own configuration leaves something open."""
+    """The configuration to resume a run with: `wanted`, with the run's value for every unset key.
+
+    Raises ConfigError if a key has changed that may not change, and RunError if the recorded
+    configuration is not resolved.
+    """
     for key, is_open in RESOLVED.items():
         if value(recorded, key) == is_open:
             raise RunError(
-                f"{run.config}: {key} is {is_open or 'null'}, but a run holds the value it was "
-                "begun with; bring that back."
+                f"{run.config}: {key} is {is_open or 'null'}, but a run records a value for it; "
+                "restore that value."
             )
     if recorded.preset is None and not is_set(wanted, "model"):
-        wanted = replaced(wanted, {"preset": None})  # it stands for the model that is left unset
+        wanted = replaced(wanted, {"preset": None})  # it only stands for the unset model
     if recorded.preset is not None and wanted.preset is None:
         raise ConfigError(
-            f"{run.path} was begun with preset: auto; write that on top of the configuration, too."
+            f"{run.path} was started with preset: auto; add that to the configuration."
         )
     open_keys = [key for key, is_open in RESOLVED.items() if value(wanted, key) == is_open]
-    own = [key for key in OF_A_SESSION if not is_set(wanted, key)]
+    own = [key for key in SESSION_KEYS if not is_set(wanted, key)]
     defaults = {key: value(wanted, key) for key in own}
     wanted = replaced(wanted, {key: value(recorded, key) for key in open_keys} | defaults)
     wanted = _filled(wanted, recorded)
@@ -80,21 +85,24 @@ def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
     if recorded.training.optimizer.falls_to_zero:
         allowed -= ENDS
     refused = [
-        f"{key} is {_shown(old)} there and {_shown(new)} here"
+        f"{key} was {_shown(old)} and is now {_shown(new)}"
         for key, old, new in differences(recorded, wanted)
         if ".".join(map(str, parts(key)[:2])) not in allowed
     ]
     if refused:
         raise ConfigError(
-            f"{run.path} was begun with another configuration: {'; '.join(refused)}. Change that "
-            "back, or begin another run with --run."
+            f"{run.path} was started with another configuration: {'; '.join(refused)}. Use the "
+            "original values, or start another run with --run."
         )
     return check(wanted, str(run.path))
 
 
-def kept(wanted: Config, settled: Config, from_another: bool) -> list[str]:
-    """What `continued` has taken from the run in place of a default, each as a phrase; but for what
-    a run that began from another has taken over."""
+def kept(wanted: Config, resumed: Config, from_another: bool) -> list[str]:
+    """The keys whose defaults `continued` has replaced by the run's values, each with its value.
+
+    Keys are left out where a user expects that: resolved ones, those of a preset, and with
+    `from_another` those that the run took from another run.
+    """
     expected = {key for key, is_open in RESOLVED.items() if value(wanted, key) == is_open}
     if wanted.preset is not None:
         expected |= {*PRESET_KEYS, *MODEL}
@@ -102,13 +110,13 @@ def kept(wanted: Config, settled: Config, from_another: bool) -> list[str]:
         expected |= {*MODEL, *TOKENIZER}
     return [
         f"{key} {_shown(new)}"
-        for key, _, new in differences(wanted, settled)
+        for key, _, new in differences(wanted, resumed)
         if key not in expected
     ]
 
 
 def _filled(wanted: Any, recorded: Any) -> Any:
-    """What is wanted, with what is recorded for each key that is unset, in sections and lists."""
+    """`wanted` with the recorded value for each unset key, in sections and in lists."""
     if isinstance(wanted, list) and isinstance(recorded, list) and len(wanted) == len(recorded):
         return [_filled(*items) for items in zip(wanted, recorded, strict=True)]
     if not (isinstance(wanted, BaseModel) and type(wanted) is type(recorded)):
@@ -119,7 +127,7 @@ def _filled(wanted: Any, recorded: Any) -> Any:
         for name, field in fields.items()
         if field.is_required()
     ):
-        return wanted  # another text: what was said of the recorded one does not count for it
+        return wanted  # another text, for which the recorded tag and weight were not meant
     return wanted.model_copy(
         update={
             name: _filled(getattr(wanted, name), getattr(recorded, name))
@@ -135,8 +143,10 @@ def _shown(value: object) -> str:
 
 
 def begun_from(other: Config, wanted: Config, origin: Path) -> Config:
-    """What is wanted, with the vocabulary and the model of the other run. Raises ConfigError if a
-    key of theirs is set and differs."""
+    """`wanted` with the vocabulary and the model of the other run, for `--from`.
+
+    Raises ConfigError if `wanted` sets one of their keys to another value.
+    """
     taken, refused = {}, []
     for key in (*TOKENIZER, *MODEL):
         old, new = value(other, key), value(wanted, key)
@@ -147,13 +157,13 @@ def begun_from(other: Config, wanted: Config, origin: Path) -> Config:
             refused.append(f"{key} is {_shown(old)} there and {_shown(new)} here")
     if refused:
         raise ConfigError(
-            f"--from {origin} keeps the vocabulary and the model of that run: "
-            f"{'; '.join(refused)}. Leave out what differs, or begin without --from."
+            f"--from {origin} keeps the vocabulary and the model of that run, but "
+            f"{'; '.join(refused)}. Leave these keys out, or start without --from."
         )
     kind = other.tokenizer.kind
     if wanted.tokenizer.sampling_alpha is not None and kind in ("word", "char"):
         raise ConfigError(
-            f"--from {origin}: the pieces of its vocabulary are {kind}s, and there is nothing to "
-            "sample; leave out tokenizer.sampling_alpha."
+            f"--from {origin}: a sentence has only one segmentation with tokenizer.kind: {kind}, "
+            "which that run has; leave out tokenizer.sampling_alpha."
         )
     return replaced(wanted, taken)

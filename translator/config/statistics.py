@@ -1,21 +1,21 @@
-"""What the rules for `auto` know of the training text and of the machine."""
+"""What the rules for `auto` depend on: statistics of the training text, and the machine."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 ORDINARY_LENGTH = 66.0
-"""Letters of a sentence that make a pair count as one."""
+"""Length of an ordinary sentence, in letters: a pair of such sentences counts as one."""
 
 
 class LengthLimit(NamedTuple):
-    """How long a translation may be, in pieces."""
+    """The longest translation of a source, in pieces: ratio · (source + 1) + extra."""
 
     ratio: float
     extra: int
 
     def of(self, num_pieces: int) -> int:
-        """For a source of so many pieces; the end of the translation counts."""
+        """The limit for a source of `num_pieces` without its end; the translation's end counts."""
         return int(self.ratio * (num_pieces + 1)) + self.extra
 
     def __str__(self) -> str:
@@ -23,36 +23,37 @@ class LengthLimit(NamedTuple):
 
 
 LEAST_LIMIT = LengthLimit(2.0, 10)
-"""Enough for ordinary text."""
+"""Limit for ordinary text, and lower bound of every limit that `auto` chooses."""
 
 
 class CorpusStatistics(NamedTuple):
-    """Of the training text."""
+    """Statistics of the training text."""
 
     num_pairs: int
     length: float = ORDINARY_LENGTH
-    """Mean letters of a sentence, of either side: all its characters, where an East Asian one,
-    which says more, counts as two."""
+    """Mean length of a sentence of either side, in letters: an East Asian character, which carries
+    more, counts as two, any other character as one."""
     num_characters: int = 100
-    """Different ones, on both sides."""
+    """Number of different characters on both sides."""
     shared_letters: float = 1.0
-    """How far both sides use the same letters equally often, 0 to 1."""
+    """Overlap of the letter frequencies of both sides, from 0 to 1."""
     longest: int | None = None
-    """Pieces that neither side of 999 in 1,000 pairs exceeds; None until there is a vocabulary."""
+    """Length that neither side of 99.9 % of the pairs exceeds, in pieces. None until there is a
+    vocabulary."""
     length_limit: LengthLimit | None = None
-    """That covers its targets; None until the text has been cut into pieces."""
+    """Length limit that covers the targets. None until the text has been cut into pieces."""
 
     @property
     def size(self) -> float:
-        """In pairs of ordinary length: short sentences teach less, long ones more."""
+        """Size in pairs of ordinary length; short sentences teach less, long ones more."""
         return self.num_pairs * min(4.0, max(0.25, self.length / ORDINARY_LENGTH))
 
 
 class Machine(NamedTuple):
-    """Of the machine."""
+    """The machine that trains."""
 
     bfloat16_speedup: float | None
-    """How many times faster a training step's typical work is in bfloat16 than in float32; None
-    until it has been measured, 0 where there are no instructions for it."""
+    """Speed of typical training work in bfloat16 relative to float32. None until it has been
+    measured; 0 if the processor has no instructions for bfloat16."""
     has_gpu: bool = False
     num_processors: int = 1

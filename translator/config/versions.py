@@ -1,7 +1,7 @@
-"""Versions of the configuration's schema, and what an older one means today.
+"""Versions of the configuration's schema, and how an older configuration is read today.
 
-A recorded configuration holds every key of its version. A key that came later is missing there,
-and stands for the behaviour of that time, which need not be today's default.
+A recorded configuration has every key of its version. A key that was added later is missing, and
+means the behaviour of that time, which may differ from today's default.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from translator.config.keys import parts
 from translator.errors import ConfigError
 
 KEY = "schema_version"
-"""The key of a recorded configuration that names its version."""
+"""Key of a recorded configuration that holds its version."""
 
 CURRENT = 2
-"""The version that this program writes."""
+"""Version that this program writes."""
 
 FIRST = 1
-"""The version of recorded configurations that name none."""
+"""Version of recorded configurations that name none."""
 
 OLD_VALUES: Mapping[int, Mapping[str, Any]] = {
     2: {
@@ -30,16 +30,15 @@ OLD_VALUES: Mapping[int, Mapping[str, Any]] = {
         "decoding.max_length_extra": 10,
     },
 }
-"""The keys that came, or got another default, with each version after the first, as dotted keys of
-sections. The value of a key means the behaviour before."""
+"""By version: dotted keys that it added or gave another default, with the value that means the
+earlier behaviour."""
 
 
 def upgrade(values: dict[str, Any], unnamed: int, place: str) -> None:
-    """Turn nested values of any known version into values of the current one, without the key
-    that names the version.
+    """Convert nested values of any known version to the current one, in place.
 
-    `unnamed` is the version of values that name none; `place` is what errors call the line of the
-    key. Raises ConfigError if the version is unknown.
+    The key that names the version is removed. `unnamed` is the version of values without that key;
+    `place` is what errors call its line. Raises ConfigError if the version is unknown.
     """
     version = values.pop(KEY, unnamed)
     if not isinstance(version, int) or isinstance(version, bool) or version < FIRST:
@@ -48,7 +47,7 @@ def upgrade(values: dict[str, Any], unnamed: int, place: str) -> None:
         )
     if version > CURRENT:
         raise ConfigError(
-            f"{place}: {KEY} is {version}, and this version of translator reads {CURRENT} at most. "
+            f"{place}: {KEY} is {version}, and this version of translator reads at most {CURRENT}. "
             "Upgrade translator to use this configuration."
         )
     for later in range(version + 1, CURRENT + 1):
@@ -61,5 +60,5 @@ def _set_default(values: dict[str, Any], key: str, default: Any) -> None:
     for inner in sections:
         values = values.setdefault(inner, {})
         if not isinstance(values, dict):
-            return  # Whoever checks the values refuses this.
+            return  # validation refuses such a section
     values.setdefault(name, default)

@@ -1,1 +1,1 @@
-"""From text to batches: corpus → tokenizer → store → batches."""
+"""From sentence pairs to batches: corpus → tokenizer → store → batches."""

@@ -1,14 +1,14 @@
-"""Which pairs make up the batch of any step, as a function of their lengths, seed and step alone.
+"""The pairs of any batch, as a pure function of lengths, seed and step.
 
-Pairs of like length share a bucket, fixed for the whole run. Every epoch shuffles the pairs within
-their buckets, cuts each bucket into the same number of batches, and shuffles the batches; so every
-epoch has as many batches as any other, and the batch at step n is found without those before it.
+Pairs of similar length share a bucket, fixed for the whole run. Every epoch shuffles the pairs
+within their buckets, cuts each bucket into the same number of batches, and shuffles the batches. So
+all epochs have equally many batches, and the batch of step n is found without the earlier ones.
 
-Several corpora share the buckets. Those that an epoch repeats equally often (mixture.py) form a
-group, and in each bucket a group has an endless sequence: all its pairs shuffled, then all of them
-shuffled anew, and so on. An epoch takes from it what lies between two products, rounded down; so
-shares are exact over the epochs, and after each of them every pair of a corpus has been seen
-equally often, or once more.
+Several corpora share the buckets. Corpora that an epoch repeats equally often (mixture.py) form a
+group. In each bucket, a group has an endless sequence: all its pairs shuffled, then all of them
+shuffled again, and so on. An epoch takes the next part of the sequence; its ends are exact
+fractions, rounded down. So shares are exact over the epochs, and after each of them any two pairs
+of a corpus have been seen equally often, or one of them once more.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 from translator.data.mixture import Part
 
 BUCKET_GROWTH = 1.1
-"""Width of a bucket relative to the one below: more mixes more, less pads less."""
+"""Longest over shortest length of a bucket. A larger value mixes more, a smaller one pads less."""
 
 
 class _Group(NamedTuple):
@@ -35,32 +35,38 @@ class _Group(NamedTuple):
     number: int
     rows: np.ndarray
     """int32"""
-    places: Fraction
-    """Views of an epoch, in the long run: pairs times their repetition."""
-    begun: Fraction
-    """Share of a view, below 1, that the first epoch finds done: not all buckets round alike."""
+    views_per_epoch: Fraction
+    """Mean number of views per epoch: pairs times their repetition."""
+    offset: Fraction
+    """Fraction of a view at which the first epoch starts, so that buckets round differently."""
 
     def views_before(self, epoch: int) -> int:
-        return floor(self.begun + epoch * self.places)
+        """Number of views in all earlier epochs."""
+        return floor(self.offset + epoch * self.views_per_epoch)
+
+    def with_whole_views(self) -> _Group:
+        """The group with its views per epoch rounded up."""
+        return self._replace(views_per_epoch=Fraction(ceil(self.views_per_epoch)))
 
 
 class _Bucket(NamedTuple):
-    """Pairs of like length."""
+    """Pairs of similar length."""
 
     groups: list[_Group]
     num_batches: int
     shape: tuple[int, int]
-    """Most pairs of a batch, and their longest length."""
+    """Largest number of pairs in a batch, and their largest length."""
 
 
 class BatchSchedule:
-    """Which pairs make up the batch of each step.
+    """The pairs of the batch of each step.
 
-    `lengths` are those of the longer side of each pair (`Mixture.lengths`). `parts` say how often
-    an epoch repeats consecutive pairs; without them, each comes once. A batch holds at most
-    tokens_per_step // (longest length in its bucket) pairs, and at least one. Where an epoch could
-    have less than one pair a batch (there are such only among the longest), it takes a whole number
-    of them, a few more than its share.
+    `lengths` [pairs] are the lengths of the longer side of each pair (`Mixture.lengths`). `parts`
+    give the repetitions of consecutive pairs; without them, each pair occurs once per epoch.
+
+    A batch has at most tokens_per_step // (longest length in its bucket) pairs, and at least one.
+    If a bucket would give an epoch less than one pair per batch, which only happens among the
+    longest, the epoch takes a whole number of pairs, slightly more than its share.
     """
 
     def __init__(
@@ -73,20 +79,23 @@ class BatchSchedule:
         group_of = np.repeat(numbers, [part.num_pairs for part in parts])
         order = np.argsort(lengths, kind="stable").astype(np.int32)
         views = np.cumsum(np.array(repetitions, float)[group_of[order]])
-        begun = [Fraction(0)] * len(repetitions)
+        offsets = [Fraction(0)] * len(repetitions)
         self._buckets: list[_Bucket] = []
         for bucket_rows, width in _buckets(lengths[order], views, tokens_per_step):
             rows = order[bucket_rows]
             groups = []
             for number in np.unique(group_of[rows]).tolist():
                 own = rows[group_of[rows] == number]
-                places = len(own) * repetitions[number]
-                groups.append(_Group(number, own, places, begun[number]))
-                begun[number] = (begun[number] + places) % 1
-            most = sum(ceil(group.places) for group in groups)
+                views_per_epoch = len(own) * repetitions[number]
+                groups.append(_Group(number, own, views_per_epoch, offsets[number]))
+                offsets[number] = (offsets[number] + views_per_epoch) % 1
+            most = sum(ceil(group.views_per_epoch) for group in groups)
             num_batches = ceil(Fraction(most, max(1, tokens_per_step // width)))
-            if sum(floor(group.places) for group in groups) < num_batches:
-                groups = [group._replace(places=Fraction(ceil(group.places))) for group in groups]
+            if sum(floor(group.views_per_epoch) for group in groups) < num_batches:
+                groups = [
+                    group._replace(views_per_epoch=Fraction(ceil(group.views_per_epoch)))
+                    for group in groups
+                ]
             shape = ceil(Fraction(most, num_batches)), width
             self._buckets.append(_Bucket(groups, num_batches, shape))
         self._ends = list(accumulate(bucket.num_batches for bucket in self._buckets))
@@ -95,10 +104,11 @@ class BatchSchedule:
 
     @property
     def batches_per_epoch(self) -> int:
+        """Number of batches of every epoch."""
         return self._ends[-1]
 
     def rows(self, step: int) -> np.ndarray:
-        """The pairs of the batch that step `step` (from 0) learns from."""
+        """The indices of the pairs in the batch of a step (from 0): [pairs of the batch] int32."""
         epoch, index = divmod(step, self.batches_per_epoch)
         batch = int(self._order(epoch, -1, self.batches_per_epoch)[index])
         bucket = bisect_right(self._ends, batch)
@@ -109,10 +119,10 @@ class BatchSchedule:
         return drawn[start:end]
 
     def largest(self, model_dim: int, longest_joined: int = 0) -> int:
-        """A step of the first epoch (from 0) whose batch takes as much memory as any, if pairs may
-        be joined two by two to no longer ones than `longest_joined`.
+        """The step of the first epoch (from 0) whose batch takes the most memory.
 
-        Memory is mostly in proportion to the pieces, and for long sentences also to their squares.
+        Pairs may be joined two by two up to `longest_joined` pieces. Memory is mostly proportional
+        to the number of pieces, and for long sentences to the square of the length.
         """
 
         def size(bucket: _Bucket) -> int:
@@ -125,15 +135,15 @@ class BatchSchedule:
         return int(np.argmax(order == self._ends[number] - 1))
 
     def repetitions(self) -> np.ndarray:
-        """How often an epoch repeats each pair, in the long run: [pairs] float32."""
+        """Mean number of times that an epoch repeats each pair: [pairs] float32."""
         groups = [group for bucket in self._buckets for group in bucket.groups]
         found = np.zeros(sum(len(group.rows) for group in groups), np.float32)
         for group in groups:
-            found[group.rows] = float(group.places / len(group.rows))
+            found[group.rows] = float(group.views_per_epoch / len(group.rows))
         return found
 
     def _draw(self, epoch: int, bucket: int) -> np.ndarray:
-        """The pairs of a bucket in the order in which an epoch sees them."""
+        """The pairs of a bucket in their order in an epoch."""
         drawn = [
             np.concatenate(list(self._views(group, epoch, bucket)))
             for group in self._buckets[bucket].groups
@@ -144,7 +154,7 @@ class BatchSchedule:
         return together[self._shuffle(epoch, bucket, len(together), 0)]
 
     def _views(self, group: _Group, epoch: int, bucket: int) -> Iterator[np.ndarray]:
-        """What an epoch sees of a group's endless sequence."""
+        """Yield an epoch's part of the endless sequence of a group."""
         start, end = group.views_before(epoch), group.views_before(epoch + 1)
         size = len(group.rows)
         stream = (group.number,) if group.number else ()
@@ -162,10 +172,10 @@ class BatchSchedule:
 def _buckets(
     ordered: np.ndarray, views: np.ndarray, tokens_per_step: int
 ) -> Iterator[tuple[slice, int]]:
-    """Cut ascending lengths into buckets, each a slice with its longest length.
+    """Cut ascending lengths [pairs] into buckets; yield each as a slice and its longest length.
 
-    `views` sums up how often an epoch repeats the pairs. A bucket that has less than one batch for
-    an epoch is joined with the next longer one.
+    `views` [pairs] is the cumulative sum of repetitions. A bucket with less than one full batch per
+    epoch is merged with the next longer one.
     """
     start = 0
     while start < len(ordered):

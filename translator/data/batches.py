@@ -1,6 +1,6 @@
-"""The batch of any step, a function of store, seed and step alone.
+"""The batch of any step, as a pure function of store, schedule, seed and step.
 
-B batch, S source length, T target length.
+B: batch size, S: source length, T: target length.
 """
 
 from __future__ import annotations
@@ -14,21 +14,23 @@ from translator.data.batch_schedule import BatchSchedule
 from translator.data.concatenation import Concatenation, Rows, joined
 from translator.data.mixture import Mixture
 from translator.data.store import Store
-from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, Sampling, Tokenizer
+from translator.data.subword_sampling import SubwordSampling
+from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, Tokenizer
 
 
 class Batch(NamedTuple):
     """Sentence pairs as padded int32 ids."""
 
     source: np.ndarray
-    """[B, S], each row with its end."""
+    """[B, S]: the source, with its end."""
     target: np.ndarray
-    """[B, T], each row from begin; what the decoder reads."""
+    """[B, T]: the decoder's input, which starts with begin."""
     labels: np.ndarray
-    """[B, T], each row with its end; what the decoder should say."""
+    """[B, T]: what the decoder should predict, with its end."""
 
     @property
     def num_target_tokens(self) -> int:
+        """Number of target pieces, ends included."""
         return int(np.count_nonzero(self.labels))
 
 
@@ -38,13 +40,13 @@ def batch(
     schedule: BatchSchedule,
     step: int,
     num_shards: int = 1,
-    sampling: Sampling | None = None,
+    sampling: SubwordSampling | None = None,
     concatenation: Concatenation | None = None,
 ) -> list[Batch]:
-    """The shards of the batch at `step` (from 0): its pairs in order, cut into parts of like size.
+    """The batch of a step (from 0), cut into `num_shards` shards of similar size, or fewer.
 
-    With `sampling`, the pairs are segmented anew by its seed and the step; the store holds text.
-    With `concatenation`, they may be joined two by two.
+    With `sampling`, the pairs are segmented from their text again, by a seed drawn from its seed
+    and the step. With `concatenation`, pairs may be joined two by two.
     """
     rows = schedule.rows(step)
     sides = store.source, store.target
@@ -68,14 +70,14 @@ def batch(
 
 
 def pad(sources: Rows, targets: Rows) -> Batch:
-    """Rows of ids, without begin or end, as one Batch."""
+    """A Batch from rows of ids without begin and end."""
     source, target = pad_rows(sources), pad_rows(targets)
     begin = np.full((len(target), 1), BEGIN_ID, np.int32)
     return Batch(_with_end(source), np.hstack([begin, target]), _with_end(target))
 
 
 def pad_rows(rows: Rows) -> np.ndarray:
-    """Rows of ids → [B, longest row] int32."""
+    """Rows of ids to a padded array: [B, longest row] int32."""
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     padded = np.full((len(rows), lengths.max()), PAD_ID, np.int32)
     padded[np.arange(padded.shape[1]) < lengths[:, np.newaxis]] = np.concatenate(rows)

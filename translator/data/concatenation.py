@@ -1,7 +1,7 @@
-"""Pairs of a batch joined two by two into longer ones, to learn from (Nguyen et al. 2021).
+"""Data augmentation by concatenation: pairs joined two by two (Nguyen et al. 2021).
 
-The source of a joined pair is one source after the other, its target likewise. A batch of which all
-can be joined keeps its number of pieces, and has half as many pairs of twice the length; in others
+The sources of two pairs are concatenated, and so are their targets. A batch in which all pairs can
+be joined keeps its number of pieces and has half as many pairs, twice as long. In any other batch
 every pair stays as it is, so that padding does not grow.
 """
 
@@ -20,13 +20,13 @@ class Concatenation(NamedTuple):
     """Which batches are joined."""
 
     rate: float
-    """Share of the batches."""
+    """Share of the batches that are joined."""
     seed: int
     max_length: int
-    """A joined pair has no longer side, its end included."""
+    """Longest side of a joined pair in pieces, its end included."""
 
     def applies(self, step: int) -> bool:
-        """Whether the pairs of the batch at `step` are to be joined."""
+        """Whether the pairs of the batch at `step` (from 0) are joined, if they fit."""
         draw = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, step, 1])))
         return bool(draw.random() < self.rate)
 
@@ -34,11 +34,11 @@ class Concatenation(NamedTuple):
 def joined(
     sources: Rows, targets: Rows, max_length: int, tags: Container[int] = ()
 ) -> tuple[Rows, Rows]:
-    """Rows of ids → rows of which the first and second are one, the third and fourth, and so on.
+    """Join the first and second row of ids, the third and fourth, and so on.
 
-    All rows stay as they are if the longest would not fit twice into max_length, its end included;
-    two, if their sources do not begin with the same of the `tags`, or none. The tag of the second
-    is left out, so that it stands in front as in any other source.
+    No row is joined if the longest does not fit into max_length twice, with an end. Two rows are
+    not joined if their sources begin with different `tags`. The tag of the second source is left
+    out, so that the joined source has its tag in front like any other.
     """
     if 2 * max(map(len, [*sources, *targets])) >= max_length:
         return sources, targets

@@ -1,4 +1,4 @@
-"""The one pass over a text before anything is made of it: how long it is, and a sample."""
+"""The first pass over a text: its statistics, and a sample to learn the vocabulary from."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from translator.config import CorpusStatistics
 from translator.data.corpus import Pair
 
 LARGEST_SAMPLE = 30_000_000
-"""Bytes of both sides in UTF-8, so that it holds about as much in any script. SentencePiece takes
-some 20 times as much memory."""
+"""Largest sample, in UTF-8 bytes of both sides. SentencePiece takes about 20 times as much
+memory."""
 
 MOST_SENTENCES = 2_000_000
-"""In a sample, even if they are short."""
+"""Largest sample, in sentences of both sides."""
 
 LONGEST_SENTENCE = 2**16
-"""Bytes of a line that SentencePiece may learn from."""
+"""Longest line that SentencePiece learns from, in UTF-8 bytes."""
 
 SHOW_EVERY = 10_000
+"""Pairs between two reports of progress."""
 
 
 class CorpusSample(NamedTuple):
-    """What is known of a text that has been read once."""
+    """A text that has been read once."""
 
     num_pairs: int
     sample: list[Pair]
-    """All pairs, or every 2nd, 4th, 8th … when there are too many to learn a vocabulary from;
-    without those with a line that is too long."""
+    """All pairs, or every 2nd, 4th, 8th … of too many to learn a vocabulary from; without pairs
+    that have an overlong line."""
     num_overlong: int = 0
-    """Pairs with a line of more than LONGEST_SENTENCE bytes."""
+    """Number of pairs with a line of more than LONGEST_SENTENCE bytes."""
 
     def statistics(self) -> CorpusStatistics:
-        """What follows from the sample for the rules of `auto`."""
+        """The statistics of the sample, for the rules of `auto`."""
         if not self.sample:
             return CorpusStatistics(self.num_pairs)
         source, target = (
@@ -52,9 +53,9 @@ class CorpusSample(NamedTuple):
 def sample_corpus(
     pairs: Iterable[Pair], show: Callable[[int], None] = lambda _: None
 ) -> CorpusSample:
-    """Read a text to its end; `show` hears now and then how many pairs it had so far.
+    """Read a text to its end, and report the number of pairs read to `show`.
 
-    Raises what reading raises: what is wrong with a text shows here, before the long work.
+    Raises what reading raises, so that faults of a text show before the long work.
     """
     sample: list[Pair] = []
     num_pairs, num_overlong, stride, size = 0, 0, 1, 0
@@ -75,17 +76,18 @@ def sample_corpus(
 
 
 def letters(character: str) -> int:
-    """Letters that a character counts for: an East Asian one, which says more, two."""
+    """Number of letters that a character counts as: two for an East Asian one, which carries more,
+    one for any other."""
     return 2 if east_asian_width(character) in "WF" else 1
 
 
 def _sum_of_letters(counts: Counter[str]) -> int:
-    """How many letters a text has, its characters being counted."""
+    """Number of letters of a text with these character counts."""
     return sum(count * letters(character) for character, count in counts.items())
 
 
 def _overlap(source: Counter[str], target: Counter[str]) -> float:
-    """How far two texts use the same letters equally often, 0 to 1; 1 for texts without letters."""
+    """Overlap of the letter frequencies of two texts, from 0 to 1; 1 for texts without letters."""
     alphabet = [character for character in source | target if character.isalpha()]
     totals = [sum(side[letter] for letter in alphabet) for side in (source, target)]
     if not all(totals):

@@ -1,6 +1,6 @@
-"""The length limit of translations, from the training text.
+"""The length limit of translations, from the lengths of the training text.
 
-N pairs. Lengths are in pieces, without the end.
+N: number of pairs. Lengths are in pieces, without the end.
 """
 
 from __future__ import annotations
@@ -11,19 +11,24 @@ import numpy as np
 
 from translator.config.statistics import LEAST_LIMIT, LengthLimit
 
-BEYOND = 1000
-"""One of so many targets need not fit: it may be misaligned."""
+OUTLIER_ONE_IN = 1000
+"""Limits ignore the longest of this many pairs: it may be misaligned."""
 
-FEW, FEW_OF = 3, 100
-"""In smaller texts, so many need not fit if they are no more than one of so many."""
+FEW_OUTLIERS, FEW_ONE_IN = 3, 100
+"""Small texts may have up to this many outliers, if they are no more than one in this many."""
 
 SLACK = 1.2
-"""A target must fit even if it were so many times as long: other text may need more."""
+"""A target must fit even if it were this many times as long, since other text may need more."""
 
 RATIOS = (2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0, 40.0, 60.0, 80.0, 100.0)
 MOST_EXTRA = 10_000
 MOST_PAIRS = 1_000_000
-"""From more, so many are taken, evenly spread."""
+"""Of more pairs, an evenly spread sample is used."""
+
+
+def num_outliers(num_pairs: int) -> int:
+    """Number of pairs that a limit on lengths ignores."""
+    return num_pairs // OUTLIER_ONE_IN
 
 
 def needed_limit(
@@ -32,15 +37,17 @@ def needed_limit(
     ratio: float | None = None,
     extra: int | None = None,
 ) -> LengthLimit:
-    """The limit that covers the targets [N] of sources [N]; a given ratio or extra is kept.
+    """The limit that covers the target lengths [N] of source lengths [N].
 
-    Every ratio needs some extra. Of these limits the one with the lowest mean is chosen: long
-    targets of long sources raise the ratio, long targets of short sources raise the extra. None is
-    below LEAST_LIMIT, so ordinary text gets just that.
+    A given ratio or extra is kept.
+
+    Each ratio needs some extra. Of these limits, the one with the lowest mean is chosen: long
+    targets of long sources raise the ratio, long targets of short sources raise the extra. No limit
+    is below LEAST_LIMIT, which ordinary text gets.
     """
     stride = max(1, math.ceil(len(sources) / MOST_PAIRS))
     read = sources[::stride].astype(np.float64) + 1
-    num_beyond = max(len(read) // BEYOND, min(FEW, len(read) // FEW_OF))
+    num_beyond = max(num_outliers(len(read)), min(FEW_OUTLIERS, len(read) // FEW_ONE_IN))
     written = SLACK * (targets[::stride].astype(np.float64) + 1)
 
     def missing(ratio: float) -> int:
@@ -58,6 +65,6 @@ def needed_limit(
 
 
 def share_beyond(limit: LengthLimit, sources: np.ndarray, targets: np.ndarray) -> float:
-    """Of the targets [N], those that a translation of their source cannot be as long as."""
+    """Share of the target lengths [N] that exceed the limit for their source lengths [N]."""
     longest = np.floor(limit.ratio * (sources.astype(np.float64) + 1)) + limit.extra
     return float(np.mean(targets + 1 > longest))

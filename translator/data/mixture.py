@@ -1,4 +1,4 @@
-"""Several corpora as one: how often an epoch repeats each, and their stores in a row."""
+"""Several corpora as one: how often an epoch repeats each, and their stores one after another."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from translator.data.sides import Side
 from translator.data.store import Store
+from translator.data.store_side import Side
+from translator.data.store_writer import StoreFacts, examples
 from translator.data.vocabulary_coverage import VocabularyCoverage
-from translator.data.writing import Facts, examples
 
 
 class Part(NamedTuple):
-    """Consecutive pairs of a plan that an epoch repeats equally often."""
+    """Consecutive pairs that an epoch repeats equally often."""
 
     num_pairs: int
     repetition: Fraction = Fraction(1)
@@ -27,9 +27,9 @@ class Part(NamedTuple):
 def mix(sizes: Sequence[int], weights: Sequence[float] | None, temperature: float) -> list[Part]:
     """How often an epoch repeats the pairs of corpora of these sizes.
 
-    An epoch has as many pairs as all of them hold, and a corpus a share of it in proportion to its
-    weight or, without weights, to size^(1/temperature) (Arivazhagan et al. 2019). The shares are
-    exact, so that nothing adds up over epochs: 0.7 means seven tenths.
+    An epoch has as many pairs as all corpora together. The share of a corpus is proportional to its
+    weight or, without weights, to size^(1/temperature) (Arivazhagan et al. 2019). Shares are exact
+    fractions, so no error accumulates over epochs: 0.7 means seven tenths.
     """
     if weights is None:
         weights = [size ** (1 / temperature) for size in sizes]
@@ -42,17 +42,17 @@ def mix(sizes: Sequence[int], weights: Sequence[float] | None, temperature: floa
 
 
 class Share(NamedTuple):
-    """What a corpus gives to an epoch, in the long run."""
+    """A corpus's part of an epoch, averaged over many epochs."""
 
     num_pairs: int
     tokens: float
-    """Of all target pieces, ends included."""
+    """Share of all target pieces, ends included."""
     repetition: float
-    """How often a pair comes."""
+    """Number of times that a pair occurs."""
 
 
 class MixedSide:
-    """One language of several stores: row i counts through all of them."""
+    """One side of several stores; rows are numbered through all of them."""
 
     def __init__(self, sides: Sequence[Side], sizes: Sequence[int]) -> None:
         self._sides = sides
@@ -60,7 +60,7 @@ class MixedSide:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Pieces of each row, without end."""
+        """Length of each row in pieces, without end: [rows] int32."""
         return np.concatenate([side.lengths for side in self._sides])
 
     def ids(self, row: int) -> np.ndarray:
@@ -77,7 +77,7 @@ class MixedSide:
 
 
 class Mixture:
-    """Stores that are learnt from together; to whoever makes batches they are one."""
+    """Stores to train on together, with the interface of a single store."""
 
     def __init__(self, stores: Sequence[Store]) -> None:
         self.stores = stores
@@ -87,11 +87,11 @@ class Mixture:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Pieces of the longer side of each pair, its end included."""
+        """Length of the longer side of each pair in pieces, its end included: [pairs] int32."""
         return np.concatenate([store.lengths for store in self.stores])
 
     def shares(self, repetitions: np.ndarray) -> list[Share]:
-        """What each store gives to an epoch in which a plan repeats the pairs so often."""
+        """Each store's part of an epoch, given the repetitions [pairs] of its schedule."""
         cuts = np.cumsum(self.sizes)[:-1]
         views = [part.astype(float) for part in np.split(repetitions, cuts)]
         tokens = [
@@ -103,8 +103,8 @@ class Mixture:
             for some, count in zip(views, tokens, strict=True)
         ]
 
-    def _first_nul(self, facts: Sequence[Facts]) -> int:
-        """The number of the first pair with a NUL character, counted through all stores."""
+    def _first_nul(self, facts: Sequence[StoreFacts]) -> int:
+        """Number of the first pair with a NUL character (from 1) through all stores; 0 if none."""
         num_before = 0
         for one in facts:
             if one.num_nul:
@@ -113,12 +113,12 @@ class Mixture:
         return 0
 
     @property
-    def facts(self) -> Facts:
-        """Those of all stores together; the digest knows their order."""
+    def facts(self) -> StoreFacts:
+        """The facts of all stores together. The digest depends on their order."""
         facts = [store.facts for store in self.stores]
         digests = [one.digest for one in facts]
         together = hashlib.sha256("".join(digests).encode()).hexdigest()
-        return Facts(
+        return StoreFacts(
             sum(one.num_pairs for one in facts),
             sum(one.num_empty for one in facts),
             sum(one.num_long for one in facts),

@@ -1,6 +1,6 @@
-"""A split as pieces on disk, memory-mapped: made once, then opened in no time and little memory.
+"""A split as pieces on disk: written once (store_writer.py), then memory-mapped.
 
-A store is a folder whose name is a hash of all that made it; writing.py makes it.
+A store is a folder. Its name is a hash of everything that determines its content.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import numpy as np
 
 from translator.cache import make_once
 from translator.data.corpus import Pair
-from translator.data.sides import Side
+from translator.data.store_side import Side
+from translator.data.store_writer import Recipe, is_whole, read_facts, write_store
 from translator.data.tokenizer import Tokenizer
-from translator.data.writing import Recipe, is_whole, read_facts, write_store
 from translator.errors import DataError
 
 FORMAT = 4
+"""Version of the files of a store; part of its name."""
 
 
 class Store:
@@ -33,7 +34,7 @@ class Store:
             self.target = Side(folder, "target", len(self))
         except (OSError, ValueError):
             raise DataError(
-                f"{folder}: this prepared text is damaged; delete the folder to have it made again."
+                f"{folder}: this prepared text is damaged; delete the folder to prepare it again."
             ) from None
 
     def __len__(self) -> int:
@@ -41,16 +42,16 @@ class Store:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Pieces of the longer side of each pair, its end included."""
+        """Length of the longer side of each pair in pieces, its end included: [pairs] int32."""
         return np.maximum(self.source.lengths, self.target.lengths) + 1
 
     def pairs(self) -> Iterator[Pair]:
-        """The sentences themselves, if the store was made with them."""
+        """Yield the sentences; only for a store written with `keep_text`."""
         return (Pair(self.source.text(i), self.target.text(i)) for i in range(len(self)))
 
 
 def store_key(fingerprint: dict[str, Any], tokenizer: Tokenizer, **settings: Any) -> str:
-    """The name of a store: a hash of its text's fingerprint, its tokenizer and its settings."""
+    """The name of a store: a hash of the fingerprint of its text, its tokenizer and settings."""
     made_by = [FORMAT, fingerprint, tokenizer.digest, settings]
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -66,14 +67,17 @@ def open_store(
     show: Callable[[int], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Store:
-    """The store in `folder`, made from `pairs` first if it is not there yet.
+    """The store in `folder`, written from `pairs` first if it does not exist.
 
-    The folder's name must be another when anything that made the store is (`store_key`). With
-    `max_length`, pairs with an empty or a longer side are left out; without, every pair stays.
-    Empty is what shows nothing, or with `keep_blank` white space alone.
-    `show` hears how many pairs have been read, `say` what a user should know. Raises DataError when
-    no pair is left, or the disk is full. What is interrupted goes on at the next call; what lacks
-    files, or parts of them, is made anew.
+    The name of the folder must depend on everything that the content depends on (`store_key`).
+
+    With `max_length`, pairs with an empty or longer side are left out; without it, all pairs stay.
+    A side is empty if it shows nothing (`is_empty`), or with `keep_blank` if it is white space.
+    With `keep_text`, the store also holds the sentences.
+
+    `show` gets the number of pairs read, `say` messages for the user. An interrupted call is
+    continued by the next one; a damaged store is written again. Raises DataError if no pair is left
+    or the disk is full.
     """
     recipe = Recipe(pairs, tokenizer, max_length, keep_text, keep_blank)
     make_once(folder, lambda unfinished: write_store(unfinished, recipe, show), say, is_whole)

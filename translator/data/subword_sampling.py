@@ -1,7 +1,7 @@
-"""Subword sampling: another segmentation of the same sentence every time, decided by a seed.
+"""Subword sampling: a different segmentation of the same sentence every time, drawn by a seed.
 
-SentencePiece samples too, but not the same in another process, whatever its seed; a resumed run
-would read other pieces. So the draws are made here, from SentencePiece's pieces and scores.
+SentencePiece can sample too, but its draws differ between processes whatever the seed, so a resumed
+run would read other pieces. Here the draws are made from SentencePiece's pieces and scores.
 """
 
 from __future__ import annotations
@@ -10,18 +10,32 @@ import math
 from bisect import bisect_right
 from functools import cached_property
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 import numpy as np
 from sentencepiece import SentencePieceProcessor
 
+from translator.config.schema import TokenizerKind
+
 UNKNOWN_PENALTY = 10.0
-"""By how much an unknown character scores below the worst piece, as in SentencePiece."""
+"""Log-probability of an unknown character below that of the worst piece, as in SentencePiece."""
 
 Ids = list[int]
 
 
+class SubwordSampling(NamedTuple):
+    """Kind, strength and seed of subword sampling."""
+
+    kind: TokenizerKind
+    alpha: float
+    seed: int
+    max_length: int
+    """Longest drawn segmentation in pieces, a tag included. The best segmentation replaces a longer
+    one."""
+
+
 class Pieces:
-    """What a vocabulary knows of text: ids and scores of its pieces, and how to spell the rest."""
+    """The pieces of a vocabulary with ids and scores, and the spelling of unknown characters."""
 
     def __init__(self, processor: SentencePieceProcessor) -> None:
         self._processor = processor
@@ -40,15 +54,15 @@ class Pieces:
 
     @cached_property
     def cross_spaces(self) -> bool:
-        """Whether a piece may hold the end of a word and the beginning of the next."""
+        """Whether a piece may contain the end of one word and the start of the next."""
         return any("▁" in piece[1:] for piece in self.scores)
 
     def normalize(self, sentence: str) -> str:
-        """As SentencePiece sees it: normalized, with ▁ for spaces and in front."""
+        """The sentence as SentencePiece segments it: normalized, with ▁ for spaces and in front."""
         return str(self._processor.normalize(sentence))
 
     def spell(self, segments: list[str]) -> Ids:
-        """Segments → ids; an unknown character becomes its bytes, or the unknown id."""
+        """The ids of segments; an unknown character becomes its bytes, or the unknown id."""
         ids = []
         for segment in segments:
             if segment in self.ids:
@@ -61,10 +75,10 @@ class Pieces:
 
 
 def sample_unigram(pieces: Pieces, sentence: str, alpha: float, random: np.random.Generator) -> Ids:
-    """A segmentation drawn with a probability proportional to P(segmentation)^α (Kudo 2018).
+    """Draw a segmentation with probability proportional to P(segmentation)^α (Kudo 2018).
 
-    Forward: the log-sum over all ways to segment each prefix. Backward: the last piece is drawn by
-    the sums of what may stand before it, then the one before.
+    The forward pass computes the log-sum over all segmentations of each prefix. The backward pass
+    draws the last piece by the sums of the prefixes before it, then the piece before, and so on.
     """
     text = pieces.normalize(sentence)
     sums = [0.0]
@@ -92,8 +106,8 @@ def sample_unigram(pieces: Pieces, sentence: str, alpha: float, random: np.rando
 
 
 def sample_bpe(pieces: Pieces, sentence: str, alpha: float, random: np.random.Generator) -> Ids:
-    """Byte-pair encoding in which every merge is left out with probability α, each time it is due
-    (BPE-dropout, Provilkov et al. 2020)."""
+    """Draw a segmentation by BPE-dropout (Provilkov et al. 2020): byte-pair encoding in which every
+    possible merge is dropped with probability α, anew in each round."""
     segments = []
     text = pieces.normalize(sentence)
     for word in [text] if pieces.cross_spaces else _words(text):
@@ -114,5 +128,5 @@ def sample_bpe(pieces: Pieces, sentence: str, alpha: float, random: np.random.Ge
 
 
 def _words(text: str) -> list[str]:
-    """Cut before each ▁."""
+    """The words of a normalized text, cut before each ▁."""
     return [word for word in text.replace("▁", " ▁").split(" ") if word]

@@ -1,6 +1,6 @@
-"""The word in angle brackets that may stand in front of a source sentence, such as <2de>.
+"""Tags: words in angle brackets in front of source sentences, such as <2de>.
 
-It counts at the very beginning of a sentence, and only if the vocabulary has it for a tag.
+A tag counts only at the very beginning of a sentence, and only if the vocabulary has it.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
-from translator.config.schema import TAG
-from translator.data.lines import is_blank
+from translator.corpora.corpus import TAG
+from translator.corpora.lines import is_blank
 
 TAG_IN_FRONT = re.compile(f"({TAG}) ?")
 
 
 def split_tag(sentence: str, tags: Container[str]) -> tuple[str, str]:
-    """The one of `tags` that a sentence begins with ("" if none), and the text behind it."""
+    """The tag (one of `tags`) that a sentence begins with, or ""; and the text behind it."""
     found = TAG_IN_FRONT.match(sentence)
     if found and found[1] in tags:
         return found[1], sentence[found.end() :]
@@ -23,5 +23,5 @@ def split_tag(sentence: str, tags: Container[str]) -> tuple[str, str]:
 
 
 def is_empty(sentence: str, tags: Container[str]) -> bool:
-    """Whether there is nothing to translate in a sentence, behind one of `tags` or without."""
+    """Whether a sentence, apart from its tag, shows nothing: there is nothing to translate."""
     return is_blank(split_tag(sentence, tags)[1])

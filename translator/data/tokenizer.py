@@ -1,14 +1,14 @@
-"""Sentences to ids and back, by SentencePiece; one vocabulary for both languages or one each.
+"""Sentences to ids and back with SentencePiece; one vocabulary for both languages, or one each.
 
-A tag such as <2de> is a piece of its own that SentencePiece never finds in text (a control symbol).
-It is read at the very beginning of a sentence and nowhere else: `<2de> Good morning` has the id of
-the tag and then exactly the pieces of `Good morning`. Decoding leaves tags out.
+A tag such as <2de> is a piece of its own, which SentencePiece never finds in text (a control
+symbol). It is recognized only at the very beginning of a sentence: `<2de> Good morning` has the id
+of the tag, followed by exactly the pieces of `Good morning`. Decoding leaves tags out.
 
-The two sides are read differently. A source goes through SentencePiece's normalization, so that
-full-width digits or double blanks do not confuse the model. A target is read as it is, because what
-normalization changes could never be produced; only space at its ends is dropped. So there are two
-SentencePiece models, even where both sides share one vocabulary: the same pieces and ids, with
-different normalizers.
+The two sides are read differently. A source is normalized, so that full-width digits or double
+spaces do not confuse the model. A target is not, because the model could never produce what
+normalization changes; only space at its ends is removed. So there are always two SentencePiece
+models. Where both sides share a vocabulary, they have the same pieces and ids, and different
+normalizers.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain, groupby, takewhile
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import sentencepiece
 
-from translator.config.schema import TokenizerConfig, TokenizerKind
+from translator.config.schema import TokenizerConfig
+from translator.corpora.lines import is_blank, one_line
 from translator.data.corpus import Pair
 from translator.data.corpus_statistics import LARGEST_SAMPLE, LONGEST_SENTENCE, MOST_SENTENCES
-from translator.data.learning import LearningError, learn
-from translator.data.lines import is_blank, one_line
-from translator.data.subword_sampling import Pieces, sample_bpe, sample_unigram
-from translator.data.tags import split_tag
+from translator.data.sentencepiece_process import SentencePieceError, train_model
+from translator.data.subword_sampling import Pieces, SubwordSampling, sample_bpe, sample_unigram
+from translator.data.tags import is_empty, split_tag
 from translator.environment import num_threads
 from translator.errors import DataError, RunError
 from translator.files import write_whole
@@ -38,28 +38,20 @@ from translator.files import write_whole
 PAD_ID, UNKNOWN_ID, BEGIN_ID, END_ID = 0, 1, 2, 3
 
 FOR_TARGETS = b"\x1a\x08\n\x06target"
-"""Appended to a SentencePiece model, it marks the model as one for targets: a ModelProto that names
-its normalizer "target". Protobuf merges concatenated messages."""
+"""Appended to a SentencePiece model, this marks it as one for targets.
+
+It is a ModelProto that names its normalizer "target"; protobuf merges concatenated messages.
+"""
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-"""SentencePiece writes it for bytes that are no UTF-8."""
-
-Side = Literal["source", "target"]
-
-
-class Sampling(NamedTuple):
-    """Subword sampling: its kind, its strength, and the seed of every draw."""
-
-    kind: TokenizerKind
-    alpha: float
-    seed: int
-    max_length: int
-    """A draw of more pieces is not taken; the best segmentation stands in. If there are tags, one
-    place is theirs."""
+"""SentencePiece decodes bytes that are not UTF-8 to it."""
 
 
 class Vocabulary:
-    """One SentencePiece model: ids without begin or end."""
+    """A SentencePiece model. Ids are without begin and end.
+
+    Raises RunError if `model` is not one that this program has made; errors call it `name`.
+    """
 
     def __init__(self, model: bytes, name: str = "the tokenizer") -> None:
         self.model = model
@@ -78,52 +70,59 @@ class Vocabulary:
         if ids != (PAD_ID, UNKNOWN_ID, BEGIN_ID, END_ID):
             raise RunError(
                 f"{name}: pad, unknown, begin and end have the ids {ids}, "
-                f"not {(PAD_ID, UNKNOWN_ID, BEGIN_ID, END_ID)}; it was made by another program."
+                f"not {(PAD_ID, UNKNOWN_ID, BEGIN_ID, END_ID)}; another program made it."
             )
         self.is_exact = model.endswith(FOR_TARGETS)
-        """Whether it reads targets: as they are, but for space at their ends, and without tags.
-        False for every source, and for targets of older runs."""
+        """Whether it reads text as it is, without space at its ends and without tags. True for
+        targets, except in older runs; False for sources."""
         after_end = takewhile(self._processor.is_control, range(END_ID + 1, len(self)))
         tags = {self._processor.id_to_piece(i): i for i in after_end}
         self.tags: dict[str, int] = {} if self.is_exact else tags
-        """The tags that may stand in front of a sentence, with their ids."""
+        """The tags that a sentence may begin with, and their ids."""
 
     def __len__(self) -> int:
         return int(self._processor.vocab_size())
 
     @property
     def digest(self) -> str:
+        """SHA-256 of the model."""
         return hashlib.sha256(self.model).hexdigest()
 
     @property
     def pieces(self) -> list[str]:
-        """The text of every piece, in the order of their ids."""
+        """The text of every piece, in order of ids."""
         return [self.piece(i) for i in range(len(self))]
 
     def piece(self, id_: int) -> str:
-        """The text of a piece, ▁ standing for a space."""
+        """The text of a piece, with ▁ for a space."""
         return str(self._processor.id_to_piece(id_))
 
     def id(self, piece: str) -> int:
-        """Of the piece with this text."""
+        """The id of the piece with this text."""
         return int(self._processor.piece_to_id(piece))
 
     def is_control(self, id_: int) -> bool:
-        """Whether it never comes from text: padding, begin, end, or a tag."""
+        """Whether a piece never comes from text: padding, begin, end, or a tag."""
         return bool(self._processor.is_control(id_))
 
     def is_unknown(self, id_: int) -> bool:
-        """Whether it stands in for a character without a piece: the unknown one, or a byte."""
+        """Whether a piece stands for a character without one: the unknown piece, or a byte."""
         return bool(self._processor.is_unknown(id_) or self._processor.is_byte(id_))
 
     @cached_property
     def _pieces(self) -> Pieces:
         return Pieces(self._processor)
 
-    def encode(self, sentences: Sequence[str], sampling: Sampling | None = None) -> list[list[int]]:
-        """Sentences → ids; with sampling, a segmentation drawn by the seed, else the best one.
+    def encode_visible(self, sentences: Sequence[str]) -> list[list[int]]:
+        """`encode`, except that a sentence that shows nothing (`is_empty`) has no ids."""
+        return self.encode(["" if is_empty(text, self.tags) else text for text in sentences])
 
-        A tag with no text behind it is no piece, as an empty sentence has none.
+    def encode(
+        self, sentences: Sequence[str], sampling: SubwordSampling | None = None
+    ) -> list[list[int]]:
+        """The ids of sentences: the best segmentation, or with `sampling` a random one.
+
+        An empty sentence has no ids, even if it has a tag.
         """
         if self.is_exact:
             sentences = [_trimmed(sentence) for sentence in sentences]
@@ -136,7 +135,9 @@ class Vocabulary:
             for (tag, _), row in zip(split, rows, strict=True)
         ]
 
-    def _segment(self, sentences: Sequence[str], sampling: Sampling | None) -> list[list[int]]:
+    def _segment(
+        self, sentences: Sequence[str], sampling: SubwordSampling | None
+    ) -> list[list[int]]:
         if sampling is None:
             return self._processor.encode(list(sentences), out_type=int, num_threads=num_threads())
         random = np.random.Generator(np.random.Philox(sampling.seed))
@@ -149,25 +150,25 @@ class Vocabulary:
         ]
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """Ids → sentences, without bytes that spell no character."""
+        """The sentences of ids, without bytes that spell no character."""
         return [text for text, _ in self.spell(ids)]
 
     def spell(self, ids: Sequence[Sequence[int]]) -> list[tuple[str, int]]:
-        """`decode`, with the number of bytes that each row has in vain."""
+        """`decode`, with the number of bytes in each row that spell no character."""
         if not ids:
-            return []  # SentencePiece would make one of it
+            return []  # SentencePiece would return one sentence
         rows = [list(row) for row in ids]
         spelt = [(text, 0) for text in self._processor.decode(rows, num_threads=1)]
         for i, (text, _) in enumerate(spelt):
-            if REPLACEMENT in text:  # which the row may say itself
+            if REPLACEMENT in text:  # stray bytes, or a piece with that character
                 kept = self._without_stray_bytes(rows[i])
                 spelt[i] = self._processor.decode(kept), len(rows[i]) - len(kept)
-        if self.is_exact:  # no target that was learnt begins with a space
+        if self.is_exact:  # no training target begins with a space
             spelt = [(text.lstrip(" "), num_stray) for text, num_stray in spelt]
         return spelt
 
     def _without_stray_bytes(self, row: Sequence[int]) -> list[int]:
-        """Ids, of consecutive bytes only those that are UTF-8."""
+        """The row without those bytes that are not UTF-8 together with their neighbours."""
         kept: list[int] = []
         for is_byte, some in groupby(row, self._processor.is_byte):
             if is_byte:
@@ -177,16 +178,16 @@ class Vocabulary:
         return kept
 
     def mismatches(self, sentences: Sequence[str], ids: Sequence[list[int]]) -> dict[int, Mismatch]:
-        """The sentences, by index, that do not come back from their ids, space at the ends aside.
+        """The sentences, by index, that decoding their ids does not restore.
 
-        A sentence without ids is not counted: it is no text.
+        Space at the ends does not matter, and a sentence without ids is not counted.
         """
         if not ids:
             return {}
-        made = self._processor.decode(ids, num_threads=num_threads())
+        decoded = self._processor.decode(ids, num_threads=num_threads())
         both = (
             Mismatch(wanted.strip(), one_line(text).strip())
-            for wanted, text in zip(sentences, made, strict=True)
+            for wanted, text in zip(sentences, decoded, strict=True)
         )
         return {
             i: mismatch
@@ -196,19 +197,19 @@ class Vocabulary:
 
 
 class Mismatch(NamedTuple):
-    """A sentence, and what a vocabulary makes of it instead."""
+    """A sentence, and what decoding its ids gives instead."""
 
     wanted: str
     made: str
 
     def excerpt(self, context: int = 12) -> Mismatch:
-        """Both around the first difference."""
+        """Both texts around the first difference."""
         start, end = max(0, self._position - context), self._position + context
         return Mismatch(self.wanted[start:end], self.made[start:end])
 
     @property
     def character(self) -> str:
-        """The first that differs; nothing if only the other text goes on."""
+        """The first character that differs; "" if the sentence is a prefix of the other text."""
         return self.wanted[self._position : self._position + 1]
 
     @property
@@ -219,29 +220,30 @@ class Mismatch(NamedTuple):
 
 
 class Tokenizer(NamedTuple):
-    """The vocabularies of both sides; in older runs that share one, the same object twice."""
+    """The vocabularies of both sides. Older runs may have the same object twice."""
 
     source: Vocabulary
     target: Vocabulary
 
     @property
     def joint(self) -> bool:
-        """Whether both sides have the same pieces, with the same ids."""
+        """Whether both sides have the same pieces with the same ids."""
         return self.source is self.target or self.source.pieces == self.target.pieces
 
     @property
     def digest(self) -> str:
+        """SHA-256 of the model, or of both models if they differ."""
         is_one = self.source.model == self.target.model
         return self.source.digest if is_one else self.source.digest + self.target.digest
 
     def save(self, paths: Sequence[Path]) -> None:
-        """Write the two models, source and target."""
+        """Write the models of source and target to two paths."""
         for path, vocabulary in zip(paths, self, strict=True):
             write_whole(path, vocabulary.model)
 
     @classmethod
     def load(cls, paths: Sequence[Path]) -> Tokenizer:
-        """Read the models of source and target, which may be one file. Raises RunError."""
+        """Read the models of source and target, which may be the same file. Raises RunError."""
         try:
             one, other = (path.read_bytes() for path in paths)
         except OSError as error:
@@ -253,7 +255,7 @@ class Tokenizer(NamedTuple):
 
 
 def tokenizer_key(fingerprint: dict[str, Any], config: TokenizerConfig, seed: int) -> str:
-    """A name for what `train_tokenizer` makes of a text: a hash of all that decides it."""
+    """A name for the result of `train_tokenizer`: a hash of everything that determines it."""
     settings = config.model_dump(exclude={"sampling_alpha"})
     version, limits = sentencepiece.__version__, [LARGEST_SAMPLE, MOST_SENTENCES]
     made_by = ["exact tokenizer", fingerprint, settings, seed, num_threads(), version, limits]
@@ -267,17 +269,17 @@ def train_tokenizer(
     say: Callable[[str], None],
     tags: Sequence[str] = (),
 ) -> Tokenizer:
-    """Learn the vocabularies of a text; `pairs` starts it anew.
+    """Learn the vocabularies of a text. `pairs` returns its pairs from the start.
 
-    Several corpora count as one, each line once, whatever their shares in training. Pieces are
-    learnt from the text behind the `tags`; each tag takes a piece of the source's vocabulary. The
-    vocabulary is made smaller when the corpus does not hold as many pieces, and `say` is told.
+    Several corpora count as one text, each line once, whatever their shares in training. Pieces are
+    learnt from the text behind the `tags`; each tag takes a piece of the source's vocabulary. If
+    the text does not have enough pieces, the vocabulary becomes smaller, and `say` gets a message.
+    Raises DataError if no vocabulary can be learnt.
     """
-
     normalize = _normalizer(config, marks_spaces=False).normalize
 
     def texts() -> Iterator[tuple[str, str]]:
-        """As the vocabularies will read them."""
+        """Yield source and target as the vocabularies will read them."""
         for pair in pairs():
             yield normalize(split_tag(pair.source, tags)[1]), _trimmed(pair.target)
 
@@ -295,10 +297,10 @@ def train_tokenizer(
 def _normalizer(
     config: TokenizerConfig, marks_spaces: bool
 ) -> sentencepiece.SentencePieceNormalizer:
-    """The rule by which a source is read; marks_spaces: with ▁ for spaces and in front.
+    """The normalizer of sources; with `marks_spaces`, it writes ▁ for spaces and in front.
 
-    Its `serialized_model_proto` holds nothing else, so a SentencePiece model to which that is
-    appended reads by this rule.
+    Its `serialized_model_proto` contains only the normalizer. Appended to a SentencePiece model, it
+    replaces the model's own.
     """
     return sentencepiece.SentencePieceNormalizer(
         rule_name=config.normalization,
@@ -309,7 +311,7 @@ def _normalizer(
 
 
 def _trimmed(target: str) -> str:
-    """A target without space at its ends; nothing if no character of it can be seen."""
+    """A target without space at its ends; "" if it shows nothing."""
     return "" if is_blank(target) else target.strip()
 
 
@@ -321,7 +323,7 @@ def _train(
     say: Callable[[str], None],
     tags: Sequence[str],
 ) -> bytes:
-    """A SentencePiece model of sentences that are already as they are to be read."""
+    """Train a SentencePiece model on sentences that are already normalized."""
     assert isinstance(config.vocabulary_size, int)
     options = {
         "model_type": config.kind,
@@ -346,24 +348,25 @@ def _train(
         "minloglevel": 2,
     }
     try:
-        model = learn((text for text in sentences if not is_blank(text)), seed, options)
-    except LearningError as error:
+        model = train_model((text for text in sentences if not is_blank(text)), seed, options)
+    except SentencePieceError as error:
         raise DataError(_explain(str(error), config, len(tags))) from None
     size = len(Vocabulary(model))
     if size < config.vocabulary_size:
         say(
-            f"The {name} holds no more than {size:,} pieces: the vocabulary has so many, instead "
-            f"of tokenizer.vocabulary_size {config.vocabulary_size:,}."
+            f"The {name} has only {size:,} pieces, so the vocabulary is smaller than "
+            f"tokenizer.vocabulary_size {config.vocabulary_size:,}."
         )
     return model
 
 
 def _explain(message: str, config: TokenizerConfig, num_tags: int) -> str:
-    if "(vocab_size) >= (0)" in message:  # of words or characters
+    """What an error of SentencePiece means for the user."""
+    if "(vocab_size) >= (0)" in message:  # with kind word or char
         least = END_ID + 2 + num_tags + 256 * config.spells_in_bytes
         return (
-            f"tokenizer.vocabulary_size {config.vocabulary_size} is too small: it has to be "
-            f"{least} at least, and more to hold any {config.kind}."
+            f"tokenizer.vocabulary_size {config.vocabulary_size} is too small: it must be at least "
+            f"{least}, and more to contain any {config.kind}."
         )
     if "required_chars" in message:
         numbers = message.rpartition("required_chars. ")[2].partition(".")[0]

@@ -1,8 +1,7 @@
-"""How well a vocabulary spells a text: in how many pieces, and with how many that say nothing."""
+"""How well a vocabulary covers a text: how many pieces it takes, and how many are unknown."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -10,37 +9,44 @@ import numpy as np
 
 from translator.data.corpus import Pair
 from translator.data.corpus_statistics import letters
+from translator.data.length_limit import num_outliers
 from translator.data.tokenizer import Tokenizer, Vocabulary
 
 PAIRS_AT_ONCE = 20_000
+"""Pairs that are segmented in one call."""
 
 
 class VocabularyCoverage(NamedTuple):
-    """What is known of the pieces of a text; its tags are not among them."""
+    """Counts of the pieces of a text, without tags."""
 
     num_pieces: int
     num_unknown: int
-    """Pieces that stand for characters that the vocabulary lacks: unknown ones, or bytes."""
+    """Pieces that stand for characters without a piece: the unknown piece, or bytes."""
     num_characters: int
-    """In the other pieces, spaces included, an East Asian one counting as two."""
+    """Letters in the other pieces, spaces included (an East Asian character counts as two)."""
 
     @property
     def unknown_share(self) -> float:
+        """Share of the pieces that are unknown."""
         return self.num_unknown / max(1, self.num_pieces)
 
     @property
     def characters_per_piece(self) -> float:
-        """About 3 to 5 with a vocabulary of some thousands that was learnt from the text; 1 where
-        every letter is a piece, 2 where every East Asian character is one, as it well may be."""
+        """Mean number of letters per piece.
+
+        It is about 3 to 5 with a few thousand pieces learnt from the same text, 1 if every letter
+        is a piece, and 2 if every East Asian character is one, which may be right.
+        """
         return self.num_characters / max(1, self.num_pieces)
 
     @classmethod
     def sum(cls, parts: Iterable[VocabularyCoverage]) -> VocabularyCoverage:
+        """The counts of several texts together."""
         return cls(*map(sum, zip(*parts, strict=True)))
 
 
 def vocabulary_coverage(counts: np.ndarray, vocabulary: Vocabulary) -> VocabularyCoverage:
-    """Of a text that has each piece of the vocabulary so often; counts is [V]."""
+    """The coverage of a text, given how often it has each piece: counts [vocabulary size]."""
     is_text = np.array([not vocabulary.is_control(i) for i in range(len(vocabulary))])
     is_unknown = np.array([vocabulary.is_unknown(i) for i in range(len(vocabulary))])
     widths = np.array([sum(map(letters, vocabulary.piece(i))) for i in range(len(vocabulary))])
@@ -52,10 +58,13 @@ def vocabulary_coverage(counts: np.ndarray, vocabulary: Vocabulary) -> Vocabular
 
 
 def longest_side(pairs: Sequence[Pair], tokenizer: Tokenizer) -> int:
-    """Pieces that neither side of 999 in 1,000 pairs exceeds; pairs with an empty side are none."""
+    """The length in pieces that neither side of 99.9 % of the pairs exceeds.
+
+    Pairs with a side without pieces do not count; 0 if there are no others.
+    """
     longer: list[int] = []
     for start in range(0, len(pairs), PAIRS_AT_ONCE):
         sides = zip(*pairs[start : start + PAIRS_AT_ONCE], strict=True)
         rows = [v.encode(side) for v, side in zip(tokenizer, sides, strict=True)]
         longer += [max(map(len, pair)) for pair in zip(*rows, strict=True) if all(pair)]
-    return sorted(longer)[math.ceil(0.999 * len(longer)) - 1] if longer else 0
+    return sorted(longer)[-1 - num_outliers(len(longer))] if longer else 0

@@ -10,8 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from translator.config.statistics import LEAST_LIMIT
-from translator.data.lines import one_line
-from translator.data.tags import is_empty
+from translator.corpora.lines import one_line
 from translator.data.tokenizer import Tokenizer
 from translator.errors import ConfigError, RunError, UserError
 
@@ -89,7 +88,7 @@ class Engine:
     def _read(self, sentences: Sequence[str]) -> tuple[dict[int, list[int]], list[int]]:
         """The ids of those sentences that have any, by number; of all, how many are not read."""
         vocabulary = self.tokenizer.source
-        rows = vocabulary.encode(["" if is_empty(s, vocabulary.tags) else s for s in sentences])
+        rows = vocabulary.encode_visible(sentences)
         read = {i: row[: self.max_length] for i, row in enumerate(rows) if row}
         return read, [max(0, len(row) - self.max_length) for row in rows]
 

@@ -106,7 +106,7 @@ def load_run_config(directory: RunDirectory, overrides: Sequence[str] = ()) -> C
 def _recorded(directory: RunDirectory) -> Config:
     config = load_recorded(directory.config)
     if directory.is_bundle:  # whoever made it has no business with our folders
-        config = config.model_copy(update={"data": config.data.without_places()})
+        config = config.model_copy(update={"data": config.data.without_local_paths()})
     return config
 
 

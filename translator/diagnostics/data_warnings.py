@@ -13,8 +13,8 @@ from translator.config.statistics import LengthLimit
 from translator.data.length_limit import needed_limit, share_beyond
 from translator.data.mixture import Mixture
 from translator.data.store import Store
+from translator.data.store_writer import StoreFacts
 from translator.data.tokenizer import Tokenizer
-from translator.data.writing import Facts
 from translator.diagnostics.input_checks import InputChecks
 
 MAX_UNKNOWN_SHARE = 0.01
@@ -53,7 +53,7 @@ def data_warnings(
 
 
 class VocabularyFacts(NamedTuple):
-    """Facts about the vocabulary that decide which way out is given."""
+    """StoreFacts about the vocabulary that decide which way out is given."""
 
     sizes: Mapping[str, int]
     """Number of pieces of "source" and "target"."""
@@ -79,7 +79,7 @@ def limit_warnings(
 
 
 def text_warnings(
-    config: Config, training: Facts, validation: Facts, known: VocabularyFacts
+    config: Config, training: StoreFacts, validation: StoreFacts, known: VocabularyFacts
 ) -> Iterator[str]:
     """Sentences about vocabulary and length."""
     for name, facts in (("training", training), ("validation", validation)):
@@ -100,7 +100,9 @@ def text_warnings(
         )
 
 
-def _unreachable(config: Config, name: str, facts: Facts, known: VocabularyFacts) -> Iterator[str]:
+def _unreachable(
+    config: Config, name: str, facts: StoreFacts, known: VocabularyFacts
+) -> Iterator[str]:
     if not facts.num_unreachable:
         return
     shown = [f"{wanted!r} (it writes {made!r})" for wanted, made in facts.unreachable]
@@ -119,7 +121,7 @@ def _unreachable(config: Config, name: str, facts: Facts, known: VocabularyFacts
     )
 
 
-def _nul(name: str, facts: Facts) -> str:
+def _nul(name: str, facts: StoreFacts) -> str:
     return (
         f"{facts.num_nul:,} pairs of the {name} text contain NUL characters, first pair "
         f"{facts.first_nul:,}. They usually come from a file in UTF-16 or from a damaged one. "
@@ -128,7 +130,7 @@ def _nul(name: str, facts: Facts) -> str:
     )
 
 
-def _unknown(config: Config, name: str, facts: Facts, known: VocabularyFacts) -> Iterator[str]:
+def _unknown(config: Config, name: str, facts: StoreFacts, known: VocabularyFacts) -> Iterator[str]:
     kind = "bytes" if config.tokenizer.spells_in_bytes else "unknown pieces"
     lacks = "words" if config.tokenizer.kind == "word" else "characters"
     for side, coverage in (("source", facts.source), ("target", facts.target)):
@@ -161,7 +163,9 @@ def _better_vocabulary(config: Config, side: str, known: VocabularyFacts) -> str
     )
 
 
-def _nearly_characters(config: Config, training: Facts, known: VocabularyFacts) -> Iterator[str]:
+def _nearly_characters(
+    config: Config, training: StoreFacts, known: VocabularyFacts
+) -> Iterator[str]:
     tokenizer = config.tokenizer
     if tokenizer.kind in ("word", "char"):
         return

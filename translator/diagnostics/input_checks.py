@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from translator.config.schema import DataConfig
-from translator.data.lines import is_blank
+from translator.corpora.lines import is_blank
 from translator.data.tags import TAG_IN_FRONT
 
 

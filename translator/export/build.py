@@ -71,7 +71,7 @@ def build_export(
     translator = replace(run, config=config).engine()
     tokenizer, pairs = translator.tokenizer, list(read_pairs(config.data, "validation"))
     sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
-    shared = run.config.model_copy(update={"data": config.data.without_places()})
+    shared = run.config.model_copy(update={"data": config.data.without_local_paths()})
 
     def score(translations: Sequence[str]) -> Score:
         return bleu(translations, references, config.evaluation, config.data.target_language)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translator import environment
 from translator.config import Config
-from translator.config.loading import PATH_KEYS
+from translator.config.schema import DataConfig
+from translator.corpora.lines import read_lines
 from translator.data.corpus import read_pairs
-from translator.data.lines import read_lines
 from translator.decoding.loaded_run import LoadedRun, load_run, load_run_config
 from translator.diagnostics.input_checks import InputChecks
 from translator.diagnostics.output_checks import OutputChecks
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PLACES = {f"data.{key}" for key in PATH_KEYS}
+PLACES = {f"data.{key}" for key in DataConfig.path_keys()}
 """Keys that say where text lies, not which text it is."""
 
 

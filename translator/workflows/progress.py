@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from translator.data.fetching import watched
+from translator.corpora.fetching import watched
 
 log = logging.getLogger(__name__)
 

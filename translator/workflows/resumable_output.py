@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from translator.config.keys import differences
-from translator.data.lines import file_errors, is_gzip
+from translator.corpora.lines import file_errors, is_gzip
 from translator.decoding import engine
 from translator.errors import ConfigError, RunError
 from translator.files import BLOCK, write_whole

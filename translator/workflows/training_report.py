@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from translator.data.corpus import name_of
 from translator.diagnostics.data_warnings import data_warnings
 from translator.diagnostics.symptoms import describe_symptoms
 
@@ -67,7 +66,7 @@ def _log_corpora(prepared: Prepared, session: TrainingSession) -> None:
     shares = prepared.training.shares(session.schedule.repetitions())
     for corpus, share in zip(corpora, shares, strict=True):
         log.info(
-            f"  {name_of(corpus)}: {share.num_pairs:,} pairs, {share.tokens:.1%} of the target "
+            f"  {corpus.name}: {share.num_pairs:,} pairs, {share.tokens:.1%} of the target "
             f"pieces; each pair comes {share.repetition:.2f} times an epoch."
         )
 

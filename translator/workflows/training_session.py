@@ -10,7 +10,7 @@ from translator.data.batch_schedule import BatchSchedule
 from translator.data.batches import Batch, batch
 from translator.data.concatenation import Concatenation
 from translator.data.mixture import mix
-from translator.data.tokenizer import Sampling
+from translator.data.subword_sampling import SubwordSampling
 from translator.layers.dense import need_fresh_weights
 from translator.models.build import build_model
 from translator.models.encoder_decoder import EncoderDecoder
@@ -54,7 +54,7 @@ class TrainingSession:
             self.train_step.start_from(prepared.start_weights, str(run.start))
         self._sampling = None
         if config.tokenizer.sampling_alpha is not None:
-            self._sampling = Sampling(
+            self._sampling = SubwordSampling(
                 config.tokenizer.kind,
                 config.tokenizer.sampling_alpha,
                 config.training.seed,

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from translator.data.lines import is_gzip, read_lines, read_stream
+from translator.corpora.lines import is_gzip, read_lines, read_stream
 from translator.decoding import engine as engines
 from translator.diagnostics.input_checks import InputChecks
 from translator.diagnostics.output_checks import OutputChecks

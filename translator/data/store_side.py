@@ -1,6 +1,6 @@
-"""One language of a store on disk: rows of ids and, if kept, their text.
+"""One side (language) of a store on disk: rows of ids and, optionally, their text.
 
-A file holds the rows one after the other, another where each ends.
+One file holds the rows one after the other, another the offset at which each ends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ID_BYTES, OFFSET_BYTES = 4, 8
 
 
 class Side:
-    """The rows, memory-mapped."""
+    """The rows of a side, memory-mapped. Raises ValueError if the files do not fit together."""
 
     def __init__(self, folder: Path, name: str, num_rows: int) -> None:
         self.offsets = _open(folder / f"{name}.offsets", np.int64)
@@ -32,20 +32,22 @@ class Side:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Pieces of each row, without end; int32."""
+        """Length of each row in pieces, without end: [rows] int32."""
         return np.diff(self.offsets).astype(np.int32)
 
     def ids(self, row: int) -> np.ndarray:
+        """The ids of a row, without end: int32."""
         return self._ids[self.offsets[row] : self.offsets[row + 1]]
 
     def text(self, row: int) -> str:
+        """The sentence of a row; only for a store written with its text."""
         assert self._text is not None and self._text_offsets is not None
         start, end = self._text_offsets[row], self._text_offsets[row + 1]
         return self._text[start:end].tobytes().decode()
 
 
 class SideWriter:
-    """The files of one language, written on from the sizes they had when last saved."""
+    """Writes the files of a side, continuing from the sizes that they had when last saved."""
 
     def __init__(self, folder: Path, name: str, keep_text: bool, sizes: Mapping[str, int]) -> None:
         kinds = ["ids", "offsets", *(["text", "text_offsets"] if keep_text else [])]
@@ -62,6 +64,7 @@ class SideWriter:
                 self._files[kind].write(bytes(OFFSET_BYTES))
 
     def add(self, texts: Sequence[str], rows: Sequence[Sequence[int]]) -> None:
+        """Append rows of ids and their texts."""
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         ids = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
         self._append("ids", "offsets", ids.tobytes(), lengths)
@@ -76,7 +79,7 @@ class SideWriter:
         self._ends[kind] += int(lengths.sum())
 
     def save(self) -> dict[str, int]:
-        """The size of each file, once that much of it is on the disk."""
+        """Flush all files to the disk, and return their sizes in bytes by name."""
         for file in self._files.values():
             file.flush()
             os.fsync(file.fileno())
@@ -94,7 +97,7 @@ class SideWriter:
 
 
 def read_blocks(folder: Path, name: str, num_rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The rows of a side, so many at a time: their lengths, and their ids one after the other."""
+    """Yield the rows of a side, `num_rows` at a time: their lengths, and their concatenated ids."""
     with (
         (folder / f"{name}.offsets").open("rb") as offsets,
         (folder / f"{name}.ids").open("rb") as ids,
@@ -109,5 +112,5 @@ def read_blocks(folder: Path, name: str, num_rows: int) -> Iterator[tuple[np.nda
 def _open(path: Path, dtype: type) -> np.ndarray:
     if path.stat().st_size == 0:
         return np.zeros(0, dtype)
-    # As a plain array: slices of a memmap take several times as long.
+    # A plain array: slicing a memmap takes several times as long.
     return np.memmap(path, dtype, mode="r").view(np.ndarray)

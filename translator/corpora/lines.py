@@ -1,8 +1,10 @@
 """Lines of UTF-8 text, from files and streams.
 
-One line too many on one side of a corpus shifts every pair after it. So a line ends at a line feed
-and nowhere else (not at U+2028, U+0085 or a lone carriage return), and whoever reads text reads it
-through `read_lines` or `read_stream`.
+One extra line on one side of a corpus shifts every pair after it. So a line ends at a line feed and
+nowhere else (not at U+2028, U+0085 or a lone carriage return), and all text is read by `read_lines`
+or `read_stream`.
+
+Whether text is empty is decided here, too: it is if `is_blank`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from translator.data.encodings import (
+from translator.corpora.encodings import (
     EVIDENCE,
     LONGEST_FIRST_LINE,
     not_utf8,
@@ -32,25 +34,25 @@ _INVISIBLE = re.compile(
     r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
     r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*"
 )
-"""White space, control characters, those that Unicode calls Default_Ignorable_Code_Point, the empty
-Braille pattern, and marks of annotations."""
+"""White space, control characters, Unicode's Default_Ignorable_Code_Point, the empty Braille
+pattern, and interlinear annotation characters."""
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing of a text can be seen: no character, white space, or zero-width ones alone.
+    """Whether a text shows nothing: it is empty, or has only white space and zero-width characters.
 
-    Combining marks without a letter can be seen; variation selectors without one cannot.
+    A combining mark without a letter shows; a variation selector without one does not.
     """
     return _INVISIBLE.fullmatch(text) is not None
 
 
 def one_line(text: str) -> str:
-    """A translation is one line: bytes that spell a line break must not make two of it."""
+    """The text with spaces for line breaks, which a model may spell in bytes."""
     return text.replace("\r", " ").replace("\n", " ")
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a UTF-8 file, decompressed if its name ends in .gz."""
+    """Yield the lines of a UTF-8 file, decompressed if its name ends in .gz. Raises DataError."""
     with (
         file_errors(path),
         cast(BinaryIO, gzip.open(path)) if is_gzip(path) else path.open("rb") as stream,
@@ -58,15 +60,25 @@ def read_lines(path: Path) -> Iterator[str]:
         yield from read_stream(stream, str(path))
 
 
+def read_nonempty(path: Path) -> Iterator[str]:
+    """`read_lines` of a file that must have lines. Raises DataError."""
+    line = None
+    for line in read_lines(path):
+        yield line
+    if line is None:
+        raise DataError(f"{path} has no lines; name a file with text")
+
+
 def is_gzip(path: Path) -> bool:
+    """Whether the name of a file says that it is compressed."""
     return path.suffix.lower() == ".gz"
 
 
 def read_stream(stream: BinaryIO, name: str) -> Iterator[str]:
-    """The lines of a binary stream, which errors call `name`.
+    """Yield the lines of a binary stream without LF or CRLF, and without a byte order mark.
 
-    Without their line feeds (or CRLF), and without the byte order mark some files start with.
-    Raises DataError for what is no text in UTF-8, and says what it seems to be.
+    Errors call the stream `name`. Raises DataError if it is not UTF-8 text, with what it seems to
+    be instead.
     """
     after_utf8 = False
     for number, raw in enumerate(_raw_lines(stream, name), start=1):
@@ -82,7 +94,7 @@ def read_stream(stream: BinaryIO, name: str) -> Iterator[str]:
 
 
 def _raw_lines(stream: BinaryIO, name: str) -> Iterator[bytes]:
-    """The lines as they are, but for a byte order mark."""
+    """Yield the lines with their ends, without a byte order mark."""
     first = stream.readline(LONGEST_FIRST_LINE)
     if problem := wrong_start(first + _ahead(stream)) or without_line_feeds(first):
         raise DataError(f"{name} {problem}")
@@ -94,7 +106,7 @@ def _raw_lines(stream: BinaryIO, name: str) -> Iterator[bytes]:
 
 
 def _ahead(stream: BinaryIO) -> bytes:
-    """Some of what comes next in a file; nothing of a pipe, which might make us wait."""
+    """The next bytes of a file; none of a pipe, where reading ahead could block."""
     if not stream.seekable():
         return b""
     place = stream.tell()
@@ -104,7 +116,7 @@ def _ahead(stream: BinaryIO) -> bytes:
 
 
 def decode_line(line: bytes, name: str, number: int) -> str:
-    """The text of a line that stands alone."""
+    """The text of a single line. Raises DataError if it is not UTF-8."""
     try:
         return line.decode()
     except UnicodeDecodeError as error:
@@ -114,13 +126,13 @@ def decode_line(line: bytes, name: str, number: int) -> str:
 
 @contextmanager
 def file_errors(path: Path) -> Iterator[None]:
-    """Says in one sentence why a file cannot be read."""
+    """Turn an error from reading a file into a DataError of one sentence."""
     check_name(path, DataError)
     try:
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(
-            f"{path} is damaged or not a gzip file; fetch it again, or take .gz off its name"
+            f"{path} is damaged or not a gzip file; download it again, or remove .gz from its name"
         ) from error
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist; check its name and folder") from error

@@ -1,7 +1,7 @@
-"""SentencePiece's training, in a process of its own.
+"""Train a SentencePiece model in a child process.
 
-It is C++ that may work for a minute and take most of a GiB, deaf to signals. A process can be
-stopped at once, and gives its memory back.
+The trainer is C++ code that may run for a minute, take most of a GiB, and ignore signals. A child
+process can be stopped at once, and its memory is returned.
 """
 
 from __future__ import annotations
@@ -18,47 +18,48 @@ from contextlib import suppress
 import sentencepiece
 
 END_OF_TEXT = b"\n"
-"""After the last sentence; no sentence is an empty line, because each is a line of JSON."""
+"""Follows the last sentence. Sentences are sent as lines of JSON, which are never empty."""
 
 
-class LearningError(Exception):
-    """Says why SentencePiece could not learn a model."""
+class SentencePieceError(Exception):
+    """The reason why SentencePiece could not train a model."""
 
 
-def learn(sentences: Iterable[str], seed: int, options: Mapping[str, object]) -> bytes:
-    """The SentencePiece model of some sentences; `options` are those of SentencePieceTrainer.
+def train_model(sentences: Iterable[str], seed: int, options: Mapping[str, object]) -> bytes:
+    """Train a SentencePiece model with these `options` of SentencePieceTrainer.
 
-    Raises LearningError. Whatever else is raised meanwhile, Stopped say, ends the process.
+    Raises SentencePieceError. Any other exception from `sentences`, or Stopped, ends the child.
     """
     code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve()"
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C at the terminal is for us alone
+        start_new_session=True,  # Ctrl-C at the terminal reaches only the parent
     )
     assert process.stdin is not None and process.stdout is not None
     try:
-        with suppress(BrokenPipeError):  # if it ends before it has read all, it says why
+        with suppress(BrokenPipeError):  # a child that ends early reports why below
             process.stdin.write(_line([seed, options]))
             process.stdin.writelines(map(_line, sentences))
             process.stdin.write(END_OF_TEXT)
             process.stdin.flush()
-        said = process.stdout.read()
+        output = process.stdout.read()
         failed = process.wait() != 0
     finally:
-        process.kill()  # does nothing to one that has ended
+        process.kill()  # no effect on a process that has ended
         process.stdout.close()
         with suppress(BrokenPipeError):
             process.stdin.close()
         process.wait()
     if failed:
-        raise LearningError(said.decode() or f"its process ended with code {process.returncode}")
-    return said
+        reason = output.decode() or f"its process ended with code {process.returncode}"
+        raise SentencePieceError(reason)
+    return output
 
 
 def serve() -> None:
-    """What the process does: a model of the sentences on standard input, to standard output."""
+    """Run the child: read sentences from standard input, write the model to standard output."""
     seed, options = json.loads(sys.stdin.buffer.readline())
     sentencepiece.set_random_generator_seed(seed)
     model = io.BytesIO()
@@ -72,7 +73,7 @@ def serve() -> None:
         os._exit(1)
     sys.stdout.buffer.write(model.getvalue())
     sys.stdout.flush()
-    os._exit(0)  # the thread that waits for the parent's end holds standard input
+    os._exit(0)  # a normal exit would wait for the thread that reads standard input
 
 
 def _sentences() -> Iterator[str]:
@@ -85,7 +86,7 @@ def _sentences() -> Iterator[str]:
 
 
 def _end_with_parent() -> None:
-    """Standard input ends when the parent has, even if that was killed."""
+    """Exit when the parent has ended, which closes standard input even if it was killed."""
     with suppress(OSError):
         sys.stdin.buffer.read()
     os._exit(1)

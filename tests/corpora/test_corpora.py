@@ -15,9 +15,13 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from translator.config.schema import Corpus, DataConfig, NamedSplit, Split, TextFiles, TsvFiles
-from translator.data.corpus import Pair, fingerprint, name_of, read_pairs
-from translator.data.lines import is_blank, read_lines, read_stream
+from translator.config.schema import DataConfig, Split
+from translator.corpora.corpus import Corpus
+from translator.corpora.lines import is_blank, read_lines, read_stream
+from translator.corpora.text_files import TextFiles
+from translator.corpora.tfds_split import TfdsSplit
+from translator.corpora.tsv_files import TsvFiles
+from translator.data.corpus import Pair, fingerprint, read_pairs
 from translator.errors import DataError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -138,8 +142,8 @@ class TestTextFiles:
             source=write("a.en", b"x\n" * num_source), target=write("a.de", b"x\n" * num_target)
         )
         assert error_of(tmp_path, split) == (
-            f"{tmp_path}/a.en has {num_source} lines and {tmp_path}/a.de has {num_target}; "
-            "line i of one must translate line i of the other"
+            f"{tmp_path}/a.en and {tmp_path}/a.de must have equally many lines, but have "
+            f"{num_source} and {num_target}: line i of one translates line i of the other"
         )
 
     def test_must_be_as_many_on_either_side(self, tmp_path: Path, write: Write) -> None:
@@ -170,16 +174,16 @@ class TestTextFiles:
             source=write("source", content["source"]), target=write("target", content["target"])
         )
         assert error_of(tmp_path, split) == (
-            f"data.train has one empty side: all 2 lines of its {empty} are empty; "
+            f"data.train has an empty side: every line of its {empty} is empty; "
             "check which files or columns it names"
         )
 
     def test_that_are_not_utf8(self, tmp_path: Path, write: Write) -> None:
         split = TextFiles(source=write("a.en", b"a\nb\n"), target=write("a.de", b"a\n\xfc\n"))
         assert error_of(tmp_path, split) == (
-            f"{tmp_path}/a.de, line 2: not UTF-8 (byte 0xfc); convert the text from the encoding "
-            "that it has, Western European text for example with: iconv -f LATIN1 -t UTF-8; or "
-            "fetch it again if this place alone is damaged"
+            f"{tmp_path}/a.de, line 2: not UTF-8 (byte 0xfc); convert the text from its "
+            "encoding, Western European text for example with: iconv -f LATIN1 -t UTF-8; or "
+            "download it again if only this place is damaged"
         )
 
 
@@ -248,7 +252,7 @@ class TestUnreadableFiles:
 
 
 class TestDamagedGzip:
-    DAMAGED = "is damaged or not a gzip file; fetch it again, or take .gz off its name"
+    DAMAGED = "is damaged or not a gzip file; download it again, or remove .gz from its name"
 
     @pytest.mark.parametrize(
         "damage",
@@ -280,12 +284,12 @@ class TestTsvFiles:
         [
             (
                 b"no tab",
-                "no tab, so one column; data.train needs two, the source, a tab, and the target",
+                "no tab, so one column; data.train needs two: the source, a tab, and the target",
             ),
-            (b"", "no tab, so one column; data.train needs two, the source, a tab, and the target"),
+            (b"", "no tab, so one column; data.train needs two: the source, a tab, and the target"),
             (
                 b"a\tb\tc",
-                "3 columns; say which are source and target, such as data.train.columns: [1, 2]",
+                "3 columns; name those of source and target, such as data.train.columns: [1, 2]",
             ),
         ],
     )
@@ -332,11 +336,11 @@ class TestTsvFiles:
 
     def test_with_one_side_of_invisible_characters(self, tmp_path: Path, write: Write) -> None:
         message = error_of(tmp_path, TsvFiles(tsv=write("a", "\u200b\ta\n\ufeff\tb\n".encode())))
-        assert message.startswith("data.train has one empty side: all 2 lines of its source")
+        assert message.startswith("data.train has an empty side: every line of its source")
 
     def test_with_one_empty_side(self, tmp_path: Path, write: Write) -> None:
         message = error_of(tmp_path, TsvFiles(tsv=write("a.tsv", b"a\t\nb\t\n")))
-        assert message.startswith("data.train has one empty side: all 2 lines of its target")
+        assert message.startswith("data.train has an empty side: every line of its target")
 
 
 def test_a_split_that_is_not_set(tmp_path: Path) -> None:
@@ -359,13 +363,13 @@ class TestATag:
 
     def test_does_not_hide_an_empty_side(self, tmp_path: Path, write: Write) -> None:
         split = TsvFiles(tsv=write("a", b"\teins\n"), tag="<2de>")
-        assert "all 1 lines of its source are empty" in error_of(tmp_path, split)
+        assert "every line of its source is empty" in error_of(tmp_path, split)
 
 
 class TestSeveralCorpora:
     @pytest.fixture
     def data(self, tmp_path: Path, write: Write) -> DataConfig:
-        corpora: list[str | TextFiles | TsvFiles | NamedSplit] = [
+        corpora: list[str | Corpus] = [
             TsvFiles(tsv=write("a.tsv", b"one\teins\n")),
             TextFiles(source=write("b.en", b"two\n"), target=write("b.de", b"zwei\n"), tag="<bt>"),
         ]
@@ -378,7 +382,7 @@ class TestSeveralCorpora:
 
     def test_are_named_by_their_place(self, data: DataConfig, write: Write) -> None:
         write("a.tsv", b"one\n")
-        with pytest.raises(DataError, match=r"; data\.train\[0\] needs two, "):
+        with pytest.raises(DataError, match=r"; data\.train\[0\] needs two: "):
             list(read_pairs(data, "train"))
 
     def test_have_a_fingerprint_each_and_one_together(self, data: DataConfig) -> None:
@@ -394,7 +398,7 @@ class TestSeveralCorpora:
 
     def test_may_be_splits_and_files(self, tmp_path: Path, write: Write) -> None:
         files = TsvFiles(tsv=str(tmp_path / write("a", b"one\teins\n")), tag="<bt>")
-        data = set_config(train=["train[:90%]", NamedSplit(split="train", tag="<x>"), files])
+        data = set_config(train=["train[:90%]", TfdsSplit(split="train", tag="<x>"), files])
         with tfds.testing.mock_data(num_examples=3):
             pairs = list(read_pairs(data, "train"))
             assert fingerprint(data, "train", 1)["tag"] == "<x>"
@@ -408,11 +412,11 @@ class TestSeveralCorpora:
         (TsvFiles(tsv="texts/a.tsv"), "a.tsv"),
         (TextFiles(source=["x/1.en", "x/2.en"], target=["1.de", "2.de"]), "1.en"),
         (TextFiles(source=[], target=[]), ""),
-        (NamedSplit(split="train[:90%]", tag="<2de>"), "<2de> train[:90%]"),
+        (TfdsSplit(split="train[:90%]", tag="<2de>"), "<2de> train[:90%]"),
     ],
 )
 def test_a_corpus_has_a_name(corpus: Corpus, name: str) -> None:
-    assert name_of(corpus) == name
+    assert corpus.name == name
 
 
 class TestFingerprint:
@@ -536,10 +540,10 @@ class TestDatasets:
         with mock.patch.object(ted, "download_and_prepare", fail):
             message = error_of_set(set_config(dataset_folder=str(tmp_path)))
         assert message == (
-            "data.dataset: ted_hrlr_translate/pt_to_en/1.0.0 could not be fetched and prepared "
-            "(ConnectionError); prepare it on a machine with network and copy it to "
-            f"{tmp_path}/ted_hrlr_translate/pt_to_en/1.0.0, or name the folder that holds prepared "
-            "sets in data.dataset_folder"
+            "data.dataset: ted_hrlr_translate/pt_to_en/1.0.0 could not be downloaded and "
+            "prepared (ConnectionError); prepare it on a machine with network and copy it to "
+            f"{tmp_path}/ted_hrlr_translate/pt_to_en/1.0.0, or set data.dataset_folder to "
+            "the folder that holds prepared sets"
         )
         assert capfd.readouterr() == ("", "")
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sentencepiece
 
-from translator.data.learning import LearningError, learn
+from translator.data.sentencepiece_process import SentencePieceError, train_model
 
 ROOT = Path(__file__).parents[2]
 EVERYDAY = (ROOT / "data/everyday/train.tsv").read_text(encoding="utf-8")
@@ -38,12 +38,12 @@ def test_it_learns_what_it_would_learn_here(kind: str, sentences: list[str]) -> 
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(sentences), model_writer=model, **options
     )
-    assert learn(iter(sentences), 7, options) == model.getvalue()
+    assert train_model(iter(sentences), 7, options) == model.getvalue()
 
 
 def test_why_it_failed_is_said() -> None:
-    with pytest.raises(LearningError, match="Vocabulary size too high"):
-        learn(SENTENCES[:10], 1, OPTIONS | {"vocab_size": 10_000})
+    with pytest.raises(SentencePieceError, match="Vocabulary size too high"):
+        train_model(SENTENCES[:10], 1, OPTIONS | {"vocab_size": 10_000})
 
 
 def test_that_it_was_killed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,8 +55,8 @@ def test_that_it_was_killed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         return process
 
     monkeypatch.setattr(subprocess, "Popen", killed)
-    with pytest.raises(LearningError, match="its process ended with code -9"):
-        learn(SENTENCES, 1, OPTIONS)
+    with pytest.raises(SentencePieceError, match="its process ended with code -9"):
+        train_model(SENTENCES, 1, OPTIONS)
 
 
 @pytest.mark.parametrize("count", [1, 5_000])
@@ -68,18 +68,18 @@ def test_what_reading_raises_ends_it(count: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        learn(breaks_off(), 1, OPTIONS)
+        train_model(breaks_off(), 1, OPTIONS)
     assert children() == before
 
 
 LONG = """
-from translator.data.learning import learn
+from translator.data.sentencepiece_process import train_model
 
 def sentences():
     yield from (f"{i * 7919 % 99991} {i * 31 % 1009} {i}" for i in range(400_000))
     print("fed", flush=True)
 
-learn(sentences(), 1, {"vocab_size": 8000, "minloglevel": 2})
+train_model(sentences(), 1, {"vocab_size": 8000, "minloglevel": 2})
 """
 """Takes much longer than the test."""
 

@@ -12,9 +12,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 from translator.config.schema import DataConfig
-from translator.data import home_assistant
-from translator.data.corpus import Pair, fingerprint, read_pairs
-from translator.data.home_assistant import (
+from translator.corpora import home_assistant
+from translator.corpora.home_assistant import (
     HomeAssistant,
     fetched,
     flatten,
@@ -26,6 +25,7 @@ from translator.data.home_assistant import (
     usable_pairs,
     verified,
 )
+from translator.data.corpus import Pair, fingerprint, read_pairs
 from translator.errors import DataError
 
 TRAIN, VALIDATION, TEST = "Paint the door", "Open the door", "Clean the lamp"
@@ -210,7 +210,7 @@ class TestWheel:
         monkeypatch.setattr("sys.executable", python)  # fails; succeeds, but leaves nothing
         assert error_of(config(tmp_path)) == (
             "data.dataset: home_assistant is made from the wheel homeassistant==2026.11.0, which "
-            "pip could not fetch; name a copy on disk with data.wheel (--set data.wheel=PATH)"
+            "pip could not download; name a copy on disk with data.wheel (--set data.wheel=PATH)"
         )
         assert capfd.readouterr() == ("", "")
 
@@ -265,13 +265,13 @@ class TestAsCorpus:
         builder.download_and_prepare(file_format="array_record")
         assert list(read_pairs(data, "train")) == [Pair(TRAIN, "Pinta")]
         assert error_of(config(tmp_path, train="dev")).startswith(
-            "data.train: home_assistant/en_es/1.0.0 has nothing under 'dev'; "
+            "data.train: home_assistant/en_es/1.0.0 has no pairs in 'dev'; "
         )
 
     @pytest.mark.parametrize("split", ["dev", "train[:", "train[:0]", "train[90%:80%]", ""])
     def test_without_such_a_split(self, tmp_path: Path, wheel: Path, split: str) -> None:
         assert error_of(config(tmp_path, wheel=str(wheel), train=split)) == (
-            f"data.train: home_assistant/en_es/1.0.0 has nothing under '{split}'; its splits are "
+            f"data.train: home_assistant/en_es/1.0.0 has no pairs in '{split}'; its splits are "
             "test, train, validation, and slices of them such as test[:90%]"
         )
 
@@ -295,7 +295,7 @@ class TestAsCorpus:
                     path.unlink()
         message = error_of(data)
         assert "damaged" in message
-        assert "to have it prepared again" in message
+        assert "to prepare it again" in message
 
     def test_of_languages_it_does_not_pair(self, tmp_path: Path) -> None:
         assert error_of(config(tmp_path, source_language="de", target_language="fr")).startswith(

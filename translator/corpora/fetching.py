@@ -1,6 +1,6 @@
-"""What TensorFlow Datasets does while it fetches and prepares a set, which may take hours.
+"""Progress of TensorFlow Datasets while it downloads and prepares a set, which may take hours.
 
-Its progress bars are kept from the terminal; what they would show is passed on as one line of text.
+The library's progress bars are not drawn. Their state is passed on as a line of text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 REPORT_EVERY = 1.0
-"""Seconds between two reports."""
+"""Seconds between reports."""
 
 _DOING = {
     "Dl Size...": "downloaded",
@@ -21,16 +21,16 @@ _DOING = {
     "Generating": "converted",
     "Shuffling": "sorted",
 }
-"""The bars that say something, by the first words of their description."""
+"""Verbs for the informative progress bars, by the start of the bar's description."""
 
 _watch: Callable[[str], None] | None = None
 
 
 @contextmanager
 def watched(watch: Callable[[str], None]) -> Iterator[None]:
-    """Meanwhile, `watch` hears every second how far a set is that is being fetched.
+    """Call `watch` with a line of progress every second while a set is being prepared.
 
-    It is called by a thread of its own.
+    The calls come from another thread.
     """
     global _watch
     before, _watch = _watch, watch
@@ -42,12 +42,12 @@ def watched(watch: Callable[[str], None]) -> Iterator[None]:
 
 @contextmanager
 def reported(name: str) -> Iterator[None]:
-    """Report the progress of TensorFlow Datasets to whoever watches; `name` is that of the set."""
+    """Report the progress of the set `name` to the function given to `watched`, if any."""
     if _watch is None:
         yield
         return
     watch, started, done = _watch, time.monotonic(), threading.Event()
-    latest = [f"fetching {name}"]
+    latest = [f"preparing {name}"]
 
     def report() -> None:
         while not done.wait(REPORT_EVERY):
@@ -69,16 +69,16 @@ def reported(name: str) -> Iterator[None]:
 
 @contextmanager
 def _bars(hear: Callable[[str], None]) -> Iterator[None]:
-    """Let `hear` have in words what the bars of TensorFlow Datasets would show."""
+    """Pass the state of the library's progress bars to `hear`, in words."""
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.utils import tqdm_utils
 
     before = tqdm_utils.tqdm_lib
 
     class Bar(before.tqdm):  # type: ignore[name-defined]
-        """Draws nothing."""
+        """A bar that is not drawn."""
 
-        monitor_interval = 0  # no thread of its own
+        monitor_interval = 0  # starts no thread
 
         def display(self, *_: object, **__: object) -> None:
             if text := _in_words(self.format_dict):
@@ -94,11 +94,11 @@ def _bars(hear: Callable[[str], None]) -> Iterator[None]:
 
 
 def _in_words(bar: dict[str, Any]) -> str:
-    """downloaded 12 of 100 MiB, 3.2 a second"""
+    """For example: downloaded 12 of 100 MiB, 3.2 per second."""
     found = [words for begin, words in _DOING.items() if bar["prefix"].startswith(begin)]
     if not found or bar["unit"] == " splits" or not bar["n"]:
         return ""
     total = f" of {bar['total']:,}" if bar["total"] else ""
     rate = bar["n"] / max(bar["elapsed"], 1e-3)
     speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
-    return f"{found[0]} {bar['n']:,}{total}{bar['unit']}, {speed} a second"
+    return f"{found[0]} {bar['n']:,}{total}{bar['unit']}, {speed} per second"

@@ -11,9 +11,9 @@ import pytest
 import tensorflow_datasets as tfds
 
 from translator.config.schema import DataConfig
-from translator.data import fetching
-from translator.data.fetching import watched
-from translator.data.tfds_corpus import read_tfds
+from translator.corpora import fetching
+from translator.corpora.fetching import watched
+from translator.corpora.tfds_split import TfdsSplit
 
 MIB = 2**20
 PATIENCE = 60
@@ -103,16 +103,16 @@ def test_fetching_a_set_is_told_with_sizes_and_speed(
     data: DataConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with watched(watcher):
-        pairs = list(read_tfds(data, "train", "data.train"))
+        pairs = list(TfdsSplit(split="train").read(data, "data.train"))
     assert len(pairs) == 2
     assert capsys.readouterr() == ("", "")
     downloads = [text for text in watcher.heard if "downloaded" in text]
-    assert re.fullmatch(r"downloaded 1 of 3 MiB, [\d.,]+ a second, 0:\d\d so far", downloads[0])
-    told = re.compile(r"(fetching heavy_set/1\.0\.0|[a-z]+ [\d,]+ .+ a second), 0:\d\d so far")
+    assert re.fullmatch(r"downloaded 1 of 3 MiB, [\d.,]+ per second, 0:\d\d so far", downloads[0])
+    told = re.compile(r"(preparing heavy_set/1\.0\.0|[a-z]+ [\d,]+ .+ per second), 0:\d\d so far")
     assert all(map(told.fullmatch, watcher.heard))
     num_heard = len(watcher.heard)
     with watched(watcher):
-        assert list(read_tfds(data, "train", "data.train")) == pairs
+        assert list(TfdsSplit(split="train").read(data, "data.train")) == pairs
     assert len(watcher.heard) == num_heard  # it is there already
 
 
@@ -120,23 +120,23 @@ def test_where_nobody_watches_nothing_is_told(
     data: DataConfig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watcher, "wait_for", lambda _: None)
-    assert len(list(read_tfds(data, "train", "data.train"))) == 2
+    assert len(list(TfdsSplit(split="train").read(data, "data.train"))) == 2
     assert watcher.heard == [] and capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
     ("bar", "words"),
     [
-        (("Dl Size...", " MiB", 12, 1200), "downloaded 12 of 1,200 MiB, 3.0 a second"),
+        (("Dl Size...", " MiB", 12, 1200), "downloaded 12 of 1,200 MiB, 3.0 per second"),
         (("Dl Size...", " MiB", 0, 1200), ""),
         (("Dl Completed...", " url", 1, 3), ""),
-        (("Extraction completed...", " file", 1, 0), "unpacked 1 file, 0.2 a second"),
+        (("Extraction completed...", " file", 1, 0), "unpacked 1 file, 0.2 per second"),
         (
             ("Generating train examples...", " examples", 40_000, None),
-            "converted 40,000 examples, 10,000 a second",
+            "converted 40,000 examples, 10,000 per second",
         ),
         (("Generating splits...", " splits", 1, 3), ""),
-        (("Shuffling /x...", " examples", 400, 800), "sorted 400 of 800 examples, 100 a second"),
+        (("Shuffling /x...", " examples", 400, 800), "sorted 400 of 800 examples, 100 per second"),
     ],
 )
 def test_a_bar_in_words(bar: tuple[str, str, int, int | None], words: str) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from translator.config.schema import DataConfig, TokenizerConfig, TsvFiles
-from translator.data import writing
+from translator.config.schema import DataConfig, TokenizerConfig
+from translator.corpora.tsv_files import TsvFiles
+from translator.data import store_writer
 from translator.data.corpus import Pair, fingerprint, read_unchanged
 from translator.data.mixture import Mixture
-from translator.data.sides import SideWriter
 from translator.data.store import Store, open_store
+from translator.data.store_side import SideWriter
 from translator.data.tokenizer import Tokenizer, train_tokenizer
 from translator.errors import DataError, Stopped
 
@@ -43,8 +44,8 @@ def tokenizer() -> Tokenizer:
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten chunks, each followed by an entry in the journal."""
-    monkeypatch.setattr(writing, "CHUNK", 10)
-    monkeypatch.setattr(writing, "JOURNAL_EVERY", -1.0)
+    monkeypatch.setattr(store_writer, "CHUNK", 10)
+    monkeypatch.setattr(store_writer, "JOURNAL_EVERY", -1.0)
 
 
 def make(
@@ -86,7 +87,7 @@ PLACES = [
     (os, "fsync"),
     (Path, "replace"),
     (Path, "rename"),
-    (writing, "_reread"),
+    (store_writer, "_reread"),
 ]
 
 
@@ -168,8 +169,8 @@ def test_the_bits_do_not_depend_on_chunks_and_journal(
     tokenizer: Tokenizer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(writing, "JOURNAL_EVERY", seconds)
-    monkeypatch.setattr(writing, "CHUNK", 7)
+    monkeypatch.setattr(store_writer, "JOURNAL_EVERY", seconds)
+    monkeypatch.setattr(store_writer, "CHUNK", 7)
     make(tmp_path / "s", tokenizer)
     assert content(tmp_path / "s") == whole
 
@@ -195,7 +196,7 @@ def test_a_journal_that_cannot_be_true_is_not_believed(
 def test_only_some_pairs_are_held_at_a_time(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "JOURNAL_EVERY", 3600.0)
+    monkeypatch.setattr(store_writer, "JOURNAL_EVERY", 3600.0)
     ahead: list[int] = []
     num_given = 0
 
@@ -212,7 +213,7 @@ def test_only_some_pairs_are_held_at_a_time(
 def test_fewer_if_they_are_long(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "CHUNK_CHARACTERS", 12)
+    monkeypatch.setattr(store_writer, "CHUNK_CHARACTERS", 12)
     shown: list[int] = []
     pairs = [Pair("abc", "de")] * 7 + [Pair("f" * 20, "g")]
     make(tmp_path / "s", tokenizer, lambda: iter(pairs), show=shown.append)
@@ -251,8 +252,8 @@ class TestTextThatChanges:
                 show=change,
             )
         assert str(caught.value) == (
-            "data.train: its text has changed while it was being prepared; give the same command "
-            "again when it no longer changes"
+            "data.train: the text has changed while it was being read; run the command again when "
+            "it no longer changes"
         )
         assert list((tmp_path / "cache").iterdir()) == []
 
@@ -264,14 +265,14 @@ class TestTextThatChanges:
 WITH_KILLS = """
 import os, signal, sys
 from pathlib import Path
-from translator.data import sides, writing
+from translator.data import store_side, store_writer
 from translator.data.corpus import Pair
-from translator.data.lines import read_lines
+from translator.corpora.lines import read_lines
 from translator.data.store import open_store
 from translator.data.tokenizer import Tokenizer
 
 folder, place, left = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-writing.CHUNK, writing.JOURNAL_EVERY = 10, -1.0
+store_writer.CHUNK, store_writer.JOURNAL_EVERY = 10, -1.0
 
 def before(owner, name, act=lambda *_: None):
     real = getattr(owner, name)
@@ -289,7 +290,7 @@ def put_on_disk(side, *_):
         file.flush()
 
 match place:
-    case "adding": before(sides.SideWriter, "_append", put_on_disk)
+    case "adding": before(store_side.SideWriter, "_append", put_on_disk)
     case "writing": before(os, "fsync")
     case "replacing": before(Path, "replace")
     case "renaming": before(Path, "rename")

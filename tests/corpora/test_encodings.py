@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from translator.data.lines import read_lines, read_stream
+from translator.corpora.lines import read_lines, read_stream
 from translator.errors import DataError
 
 TEXTS = {
@@ -127,21 +127,21 @@ class TestAFlippedBit:
         raw[raw.index(b"\n") + 1] ^= 0x80
         message = refused(bytes(raw))
         assert message.startswith("text, line 2: not UTF-8 (byte 0x") and "LATIN1" not in message
-        assert "though the text around it is; this place is damaged: " in message
+        assert "while the text around it is; this place is damaged: " in message
 
     def test_is_told_with_its_place(self) -> None:
         raw = "Où allez-vous ?\n".encode().replace(b"z", b"\xfa")
         assert refused(raw) == (
-            "text, line 1: not UTF-8 (byte 0xfa) at character 8, though the text around it is; "
-            "this place is damaged: fetch the text again, or drop such bytes with: "
+            "text, line 1: not UTF-8 (byte 0xfa) at character 8, while the text around it is; "
+            "this place is damaged: download the text again, or drop such bytes with: "
             "iconv -c -f UTF-8 -t UTF-8"
         )
 
     def test_in_ascii_may_be_either(self) -> None:
         sentence = (
-            "not UTF-8 (byte 0xe9); convert the text from the encoding that it has, Western "
-            "European text for example with: iconv -f LATIN1 -t UTF-8; or fetch it again if this "
-            "place alone is damaged"
+            "not UTF-8 (byte 0xe9); convert the text from its encoding, Western European text for "
+            "example with: iconv -f LATIN1 -t UTF-8; or download it again if only this place is "
+            "damaged"
         )
         assert refused(b"caf\xe9 noir\nlait\n") == f"text, line 1: {sentence}"
 
@@ -149,7 +149,7 @@ class TestAFlippedBit:
 def test_text_cut_off_within_a_character_is_known() -> None:
     assert refused("Où allez-vous ?\nLà".encode()[:-1]) == (
         "text, line 2: not UTF-8 (byte 0xc3): the text is cut off within its last character; "
-        "fetch it again"
+        "download it again"
     )
 
 
@@ -164,9 +164,7 @@ def test_text_cut_off_within_a_character_is_known() -> None:
     ],
 )
 def test_an_encoding_of_one_script_is_to_be_converted(language: str, encoding: str) -> None:
-    assert "; convert the text from the encoding that it has" in refused(
-        TEXTS[language].encode(encoding)
-    )
+    assert "; convert the text from its encoding" in refused(TEXTS[language].encode(encoding))
 
 
 class TestCarriageReturnsAlone:
