@@ -85,14 +85,14 @@ def translator_engine(run: str, precision: str) -> tuple[Hypotheses, Callable[[]
     def make(beam_size: int) -> Translator:
         settings = {"precision": precision, "beam_size": beam_size}
         translator = Translator.load(run, [f"decoding.{k}={v}" for k, v in settings.items()])
-        search = translator._beam_search
+        beam_search = translator.search._beam_search
 
         def counted(*arguments: Any) -> Any:
-            found = search(*arguments)
+            found = beam_search(*arguments)
             steps[0] += found.ids.shape[2]
             return found
 
-        translator.__dict__["_beam_search"] = counted
+        translator.search.__dict__["_beam_search"] = counted
         return translator
 
     def hypotheses(sentences: list[str], beam_size: int) -> list[Any]:
@@ -112,16 +112,16 @@ def needed_products(run: Path, sentences: list[str], beam_size: int) -> Products
     from translator.decoding.translator import Translator
     from translator.runs import RunDirectory
 
-    beam.AT_ONCE = 1  # nothing that fills up
+    beam.ROW_MULTIPLE = 1  # no rows that only fill up
     translator = Translator.load(run, [f"decoding.beam_size={beam_size}"])
     counts = tf.Variable(tf.zeros([3], tf.int64))
     step = translator.model._step
 
     def counted(*arguments: Any) -> Any:
-        _, ids, positions, places, rows, (_, mask), _ = arguments
-        lengths = tf.gather(
-            tf.math.count_nonzero(mask[:, 0, 0], axis=1), places // tf.shape(rows)[1]
-        )
+        _, ids, positions, fixed, _ = arguments
+        _, not_padding = fixed.memory
+        sentences = fixed.rows.hypotheses // tf.shape(fixed.rows.rows)[1]
+        lengths = tf.gather(tf.math.count_nonzero(not_padding, axis=1), sentences)
         earlier = tf.reduce_sum(positions + 1)
         one = tf.size(ids), earlier, tf.cast(tf.reduce_sum(lengths), tf.int32)
         counts.assign_add(tf.cast(tf.stack(one), tf.int64))
@@ -155,10 +155,11 @@ def ctranslate2_engine(folder: str, workers: str) -> tuple[Hypotheses, Callable[
     told = options(config, tokenizer, alpha=1.0)
     most = config.decoding.tokens_per_batch
     engine = CTranslate2(path, tokenizer, told, config.data.max_length, most, int(workers))
+    search = engine.search
 
     def hypotheses(sentences: list[str], beam_size: int, size: int = most) -> list[Any]:
-        engine.beam_size = engine._options["beam_size"] = beam_size
-        engine.tokens_per_batch = size
+        search.beam_size = search._options["beam_size"] = beam_size
+        search.tokens_per_batch = size
         return engine.hypotheses(sentences)
 
     return hypotheses, lambda: 0
@@ -167,17 +168,19 @@ def ctranslate2_engine(folder: str, workers: str) -> tuple[Hypotheses, Callable[
 def hugging_face_engine(run: str) -> tuple[Hypotheses, Callable[[], int]]:
     """The weights of a Transformer with normalization before its blocks, in M2M100's network."""
     import torch
-    from hugging_face import HuggingFace
+    from hugging_face import HuggingFace, load
 
     from translator.environment import num_threads
 
     torch.set_num_threads(num_threads())
-    engine = HuggingFace(run)
+    engine = load(run)
+    search = engine.search
+    assert isinstance(search, HuggingFace)
 
     def hypotheses(
-        sentences: list[str], beam_size: int, size: int = engine.tokens_per_batch
+        sentences: list[str], beam_size: int, size: int = search.tokens_per_batch
     ) -> list[Any]:
-        engine.beam_size, engine.tokens_per_batch = beam_size, size
+        search.beam_size, search.tokens_per_batch = beam_size, size
         return engine.hypotheses(sentences)
 
     return hypotheses, lambda: 0

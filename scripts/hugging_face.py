@@ -15,10 +15,12 @@ import torch
 from transformers import M2M100Config, M2M100ForConditionalGeneration
 
 from translator.config import Config
+from translator.config.schema import DecodingConfig
 from translator.data.batches import pad_rows
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID
-from translator.decoding.engine import Engine
+from translator.decoding.engine import Engine, Found
 from translator.decoding.loaded_run import load_run_config
+from translator.decoding.packing import pack
 from translator.decoding.search import longest_translation
 from translator.decoding.top_k import UNSAID
 from translator.decoding.translator import Translator
@@ -38,30 +40,44 @@ PARTS = {"kernel": "weight", "bias": "bias", "scale": "weight", "offset": "bias"
 """What theirs are called."""
 
 
-class HuggingFace(Engine):
-    """Their search on our weights, in float32."""
+def load(run: str) -> Engine:
+    """An engine with their search on the weights of a run.
 
-    def __init__(self, run: str) -> None:
-        """Raises ConfigError if the run's model is not of that kind."""
-        config = load_run_config(RunDirectory.existing(Path(run)))
-        ours = Translator.load(run)
-        self.tokenizer, self.max_length = ours.tokenizer, ours.max_length
-        self.tokens_per_batch = config.decoding.tokens_per_batch
-        self._config = config.decoding
-        self._model = network(config, ours)
+    Raises ConfigError if the run's model is not of that kind.
+    """
+    config, ours = load_run_config(RunDirectory.existing(Path(run))), Translator.load(run)
+    search = HuggingFace(config.decoding, network(config, ours), len(ours.tokenizer.target))
+    return Engine(ours.tokenizer, search, ours.max_length)
 
-    def _search(
-        self, read: Mapping[int, Sequence[int]], num_returned: int
-    ) -> Iterator[tuple[int, list[list[int]], list[float]]]:
-        for batch in self._batches(read, self.beam_size):
-            source = torch.from_numpy(pad_rows([[*read[i], END_ID] for i in batch]).astype(int))
+
+class HuggingFace:
+    """Their search, in float32."""
+
+    def __init__(
+        self, config: DecodingConfig, model: M2M100ForConditionalGeneration, vocabulary_size: int
+    ) -> None:
+        self.beam_size = config.beam_size
+        self.tokens_per_batch = config.tokens_per_batch
+        self._config, self._model, self._vocabulary_size = config, model, vocabulary_size
+
+    def find(self, sources: Mapping[int, Sequence[int]], num_returned: int) -> Iterator[Found]:
+        """`Search.find`"""
+        batches = pack(
+            sources,
+            self.longest,
+            beam_size=self.beam_size,
+            tokens_per_batch=self.tokens_per_batch,
+            vocabulary_size=self._vocabulary_size,
+        )
+        for batch in batches:
+            source = torch.from_numpy(pad_rows([[*sources[i], END_ID] for i in batch]).astype(int))
             with torch.inference_mode():
                 found = self._model.generate(
                     source,
                     attention_mask=source != PAD_ID,
                     num_beams=self.beam_size,
                     num_return_sequences=num_returned,
-                    max_new_tokens=longest_translation(self._config, len(read[batch[0]])),
+                    max_new_tokens=self.longest(len(sources[batch[0]])),
                     length_penalty=1.0,
                     early_stopping=True,
                     suppress_tokens=list(UNSAID),
@@ -72,7 +88,11 @@ class HuggingFace(Engine):
                 ids = [
                     [id_ for id_ in row[1:] if id_ not in (PAD_ID, END_ID)] for row in hypotheses
                 ]
-                yield i, ids, [0.0] * num_returned
+                yield Found(i, ids, [0.0] * num_returned)
+
+    def longest(self, num_pieces: int) -> int:
+        """`Search.longest`"""
+        return longest_translation(self._config, num_pieces)
 
 
 def network(config: Config, ours: Translator) -> M2M100ForConditionalGeneration:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,8 +11,6 @@ import pytest
 from translator.config.schema import ModelConfig
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from translator.models.transformer import Transformer
 
 NO_DROPOUT = dict.fromkeys(
@@ -30,8 +26,6 @@ TINY = ModelConfig(
     num_layers=2, model_dim=8, num_heads=2, feed_forward_dim=16, share_embeddings="target"
 )
 MakeModel = Callable[..., "Transformer"]
-ComputedBy = Callable[[Callable[[], "tf.Tensor"]], set[str]]
-HAS_ONEDNN = platform.machine() == "x86_64" and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -67,20 +61,3 @@ def make_model() -> MakeModel:
         return model
 
     return make
-
-
-@pytest.fixture
-def computed_by() -> ComputedBy:
-    """Of a graph that is called for the first time, the operations that TensorFlow makes of it."""
-    from tensorflow.python.eager import context
-
-    def operations(function: Callable[[], tf.Tensor]) -> set[str]:
-        context.enable_run_metadata()
-        function()
-        graphs = context.export_run_metadata().function_graphs
-        context.disable_run_metadata()
-        return {
-            node.op for graph in graphs for part in graph.partition_graphs for node in part.node
-        }
-
-    return operations

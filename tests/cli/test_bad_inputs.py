@@ -355,7 +355,7 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
         "translate runs/c",
         "runs/c/best.safetensors: source and target share their embeddings "
         "(model.share_embeddings: all), but source.model and target.model hold different pieces; "
-        "bring back the two files that belong together.",
+        "Bring back the two files that belong together.",
     ),
     (
         "no tokenizer",

@@ -28,6 +28,7 @@ from translator.export.manifest import (
     save_manifest,
 )
 from translator.export.savedmodel import SavedModel
+from translator.models.transformer import Transformer
 from translator.models.weights import load_arrays, load_facts, save_arrays
 from translator.runs import RunDirectory
 from translator.workflows.evaluate import evaluate
@@ -322,7 +323,7 @@ def test_a_savedmodel_needs_no_python(run: Path, workplace: Path) -> None:
     exported = export_run(run, "savedmodel").path
     lines = Path("validation.en").read_text().splitlines()
     ours = Translator.load(run, ["decoding.precision=float32"])
-    best = ours.hypotheses(lines, ours.beam_size)
+    best = ours.hypotheses(lines, ours.search.beam_size)
     rows = pad_rows([*ours._read(lines)[0].values()])
     session = Session(exported / "1")
 
@@ -332,9 +333,21 @@ def test_a_savedmodel_needs_no_python(run: Path, workplace: Path) -> None:
     scores = [hypotheses[0].score for hypotheses in best]
     np.testing.assert_allclose(found["scores"], scores, rtol=1e-4)
 
-    found = session.run("beams", source_ids=rows, beam_size=np.array(ours.beam_size, np.int32))
+    found = session.run(
+        "beams", source_ids=rows, beam_size=np.array(ours.search.beam_size, np.int32)
+    )
     all_scores = [[one.score for one in hypotheses] for hypotheses in best]
     np.testing.assert_allclose(found["scores"], all_scores, rtol=1e-4)
+
+
+def test_a_format_that_the_model_does_not_have_is_refused(
+    run: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Transformer, "missing_exports", {"savedmodel": "it has no such model"})
+    message = r"^--format savedmodel: it has no such model\. Choose another format\.$"
+    with pytest.raises(ConfigError, match=message):
+        export_run(run, "savedmodel")
+    assert not (run / "exports/savedmodel").exists()
 
 
 def test_a_savedmodel_says_what_it_cannot(run: Path, workplace: Path) -> None:
@@ -570,7 +583,7 @@ def test_a_changed_bundle_is_found(bundle: Path, run: Path) -> None:
     export_run(run, "bundle", output=bundle)
     with bundle.open("ab") as file:
         file.write(b"and more")
-    with pytest.raises(RunError, match=r"mine.bundle: .*, or damaged: its size is not that of its"):
+    with pytest.raises(RunError, match=r"mine.bundle: .*, or it is damaged: its size"):
         verify(bundle)
     bundle.write_text("hello")
     with pytest.raises(

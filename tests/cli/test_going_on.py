@@ -146,7 +146,7 @@ def test_killed_before_its_first_checkpoint_the_same_command_starts_over(
         raise Killed
 
     run, keys = Path("runs/c"), ["training.save_every=10"]
-    places = ["checkpoint.load_checkpoint", "loop.save_checkpoint"]
+    places = ["checkpoint.load_checkpoint", "trainer.save_checkpoint"]
     for place in places[:1] if is_old else places:
         with monkeypatch.context() as patch, pytest.raises(Killed):
             patch.setattr(f"translator.training.{place}", kill)
@@ -254,9 +254,9 @@ class TestFrom:
             text = text.replace("model: {", "model: {share_embeddings: target, ")
         Path("c.yaml").write_text(text)
         said = refusal("runs/d", [], run)
-        assert said.startswith("--from runs/c keeps the vocabulary and the model of that run: ")
+        assert said.startswith("--from runs/c keeps the vocabulary and the model of that run, but ")
         assert f"tokenizer.{difference}" in said
-        assert said.endswith(". Leave out what differs, or begin without --from.")
+        assert said.endswith(". Leave these keys out, or start without --from.")
 
     def test_refuses_a_model_that_would_compute_otherwise(self, run: Path) -> None:
         said = refusal("runs/d", ["model.activation=gelu", "model.num_heads=4"], run)

@@ -175,8 +175,11 @@ class TestMemory:
         monkeypatch.setattr(dry_run, "resident_memory", lambda: 2**20)
         train("c.yaml", overrides=["training.max_steps=3"])
         said = capsys.readouterr().err
-        assert "The largest batch would need 0.0 GiB of memory, and 0.0 GiB are available: " in said
-        found = re.search(r"every batch is cut into ([2-9]|[1-9][0-9]+) shards", said)
+        assert (
+            "The largest batch would need 0.0 GiB of memory, and 0.0 GiB are available. From "
+            in said
+        )
+        found = re.search(r"every batch is computed in ([2-9]|[1-9][0-9]+) shards", said)
         assert found is not None
         assert f"accumulation_steps: {found[1]}\n" in Path("runs/c/config.yaml").read_text()
         monkeypatch.undo()
@@ -586,7 +589,7 @@ class TestEvaluating:
         self, run: Path, capsys: Said
     ) -> None:
         found = evaluate(run)
-        assert capsys.readouterr().err.startswith("test: 5 sentences, beam 3, length penalty 1 (gn")
+        assert "\ntest: 5 sentences, beam 3, length penalty 1 (gnmt)\n" in capsys.readouterr().err
         assert [score.name for score in found] == ["BLEU", "chrF2", "TER"]
         assert all("version:" in score.signature for score in found)
         report = json.loads((run / "results/test.json").read_text())
@@ -644,7 +647,7 @@ class TestTuning:
     @pytest.fixture(autouse=True)
     def every_gain_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Of five sentences none is sure."""
-        monkeypatch.setattr(Gain, "sure", property(lambda gain: gain.value))
+        monkeypatch.setattr(Gain, "lower_bound", property(lambda gain: gain.value))
 
     def test_keeps_what_translates_the_validation_split_best(self, run: Path, capsys: Said) -> None:
         refer_to(run, "decoding.beam_size=2", "decoding.length_penalty=2")

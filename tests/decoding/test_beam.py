@@ -19,7 +19,10 @@ import tensorflow as tf
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID
 from translator.decoding import beam
 from translator.decoding.beam import beam_search, keep_finished
+from translator.decoding.rules import Rule, no_repeat_ngram
 from translator.decoding.search import Hypotheses, length_penalty
+from translator.layers.cross_attention import Rows
+from translator.models.encoder_decoder import Fixed
 
 A, B, C = 4, 5, 6
 PIECES = (A, B, C)
@@ -59,27 +62,19 @@ class Speaker:
 
     def __init__(self, languages: Sequence[Language]) -> None:
         self.languages = languages
-        self.beam_size = 0
         self.fed: list[dict[int, list[list[int]]]] = []
-        """Of each step what was fed for every sentence, a list for each hypothesis."""
+        """For each step and sentence, what was fed for each hypothesis."""
         self.left: list[list[int]] = []
-        """Of each step the sentences that were left."""
+        """For each step, the sentences that were left."""
 
     def __call__(
-        self,
-        ids: tf.Tensor,
-        positions: tf.Tensor,
-        places: tf.Tensor,
-        rows: tf.Tensor,
-        fixed: tf.Tensor,
-        cache: tf.Tensor,
+        self, ids: tf.Tensor, positions: tf.Tensor, fixed: Fixed, cache: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         cache = tf.concat([cache, ids[:, tf.newaxis]], axis=1)
-        histories, sentences = cache.numpy().tolist(), fixed.numpy().tolist()
+        histories, sentences = cache.numpy().tolist(), fixed.memory.numpy().tolist()
         np.testing.assert_array_equal(positions, np.full(len(ids), cache.shape[1] - 1))
-        assert rows.shape == (len(sentences), self.beam_size)
-        np.testing.assert_array_equal(tf.gather(tf.reshape(rows, [-1]), places), range(len(ids)))
-        owners = [sentences[place // self.beam_size] for place in places.numpy()]
+        np.testing.assert_array_equal(fixed.rows.by_row(fixed.rows.by_sentence(cache)), cache)
+        owners = np.repeat(sentences, fixed.rows.rows.shape[1])[fixed.rows.hypotheses].tolist()
         fed: dict[int, list[list[int]]] = {}
         for owner, history in zip(owners, histories, strict=True):
             fed.setdefault(owner, []).append(history)
@@ -100,19 +95,20 @@ def search(
     max_lengths: Sequence[int] | int = 4,
     num_returned: int | None = None,
     speaker: Speaker | None = None,
+    rules: Sequence[Rule] = (),
 ) -> list[list[tuple[tuple[int, ...], float]]]:
     """Of each language its hypotheses, best first: ids without padding, and score."""
     num_sentences = len(languages)
     speaker = speaker or Speaker(languages)
-    speaker.beam_size = beam_size
     found = beam_search(
         speaker,
-        tf.range(num_sentences),
+        Fixed(tf.range(num_sentences), Rows.one_each(num_sentences)),
         tf.zeros([num_sentences, 0], tf.int32),
         tf.constant(np.broadcast_to(max_lengths, num_sentences), tf.int32),
         beam_size=beam_size,
         penalty=lambda length: length_penalty(length, alpha),
         num_returned=num_returned or beam_size,
+        rules=rules,
     )
     return [
         [
@@ -182,7 +178,7 @@ class TestKeepFinished:
         new = Hypotheses(
             tf.constant([[[B, A, END_ID], [B, B, END_ID]]]), tf.constant([[NEVER, -2.0]])
         )
-        ids, scores = keep_finished(old, new)
+        ids, scores, _ = keep_finished(old, new)
         np.testing.assert_array_equal(ids, [[[A, END_ID, PAD_ID], [B, B, END_ID]]])
         np.testing.assert_array_equal(scores, [[-1.0, -2.0]])
 
@@ -286,7 +282,7 @@ class TestBeamSearch:
     def test_goes_on_without_half_of_the_sentences_as_soon_as_these_are_over(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(beam, "AT_ONCE", 1)
+        monkeypatch.setattr(beam, "ROW_MULTIPLE", 1)
         ends, goes_on = markov(begin={END_ID: 1.0}), markov(begin={A: 1.0}, a={A: 0.9, END_ID: 0.1})
         speaker = Speaker([goes_on, ends, goes_on, ends, ends])
         found = search(speaker.languages, 1, max_lengths=[3, 9, 5, 9, 9], speaker=speaker)
@@ -296,7 +292,7 @@ class TestBeamSearch:
     def test_and_with_a_few_of_these_that_make_a_round_number(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(beam, "AT_ONCE", 2)
+        monkeypatch.setattr(beam, "ROW_MULTIPLE", 2)
         ends, goes_on = markov(begin={END_ID: 1.0}), markov(begin={A: 1.0}, a={A: 0.9, END_ID: 0.1})
         speaker = Speaker([ends, goes_on, ends, ends, ends])
         found = search(speaker.languages, 1, max_lengths=4, speaker=speaker)
@@ -305,7 +301,7 @@ class TestBeamSearch:
 
     def test_asks_only_of_hypotheses_that_are_alive(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Of three one ends with the first piece, another with the second."""
-        monkeypatch.setattr(beam, "AT_ONCE", 1)
+        monkeypatch.setattr(beam, "ROW_MULTIPLE", 1)
         language = markov(begin={A: 0.5, B: 0.3, END_ID: 0.2}, a={A: 1.0}, b={END_ID: 1.0})
         speaker = Speaker([language, markov(begin={END_ID: 1.0})])
         search(speaker.languages, 3, max_lengths=4, speaker=speaker)
@@ -325,7 +321,7 @@ class TestBeamSearch:
         languages, lengths = [babble(seed, sharpness=1.0) for seed in range(3)], [3, 5, 6]
 
         def found(at_once: int) -> tuple[list[list[tuple[tuple[int, ...], float]]], set[int]]:
-            monkeypatch.setattr(beam, "AT_ONCE", at_once)
+            monkeypatch.setattr(beam, "ROW_MULTIPLE", at_once)
             speaker = Speaker(languages)
             hypotheses = search(languages, 5, 0.6, lengths, speaker=speaker)
             return hypotheses, {sum(map(len, fed.values())) for fed in speaker.fed}
@@ -341,6 +337,30 @@ class TestBeamSearch:
             a={PAD_ID: 0.9, END_ID: 0.1},
         )
         assert_same(search([likely], 1)[0], [((A, END_ID), np.log(0.02))])
+
+    def test_gives_the_log_probability_of_each_piece_when_asked(self) -> None:
+        found = beam_search(
+            Speaker([self.garden_path]),
+            Fixed(tf.range(1), Rows.one_each(1)),
+            tf.zeros([1, 0], tf.int32),
+            tf.constant([3]),
+            beam_size=3,
+            penalty=lambda length: length_penalty(length, 1.0),
+            num_returned=3,
+            with_piece_log_probs=True,
+        )
+        # Two end with their second piece, which leaves one place: for a a, as likely as a b.
+        np.testing.assert_array_equal(
+            found.ids,
+            [[[B, END_ID, PAD_ID], [A, END_ID, PAD_ID], [A, A, END_ID]]],
+        )
+        expected = np.log([[0.4, 0.9, 1.0], [0.6, 0.4, 1.0], [0.6, 0.3, 0.4]])
+        piece_log_probs = np.asarray(found.piece_log_probs)
+        np.testing.assert_allclose(piece_log_probs[0], expected, atol=1e-6)
+        totals = piece_log_probs.sum(axis=2)
+        np.testing.assert_allclose(
+            totals / length_penalty(tf.constant([[2, 2, 3]]), 1.0), found.scores, rtol=1e-5
+        )
 
     def test_reorders_what_grows_with_the_hypotheses(self) -> None:
         languages = [babble(seed, sharpness=1.0) for seed in range(5)]
@@ -360,25 +380,23 @@ class TestBeamSearch:
 
         def run(beam_size: tf.Tensor) -> Hypotheses:
             def step(
-                ids: tf.Tensor,
-                _: tf.Tensor,
-                places: tf.Tensor,
-                __: tf.Tensor,
-                fixed: tf.Tensor,
-                cache: tf.Tensor,
+                ids: tf.Tensor, _: tf.Tensor, fixed: Fixed, cache: tf.Tensor
             ) -> tuple[tf.Tensor, tf.Tensor]:
-                rows = tf.gather(tf.gather(fixed, places // beam_size), ids, batch_dims=1)
-                return rows, tf.concat([cache, ids[:, tf.newaxis]], axis=1)
+                tables = tf.gather(fixed.memory, fixed.rows.hypotheses // beam_size)
+                logits = tf.gather(tables, ids, batch_dims=1)
+                return logits, tf.concat([cache, ids[:, tf.newaxis]], axis=1)
 
             cache = tf.zeros([2, 0], tf.int32)
             lengths = tf.constant([4, 6])
             return beam_search(
                 step,
-                table,
+                Fixed(table, Rows.one_each(2)),
                 cache,
                 lengths,
                 beam_size=beam_size,
                 penalty=lambda length: length_penalty(length, 0.6),
+                rules=[no_repeat_ngram(2)],
+                with_piece_log_probs=True,
             )
 
         in_graph = tf.function(run, input_signature=[ids])

@@ -1,5 +1,6 @@
-"""The likeliest continuations: by hand, and against the plain formulas."""
+"""The likeliest continuations: by hand, and the fast form against the plain one."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -8,24 +9,34 @@ import tensorflow as tf
 
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID
 from translator.decoding.top_k import (
-    UNSAID,
-    block_maxima,
+    Continuations,
     block_size,
     in_blocks,
     normalizers,
+    plain_top_k_continuations,
     top_k_continuations,
 )
+from translator.layers.kernels import block_maxima
 
 A, B, C = 4, 5, 6
 NEVER = -np.inf
 RANDOM = np.random.default_rng(1)
 
 
+Choose = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], Continuations]
+Found = list[list[tuple[int, int, float]]]
+BOTH = pytest.mark.parametrize("choose", [plain_top_k_continuations, top_k_continuations])
+
+
 def found(
-    log_probs: list[list[float]], logits: np.ndarray, rows: np.ndarray, must_end: list[bool]
-) -> list[list[tuple[int, int, float]]]:
+    log_probs: list[list[float]],
+    logits: np.ndarray,
+    rows: np.ndarray,
+    must_end: list[bool],
+    choose: Choose = top_k_continuations,
+) -> Found:
     """For each sentence (hypothesis, piece, log-probability), as far as there are any."""
-    results = top_k_continuations(
+    results = choose(
         tf.constant(log_probs, tf.float32),
         tf.constant(rows, tf.int32),
         tf.constant(logits, tf.float32),
@@ -37,27 +48,7 @@ def found(
     ]
 
 
-def plain(
-    log_probs: list[list[float]], logits: np.ndarray, rows: np.ndarray, must_end: list[bool]
-) -> list[list[tuple[int, int, float]]]:
-    """The same by sorting all that there is."""
-    all_log_probs = tf.nn.log_softmax(tf.constant(logits, tf.float64)).numpy()
-    results = []
-    for of_hypotheses, of_rows, only_end in zip(log_probs, rows, must_end, strict=True):
-        every = [
-            (k, piece, log_prob + all_log_probs[row, piece])
-            for k, (log_prob, row) in enumerate(zip(of_hypotheses, of_rows, strict=True))
-            for piece in range(logits.shape[1])
-            if log_prob > NEVER and (piece == END_ID if only_end else piece not in UNSAID)
-        ]
-        every.sort(key=lambda each: -each[2])
-        results.append(every[: len(of_hypotheses)])
-    return results
-
-
-def assert_same(
-    one: list[list[tuple[int, int, float]]], other: list[list[tuple[int, int, float]]]
-) -> None:
+def assert_same(one: Found, other: Found) -> None:
     for these, those in zip(one, other, strict=True):
         assert [each[:2] for each in these] == [each[:2] for each in those]
         np.testing.assert_allclose(
@@ -85,6 +76,7 @@ def test_are_cut_into_blocks(size: int, expected: list[int]) -> None:
     assert (whole[:, size:].numpy() == NEVER).all()
 
 
+@BOTH
 class TestByHand:
     # Of each row, A, B and C share what there is.
     logits = tf.math.log(
@@ -92,33 +84,33 @@ class TestByHand:
     ).numpy()
     rows = np.array([[0, 1]])
 
-    def test_keeps_the_likeliest_of_all_hypotheses(self) -> None:
+    def test_keeps_the_likeliest_of_all_hypotheses(self, choose: Choose) -> None:
         # 0.5 · (0.7, 0.2, 0.1) and 0.5 · (0.1, 0.4, 0.5)
-        [sentence] = found([np.log([0.5, 0.5]).tolist()], self.logits, self.rows, [False])
+        [sentence] = found([np.log([0.5, 0.5]).tolist()], self.logits, self.rows, [False], choose)
         assert_same([sentence], [[(0, A, np.log(0.35)), (1, C, np.log(0.25))]])
 
-    def test_what_came_before_counts(self) -> None:
+    def test_what_came_before_counts(self, choose: Choose) -> None:
         # 0.1 · (0.7, 0.2, 0.1) and 0.9 · (0.1, 0.4, 0.5)
-        [sentence] = found([np.log([0.1, 0.9]).tolist()], self.logits, self.rows, [False])
+        [sentence] = found([np.log([0.1, 0.9]).tolist()], self.logits, self.rows, [False], choose)
         assert_same([sentence], [[(1, C, np.log(0.45)), (1, B, np.log(0.36))]])
 
-    def test_knows_where_the_logits_of_each_hypothesis_are(self) -> None:
+    def test_knows_where_the_logits_of_each_hypothesis_are(self, choose: Choose) -> None:
         log_probs = [[NEVER, 0.0, NEVER], [NEVER, NEVER, 0.0]]
         rows = np.array([[0, 1, 0], [0, 0, 0]])
-        first, second = found(log_probs, self.logits, rows, [False, False])
+        first, second = found(log_probs, self.logits, rows, [False, False], choose)
         assert [(k, piece) for k, piece, _ in first] == [(1, C), (1, B), (1, A)]
         assert [(k, piece) for k, piece, _ in second] == [(2, A), (2, B), (2, C)]
 
-    def test_where_there_are_fewer_than_places_nothing_is(self) -> None:
+    def test_where_there_are_fewer_than_places_nothing_is(self, choose: Choose) -> None:
         logits = tf.math.log([[0.0, 0.0, 0.0, 0.0, 0.75, 0.25]]).numpy()
-        [sentence] = found([[NEVER, 0.0, NEVER]], logits, np.zeros([1, 3]), [False])
+        [sentence] = found([[NEVER, 0.0, NEVER]], logits, np.zeros([1, 3]), [False], choose)
         assert_same([sentence], [[(1, A, np.log(0.75)), (1, B, np.log(0.25))]])
 
 
 @pytest.mark.parametrize("size", [256, 800, 991])
 @pytest.mark.parametrize("beam_size", [1, 5, 70])
 @pytest.mark.parametrize("ties", [False, True])
-def test_are_those_that_sorting_everything_finds(size: int, beam_size: int, ties: bool) -> None:
+def test_are_those_of_the_plain_form(size: int, beam_size: int, ties: bool) -> None:
     random, batch = np.random.default_rng([size, beam_size, ties]), 4
     logits = random.standard_normal([batch * beam_size, size]) * 3
     log_probs = random.standard_normal([batch, beam_size])
@@ -130,10 +122,11 @@ def test_are_those_that_sorting_everything_finds(size: int, beam_size: int, ties
     rows = random.permutation(batch * beam_size).reshape(batch, beam_size)
     arguments = log_probs, logits.astype(np.float32), rows, [False, True, False, False]
     results = found(*arguments)
+    expected = found(*arguments, choose=plain_top_k_continuations)
     if not ties:
-        assert_same(results, plain(*arguments))
+        assert_same(results, expected)
         return
-    for these, those in zip(results, plain(*arguments), strict=True):
+    for these, those in zip(results, expected, strict=True):
         np.testing.assert_allclose([each[2] for each in these], [each[2] for each in those], 1e-5)
         for before, after in pairwise(these):
             assert before[2] > after[2] or order(before, size) < order(after, size)
@@ -146,28 +139,31 @@ def order(continuation: tuple[int, int, float], size: int) -> tuple[bool, int, i
     return piece != END_ID, hypothesis, piece % num_blocks, piece
 
 
-def test_what_is_never_said_takes_its_share_but_no_place() -> None:
+@BOTH
+def test_what_is_never_said_takes_its_share_but_no_place(choose: Choose) -> None:
     logits = np.zeros([1, 512], np.float32)
     logits[0, [PAD_ID, UNKNOWN_ID, BEGIN_ID, 7, 300]] = [9, 8, 7, 6, 5]
-    [sentence] = found([[0.0, NEVER]], logits, np.array([[0, 0]]), [False])
+    [sentence] = found([[0.0, NEVER]], logits, np.array([[0, 0]]), [False], choose)
     expected = tf.nn.log_softmax(logits).numpy()[0]
     assert_same([sentence], [[(0, 7, expected[7]), (0, 300, expected[300])]])
 
 
-def test_a_sentence_that_must_end_ends() -> None:
+@BOTH
+def test_a_sentence_that_must_end_ends(choose: Choose) -> None:
     logits = RANDOM.standard_normal([2, 512]).astype(np.float32)
     logits[:, END_ID] = -9
     before, rows = [[-1.0, -2.0]], np.array([[1, 0]])
-    [sentence] = found(before, logits, rows, [True])
+    [sentence] = found(before, logits, rows, [True], choose)
     expected = tf.nn.log_softmax(logits).numpy()[::-1, END_ID] + before[0]
     assert_same([sorted(sentence)], [[(0, END_ID, expected[0]), (1, END_ID, expected[1])]])
 
 
-def test_pieces_that_are_next_to_impossible_keep_their_distance() -> None:
+@BOTH
+def test_pieces_that_are_next_to_impossible_keep_their_distance(choose: Choose) -> None:
     """Their probabilities are too small for a float."""
     logits = np.full([1, 512], -1000, np.float32)
     logits[0, [5, 6, 7]] = [0, -200, -300]
-    [sentence] = found([[0.0, NEVER, NEVER]], logits, np.zeros([1, 3]), [False])
+    [sentence] = found([[0.0, NEVER, NEVER]], logits, np.zeros([1, 3]), [False], choose)
     assert_same([sentence], [[(0, 5, 0.0), (0, 6, -200.0), (0, 7, -300.0)]])
 
 
@@ -204,8 +200,7 @@ def test_maxima_of_blocks_are_those_of_every_nth_piece(size: int, dtype: str) ->
     blocks = in_blocks(logits)
     maxima, num_blocks = block_maxima(blocks).numpy(), blocks.shape[2]
     for i in range(num_blocks):
-        expected = tf.reduce_max(logits[:, i::num_blocks], axis=1)
-        np.testing.assert_array_equal(maxima[:, i], expected.numpy().astype(np.float32))
+        np.testing.assert_array_equal(maxima[:, i], tf.reduce_max(logits[:, i::num_blocks], axis=1))
 
 
 @pytest.mark.parametrize("size", [800, 991])

@@ -23,6 +23,7 @@ from translator.decoding.search import length_penalty
 from translator.decoding.translator import Translator
 from translator.errors import ConfigError, DataError
 from translator.evaluation.tuning import best
+from translator.layers.cross_attention import Rows
 from translator.models.encoder_decoder import Cache, EncoderDecoder, Fixed, Memory, StepFunction
 
 SENTENCES = [
@@ -70,18 +71,14 @@ class Echo(EncoderDecoder):
 
     def start(self, memory: Memory) -> tuple[StepFunction, Fixed, Cache]:
         def step(
-            _: tf.Tensor,
-            positions: tf.Tensor,
-            places: tf.Tensor,
-            rows: tf.Tensor,
-            source: Fixed,
-            cache: Cache,
+            _: tf.Tensor, positions: tf.Tensor, fixed: Fixed, cache: Cache
         ) -> tuple[tf.Tensor, Cache]:
+            source, (hypotheses, rows) = fixed.memory, fixed.rows
             last = tf.shape(source)[1] - 1
             said = tf.gather(source, tf.minimum(positions[0], last), axis=1)
-            return self.logits_of(tf.gather(said, places // tf.shape(rows)[1])), cache
+            return self.logits_of(tf.gather(said, hypotheses // tf.shape(rows)[1])), cache
 
-        return step, memory.states, []
+        return step, Fixed(memory.states, Rows.one_each(tf.shape(memory.states)[0])), []
 
     def logits_of(self, said: tf.Tensor) -> tf.Tensor:
         return tf.one_hot(said, self.vocabulary_size, 20.0, 0.0)
@@ -168,32 +165,6 @@ class TestEcho:
         next(make_echo().stream(lines))
         assert list(lines) == SENTENCES[4:]
 
-    @pytest.mark.parametrize(
-        ("tokens_per_batch", "beam_size", "num_workers", "sizes"),
-        [
-            (100, 1, 1, [10]),
-            (100, 1, 2, [5, 5]),
-            (40, 1, 2, [3, 3, 3, 1]),  # three would be enough
-            (40, 1, 1, [4, 4, 2]),
-            (80, 2, 1, [4, 4, 2]),
-            (90, 1, 1, [5, 5]),
-            (1, 2, 2, [1] * 10),
-        ],
-    )
-    def test_shares_sentences_out_among_workers(
-        self,
-        make_echo: MakeEcho,
-        tokens_per_batch: int,
-        beam_size: int,
-        num_workers: int,
-        sizes: list[int],
-    ) -> None:
-        rows = dict(enumerate([[4] * 9] * 10))
-        echo = make_echo(tokens_per_batch=tokens_per_batch)
-        batches = echo._batches(rows, beam_size, num_workers)
-        assert [len(batch) for batch in batches] == sizes
-        assert [i for batch in batches for i in batch] == list(rows)
-
     def test_reads_so_many_pieces_and_tells_how_many_it_did_not(
         self, make_echo: MakeEcho, tokenizer: Tokenizer
     ) -> None:
@@ -249,18 +220,6 @@ class TestEcho:
         says = 20 * tokenizer.target.encode(["open"])[0]
         [[found]] = make_echo(says).hypotheses(["open"])
         assert found.length == LEAST_LIMIT.of(len(tokenizer.source.encode(["open"])[0]))
-
-    def test_packs_fewer_sentences_where_translations_may_be_longer(
-        self, make_echo: MakeEcho
-    ) -> None:
-        rows = dict(enumerate([[4] * 9] * 12))
-
-        def sizes(ratio: float, extra: int) -> list[int]:
-            echo = make_echo(tokens_per_batch=120, max_length_ratio=ratio, max_length_extra=extra)
-            return [len(batch) for batch in echo._batches(rows, 1)]
-
-        assert sizes(2.0, 10) == sizes(1.0, 0) == [12]  # up to 30 pieces, or 10
-        assert sizes(2.0, 100) == sizes(11.0, 10) == [3] * 4  # up to 120
 
     @pytest.mark.parametrize("num_stray", [0, 1, 3])
     def test_leaves_out_bytes_that_spell_nothing_and_counts_them(
@@ -341,7 +300,6 @@ class TestTranslator:
         assert_same(translator.hypotheses(SENTENCES[::-1], beam_size), alone[::-1])
 
         small = make_translator(beam_size=beam_size, tokens_per_batch=30 * beam_size)
-        assert 1 < len(small._batches(dict(enumerate([[4] * 9] * 10)), beam_size)) < 10
         assert_same(small.hypotheses(SENTENCES, beam_size), alone)
 
     def test_scores_each_hypothesis_as_the_model_does_all_at_once(
@@ -368,20 +326,6 @@ class TestTranslator:
                 assert float(score) == pytest.approx(
                     float(total / length_penalty(len(ids), 0.6)), abs=1e-5
                 )
-
-    @pytest.mark.parametrize("frozen", [False, True])
-    def test_its_graphs_are_for_inference(
-        self, make_translator: Callable[..., Translator], frozen: bool
-    ) -> None:
-        """A layer normalization is then one operation; kernels that stay are read before."""
-        translator = make_translator(frozen=frozen)
-        for function in (translator._encode, translator._beam_search):
-            graph = function.get_concrete_function().graph.as_graph_def()
-            bodies = [graph, *graph.library.function]
-            nodes = [getattr(body, "node", None) or body.node_def for body in bodies]
-            operations = {node.op for some in nodes for node in some}
-            assert "FusedBatchNormV3" in operations
-            assert ("ReadVariableOp" in operations) != frozen
 
     @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
     def test_weights_that_stay_change_nothing(

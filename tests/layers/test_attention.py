@@ -1,4 +1,4 @@
-"""Attention by hand, then against Keras's own.
+"""Attention by hand, then against Keras's own, then step by step.
 
 B batch, N heads, T queries, S keys, H head width.
 """
@@ -16,8 +16,10 @@ from translator.layers.attention import (
     MultiHeadAttention,
     attention_weights,
     dot_product_attention,
-    small_batch_matmul,
 )
+from translator.layers.cross_attention import CrossAttention, Rows
+from translator.layers.self_attention import SelfAttention
+from translator.layers.visible import Visible
 
 SEED = tf.constant([1, 2], tf.int64)
 # With H = 4 a score is half the product: a query of 2·log 3 and keys of 1 and 0 score log 3 and 0.
@@ -36,8 +38,13 @@ def random_mask(*shape: int) -> tf.Tensor:
     return tf.constant(mask)
 
 
-def multi_head(model_dim: int = 8, num_heads: int = 2, rate: float = 0.0) -> MultiHeadAttention:
-    layer = MultiHeadAttention(model_dim, num_heads, rate)
+def multi_head(
+    model_dim: int = 8,
+    num_heads: int = 2,
+    rate: float = 0.0,
+    kind: type[MultiHeadAttention] = MultiHeadAttention,
+) -> MultiHeadAttention:
+    layer = kind(model_dim, num_heads, rate)
     layer.build((None, None, model_dim))
     for i, weight in enumerate(layer.trainable_variables):
         weight.assign(normal(*weight.shape, seed=i))
@@ -75,32 +82,6 @@ class TestAttentionWeights:
             weights = attention_weights(query, key, mask)
             assert weights.dtype == tf.float32
             np.testing.assert_allclose(weights, tf.nn.softmax(scores), rtol=1e-6)
-
-
-class TestProductOfFew:
-    def test_is_a_product_of_every_two_matrices(self) -> None:
-        x = tf.constant([[[1.0, 2.0]], [[3.0, 4.0]]])
-        y = tf.constant([[[5.0, 0.0], [0.0, 6.0]], [[1.0, 1.0], [0.0, 1.0]]])
-        np.testing.assert_array_equal(small_batch_matmul(x, y), [[[5, 12]], [[3, 7]]])
-        np.testing.assert_array_equal(
-            small_batch_matmul(x, y, transpose_b=True), [[[5, 12]], [[7, 4]]]
-        )
-
-    @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("bfloat16", 0.01)])
-    def test_in_attention_gives_what_the_usual_product_gives(
-        self, dtype: str, tolerance: float
-    ) -> None:
-        query, key, value = (
-            tf.cast(normal(3, 2, *shape), dtype) for shape in ((1, 4), (7, 4), (7, 5))
-        )
-        expected, _ = dot_product_attention(query, key, value, random_mask(3, 1, 1, 7))
-        found, _ = dot_product_attention(
-            query, key, value, random_mask(3, 1, 1, 7), product=small_batch_matmul
-        )
-        assert found.dtype == dtype
-        np.testing.assert_allclose(
-            tf.cast(found, tf.float32), tf.cast(expected, tf.float32), rtol=0, atol=tolerance
-        )
 
 
 class TestDotProductAttention:
@@ -180,42 +161,12 @@ class TestMultiHeadAttention:
         theirs.key_dense.kernel.assign(key.reshape(into))
         theirs.value_dense.kernel.assign(value.reshape(into))
         theirs.output_dense.kernel.assign(ours.output_projection.kernel.numpy().reshape(out))
-        mask = random_mask(2, 5, 7) if masked else None
+        mask = random_mask(2, 7) if masked else None
         np.testing.assert_allclose(
-            ours(query, memory, None if mask is None else mask[:, tf.newaxis]),
-            theirs(query, memory, attention_mask=mask),
+            ours(query, memory, visible=Visible(mask)),
+            theirs(query, memory, attention_mask=None if mask is None else mask[:, tf.newaxis]),
             atol=2e-5,
         )
-
-    def test_attends_to_kept_keys_and_values_as_to_their_memory(self) -> None:
-        layer, query, memory = multi_head(), normal(2, 5, 8), normal(2, 7, 8, seed=1)
-        mask = random_mask(2, 1, 1, 7)
-        kept = layer.keys_values(memory)
-        assert kept.key.shape == kept.value.shape == (2, 2, 7, 4)
-        np.testing.assert_array_equal(layer.attend(query, kept, mask), layer(query, memory, mask))
-
-    def test_adds_to_what_it_is_told(self) -> None:
-        layer, x, plus = multi_head(), normal(2, 5, 8), normal(2, 5, 8, seed=1)
-        np.testing.assert_allclose(layer(x, x, plus=plus), layer(x, x) + plus, atol=1e-6)
-        found = layer.attend_to_itself(x, plus=plus)
-        np.testing.assert_allclose(found, layer(x, x) + plus, atol=1e-5)
-
-    def test_attends_to_itself_by_one_product_as_by_two(self) -> None:
-        layer, x, mask = multi_head(rate=0.5), normal(2, 5, 8), random_mask(2, 1, 5, 5)
-        results = []
-        for one_product in (False, True):
-            with tf.GradientTape() as tape:
-                tape.watch(x)
-                output = (
-                    layer.attend_to_itself(x, mask, SEED)
-                    if one_product
-                    else layer(x, x, mask, SEED)
-                )
-                loss = tf.reduce_sum(output * normal(2, 5, 8, seed=1))
-            kernels = [variable.value for variable in layer.trainable_variables]
-            results.append([output, *tape.gradient(loss, [x, *kernels])])
-        for ours, theirs in zip(*results, strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-4)
 
     def test_answers_each_query_alone(self) -> None:
         layer, query, memory = multi_head(), normal(2, 5, 8), normal(2, 7, 8, seed=1)
@@ -233,3 +184,64 @@ class TestMultiHeadAttention:
         dropped = layer(query, memory, seed=SEED)
         np.testing.assert_array_equal(dropped, layer(query, memory, seed=SEED))
         assert not np.allclose(dropped, without(query, memory))
+
+
+class TestSelfAttention:
+    def test_is_multi_head_attention_of_x_to_itself(self) -> None:
+        general, x, visible = multi_head(rate=0.5), normal(2, 5, 8), Visible(random_mask(2, 5))
+        layer = multi_head(rate=0.5, kind=SelfAttention)
+        results = []
+        for attention, arguments in ((general, (x, x)), (layer, (x,))):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                output = attention(*arguments, visible=visible, seed=SEED)
+                loss = tf.reduce_sum(output * normal(2, 5, 8, seed=1))
+            kernels = [variable.value for variable in attention.trainable_variables]
+            results.append([output, *tape.gradient(loss, [x, *kernels])])
+        for ours, theirs in zip(*results, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-4)
+
+    def test_step_by_step_equals_all_positions_at_once(self) -> None:
+        layer, x = multi_head(kind=SelfAttention), normal(2, 5, 8)
+        cache, steps = layer.start(2, tf.float32), []
+        for t in range(5):
+            y, cache = layer.step(x[:, t : t + 1], cache)
+            steps.append(y)
+        at_once = layer(x, visible=Visible(causal=True))
+        np.testing.assert_allclose(tf.concat(steps, axis=1), at_once, atol=1e-5)
+
+
+class TestCrossAttention:
+    def test_a_step_of_some_hypotheses_equals_all_queries_at_once(self) -> None:
+        """Three hypotheses a sentence; of the second sentence, only the last is still alive."""
+        layer = multi_head(kind=CrossAttention)
+        queries, memory, visible = (
+            normal(2, 3, 8),
+            normal(2, 7, 8, seed=1),
+            Visible(random_mask(2, 7)),
+        )
+        at_once = tf.reshape(layer(queries, memory, visible=visible), [6, 8])
+        alive = tf.constant([0, 1, 2, 5])
+        x = tf.gather(tf.reshape(queries, [6, 1, 8]), alive)
+        rows = Rows.of(alive, tf.constant([2, 3]))
+        found = layer.step(x, layer.keys_values(memory), visible, rows)
+        np.testing.assert_allclose(found[:, 0], tf.gather(at_once, alive), atol=1e-5)
+
+
+class TestRows:
+    # Two hypotheses of each of two sentences; the first of the second sentence has ended.
+    rows = Rows.of(tf.constant([0, 1, 3]), tf.constant([2, 2]))
+    x = tf.constant([[1.0], [2.0], [3.0]])
+
+    def test_by_sentence_shows_each_hypothesis_in_its_place(self) -> None:
+        found = self.rows.by_sentence(self.x).numpy()
+        np.testing.assert_array_equal(found[0], [[1.0], [2.0]])
+        np.testing.assert_array_equal(found[1, 1], [3.0])
+
+    def test_by_row_is_the_inverse(self) -> None:
+        np.testing.assert_array_equal(self.rows.by_row(self.rows.by_sentence(self.x)), self.x)
+
+    def test_of_one_hypothesis_each_they_are_the_sentences(self) -> None:
+        rows = Rows.one_each(3)
+        np.testing.assert_array_equal(rows.by_sentence(self.x), self.x[:, tf.newaxis])
+        np.testing.assert_array_equal(rows.by_row(self.x[:, tf.newaxis]), self.x)

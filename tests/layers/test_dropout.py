@@ -75,7 +75,7 @@ def test_places_have_these_seeds(
     seed: tuple[int, int], index: int, expected: tuple[int, int]
 ) -> None:
     """Old runs resume with them: (a, b) → (a, b · 6364136223846793005 + 2 · index + 1), mod 2⁶⁴."""
-    found = np.asarray(fold_in(tf.constant(seed, tf.int64), index))
+    found: np.ndarray = np.asarray(fold_in(tf.constant(seed, tf.int64), index))
     assert tuple(found.tolist()) == expected
 
 

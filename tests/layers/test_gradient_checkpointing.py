@@ -1,4 +1,4 @@
-"""Recomputed activations: the same values and gradients, from a second run of the function."""
+"""Gradient checkpointing: the same values and gradients, from a second run of the function."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from conftest import MakeModel
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID
 from translator.layers.dropout import dropout, fold_in
 from translator.layers.embedding import sinusoidal_positions
-from translator.layers.masks import causal_mask, padding_mask
+from translator.layers.visible import Visible
 from translator.models.weights import Arrays, model_weights
 
 SEED = tf.constant([1, 3 * 2**20], tf.int64)
@@ -31,6 +31,10 @@ RATES = {
 }
 SOURCE = tf.constant([[4, 5, 6, 7, END_ID], [8, 9, END_ID, PAD_ID, PAD_ID]])
 TARGET = tf.constant([[BEGIN_ID, 4, 5, 6], [BEGIN_ID, 9, 7, 8]])
+
+
+def padding_mask(ids: tf.Tensor) -> tf.Tensor:
+    return Visible(tf.not_equal(ids, PAD_ID)).mask(ids.shape[1])
 
 
 class Plain:
@@ -90,7 +94,7 @@ class Plain:
     def decode(
         self, ids: tf.Tensor, memory: tf.Tensor, memory_mask: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
-        rate, mask = RATES["dropout_rate"], causal_mask(ids.shape[1])
+        rate, mask = RATES["dropout_rate"], Visible(causal=True).mask(ids.shape[1])
         x = self.embed(ids, "target", fold_in(seed, 0))
         for i in range(2):
             name, below = f"decoder_{i}", fold_in(seed, i + 1)

@@ -15,6 +15,7 @@ from conftest import MakeModel
 from translator.config.schema import ModelConfig
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID
 from translator.layers import attention, feed_forward, residual
+from translator.layers.cross_attention import Rows
 from translator.layers.dropout import dropout
 from translator.models import transformer
 from translator.models.build import initialize
@@ -52,15 +53,16 @@ class TestDecoding:
         at_once = logits(model, tf.repeat(SOURCE, 2, axis=0), targets)
 
         step, fixed, cache = model.start(model.encode(SOURCE))
-        places, rows = tf.range(4), tf.constant([[0, 1], [2, 3]])
+        alive = tf.range(4)
         cache = tf.nest.map_structure(lambda x: tf.repeat(x, 2, axis=0), cache)
         for t in range(4):
             if t == 2:  # Of the first sentence the first hypothesis ends, of the other the second.
-                places, rows = tf.constant([1, 2]), tf.constant([[1, 0], [1, 1]])
+                alive = tf.constant([1, 2])
                 cache = tf.nest.map_structure(lambda x: tf.gather(x, [1, 2]), cache)
-            ids = tf.gather(targets[:, t], places)
-            stepped, cache = step(ids, tf.fill([len(places)], t), places, rows, fixed, cache)
-            expected = tf.gather(at_once[:, t], places) - math.log(at_once.shape[2])
+            ids, rows = tf.gather(targets[:, t], alive), Rows.of(alive, tf.constant([2, 2]))
+            positions = tf.fill([len(alive)], t)
+            stepped, cache = step(ids, positions, fixed._replace(rows=rows), cache)
+            expected = tf.gather(at_once[:, t], alive) - math.log(at_once.shape[2])
             np.testing.assert_allclose(stepped, expected, atol=1e-5)
 
     def test_is_causal(self, make_model: MakeModel) -> None:

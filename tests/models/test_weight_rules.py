@@ -116,7 +116,7 @@ def test_kernels_and_tables_alone_decay_and_begin_by_chance() -> None:
 
 def test_every_rule_is_needed_and_every_weight_has_one() -> None:
     assert {rule_for(name) for name in SEEDS} == set(RULES.values())
-    with pytest.raises(LookupError, match="no rule says how the weight decoder_0/gate begins"):
+    with pytest.raises(LookupError, match="no rule matches the weight decoder_0/gate"):
         rule_for("decoder_0/gate")
 
 

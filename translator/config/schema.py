@@ -378,6 +378,9 @@ class DecodingConfig(Section):
     max_length_extra: Literal["auto"] | Annotated[int, Field(ge=0, le=10_000)] = "auto"
     """Pieces added to the length limit of max_length_ratio. auto: chosen together with it; at least
     10."""
+    no_repeat_ngram: Annotated[int, Field(ge=0, le=100)] = 0
+    """No sequence of this many pieces occurs twice in a translation, which stops models that repeat
+    themselves. Use 3 or more: 1 and 2 forbid ordinary sentences. 0: off."""
     tokens_per_batch: Count = 16_384
     """Size of a translation batch: source pieces, padding included, times beam size; it counts for
     more where the length limit is above 2 times plus 10. CTranslate2 uses at most 1,024. Results do

@@ -1,4 +1,4 @@
-"""What a search is given and what it returns. It knows a step function, never a model.
+"""What a search returns, and how it scores.
 
 B sentences, K beams (hypotheses a sentence), L longest output.
 """
@@ -19,12 +19,14 @@ class Hypotheses(NamedTuple):
     """[B, K, L] int32: without begin, with end, padded."""
     scores: tf.Tensor
     """[B, K] float32: log-probability over length penalty; -inf where there are fewer than K."""
+    piece_log_probs: tf.Tensor | tuple[()] = ()
+    """[B, K, L] float32: log-probability of each piece, 0 on padding; empty if not asked for."""
 
 
 def length_penalty(
     length: tf.Tensor, alpha: float | tf.Tensor, kind: LengthPenaltyKind = "gnmt"
 ) -> tf.Tensor:
-    """What a log-probability is divided by; the end counts in length.
+    """What a log-probability is divided by; the length includes the end.
 
     gnmt: ((5 + length) / 6)^α (Wu et al. 2016, equation 14); power: length^α.
     """
@@ -33,5 +35,5 @@ def length_penalty(
 
 
 def longest_translation(config: DecodingConfig, num_pieces: int) -> int:
-    """Pieces, its end included, that a translation of so many source pieces may have."""
+    """Maximal pieces, end included, of the translation of so many source pieces."""
     return config.length_limit.of(num_pieces)

@@ -1,4 +1,4 @@
-"""Sentences in, sentences out: a trained model with its tokenizer and search.
+"""Sentences in, sentences out: a trained model with its tokenizer and our own search.
 
 B sentences, K beams, S source length, L longest output.
 """
@@ -12,14 +12,17 @@ from itertools import chain
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
 import tensorflow as tf
 
 from translator.config.schema import DecodingConfig
 from translator.data.batches import pad_rows
 from translator.data.tokenizer import END_ID, PAD_ID, Tokenizer
 from translator.decoding.beam import beam_search
-from translator.decoding.engine import Engine, Translation
+from translator.decoding.engine import Begun, Engine, Found, Translation
 from translator.decoding.loaded_run import LoadedRun, load_run
+from translator.decoding.packing import pack
+from translator.decoding.rules import rules_of
 from translator.decoding.search import Hypotheses, length_penalty, longest_translation
 from translator.environment import begin_threads, num_threads
 from translator.layers.inference import inference
@@ -30,7 +33,9 @@ from translator.runs import RunDirectory
 
 
 class Translator(Engine):
-    """Our own search on our own model."""
+    """An engine with a model of ours, which it searches with `ModelSearch`."""
+
+    search: ModelSearch
 
     def __init__(
         self,
@@ -40,22 +45,17 @@ class Translator(Engine):
         max_length: int,
         frozen: bool = False,
     ) -> None:
-        """frozen: the model's weights are to stay as they are once it has translated."""
+        """frozen: the model's weights never change once it has translated."""
+        search = ModelSearch(model, config, len(tokenizer.target), frozen)
+        super().__init__(tokenizer, search, max_length)
         self.model = model
-        self.tokenizer = tokenizer
-        self.beam_size = config.beam_size
-        self.max_length = max_length
-        self.tokens_per_batch = config.tokens_per_batch
-        self._config = config
-        self._frozen = frozen
-        self._making_graphs = Lock()
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Translator:
-        """The best model of a run or bundle, with the decoding that was tuned for it; overrides
-        such as "decoding.beam_size=1" win over both.
+        """The best model of a run or bundle, with the decoding that was tuned for it.
 
-        Raises RunError if there is no such run or it is damaged, ConfigError for a wrong override.
+        Overrides, such as "decoding.beam_size=1", win over both. Raises RunError if there is no
+        such run or it is damaged, ConfigError for a wrong override.
         """
         return cls.of(load_run(RunDirectory.existing(Path(path)), overrides))
 
@@ -71,68 +71,95 @@ class Translator(Engine):
         set_model_weights(model, run.weights, origin)
         return cls(model, tokenizer, config.decoding, config.data.max_length, frozen)
 
-    def _search(
-        self, read: Mapping[int, Sequence[int]], num_returned: int
-    ) -> Iterator[tuple[int, list[list[int]], list[float]]]:
-        found = self._found(read, {self.beam_size: num_returned}, self._config.length_penalty)
-        return ((i, ids, scores) for i, _, ids, scores in found)
+    @property
+    def workers(self) -> ThreadPoolExecutor:
+        """The threads that search."""
+        return self.search.workers
 
     def beams(
         self, sentences: Sequence[str], beam_sizes: Sequence[int]
     ) -> dict[int, list[list[Translation]]]:
-        """All that ends up in beams of several sizes, each sentence being read once.
+        """Everything that ends up in beams of several sizes, each sentence being encoded once.
 
-        The scores are plain log-probabilities: what a beam holds in the end, if one waits until all
-        of it has ended, does not depend on the length penalty; only what is best in it does.
+        The scores are plain log-probabilities. If a search continues until all of its beam has
+        ended, what the beam holds does not depend on the length penalty; only what is best in it
+        does.
         """
-        read, num_unread = self._read(sentences)
-        found: dict[int, list[tuple[int, list[list[int]], list[float]]]] = {
-            size: [] for size in beam_sizes
+        sources, num_unread = self._read(sentences)
+        found: dict[int, list[Found]] = {size: [] for size in beam_sizes}
+        for size, one in self.search.find_in_beams(sources, {size: size for size in beam_sizes}, 0):
+            found[size].append(one)
+        return {
+            size: self._written(Begun(sources, num_unread, iter(each)))
+            for size, each in found.items()
         }
-        for i, size, ids, scores in self._found(read, {size: size for size in beam_sizes}, 0.0):
-            found[size].append((i, ids, scores))
-        return {size: self._written(one, read, num_unread) for size, one in found.items()}
 
     def greedy(self, rows: Sequence[Sequence[int]]) -> list[tuple[list[int], bool]]:
-        """Ids of sources → those of their greedy translations, all without ends, and whether these
-        ended before they had to."""
+        """Greedy translations of sources, all in ids without ends, and whether each ended before it
+        had to."""
         results: list[tuple[list[int], bool]] = [([], False)] * len(rows)
-        for i, _, [ids], _ in self._found(dict(enumerate(rows)), {1: 1}, 0.0):
-            results[i] = ids, len(ids) + 1 < self._longest(len(rows[i]))
+        for _, found in self.search.find_in_beams(dict(enumerate(rows)), {1: 1}, 0.0):
+            [ids] = found.ids
+            results[found.number] = ids, len(ids) + 1 < self.search.longest(len(rows[found.number]))
         return results
 
-    def _longest(self, num_pieces: int) -> int:
-        return longest_translation(self._config, num_pieces)
 
-    def _found(
-        self, read: Mapping[int, Sequence[int]], num_returned: Mapping[int, int], alpha: float
-    ) -> Iterator[tuple[int, int, list[list[int]], list[float]]]:
-        """What searches of several beam sizes find for sources, their ids given by number: the
-        number, the beam size, ids without ends and scores of as many as are asked for."""
+class ModelSearch:
+    """Our own search on our own model; several threads search at the same time."""
+
+    def __init__(
+        self, model: EncoderDecoder, config: DecodingConfig, vocabulary_size: int, frozen: bool
+    ) -> None:
+        """vocabulary_size: of the target. frozen: the weights never change after the first use."""
+        self.model = model
+        self.beam_size = config.beam_size
+        self._config = config
+        self._vocabulary_size = vocabulary_size
+        self._frozen = frozen
+        self._making_graphs = Lock()
+
+    def find(self, sources: Mapping[int, Sequence[int]], num_returned: int) -> Iterator[Found]:
+        """`Search.find`"""
+        wanted = {self.beam_size: num_returned}
+        found = self.find_in_beams(sources, wanted, self._config.length_penalty)
+        return (one for _, one in found)
+
+    def find_in_beams(
+        self, sources: Mapping[int, Sequence[int]], num_returned: Mapping[int, int], alpha: float
+    ) -> Iterator[tuple[int, Found]]:
+        """Search with beams of several sizes.
+
+        num_returned: by beam size, how many translations to return. alpha: of the length penalty.
+        Returns beam sizes and results in any order. All searches begin at once.
+        """
         begin_threads("TensorFlow")
         with self._making_graphs:
-            encode, find = self._encode, self._beam_search
+            encode, beam_search = self._encode, self._beam_search
 
-        def search(batch: list[int]) -> list[tuple[int, int, list[list[int]], list[float]]]:
-            memory = encode(tf.constant(pad_rows([[*read[i], END_ID] for i in batch])))
-            longest = [self._longest(len(read[i])) for i in batch]
+        def search(batch: list[int]) -> list[tuple[int, Found]]:
+            memory = encode(tf.constant(pad_rows([[*sources[i], END_ID] for i in batch])))
+            longest = tf.constant([self.longest(len(sources[i])) for i in batch])
             results = []
             for beam_size, count in num_returned.items():
-                found = find(
-                    memory,
-                    tf.constant(longest),
-                    tf.constant(beam_size),
-                    tf.constant(count),
-                    tf.constant(alpha),
-                )
-                ids, scores = (x.numpy()[:, :count].tolist() for x in found)
-                for i, rows, scores_of_one in zip(batch, ids, scores, strict=True):
-                    rows = [[id_ for id_ in row if id_ not in (PAD_ID, END_ID)] for row in rows]
-                    results.append((i, beam_size, rows, scores_of_one))
+                options = tf.constant(beam_size), tf.constant(count), tf.constant(float(alpha))
+                ids, scores, _ = beam_search(memory, longest, *options)
+                best = ids.numpy()[:, :count], scores.numpy()[:, :count]
+                results += [(beam_size, _found(*one)) for one in zip(batch, *best, strict=True)]
             return results
 
-        batches = self._batches(read, max(num_returned), self._num_workers)
+        batches = pack(
+            sources,
+            self.longest,
+            beam_size=max(num_returned),
+            tokens_per_batch=self._config.tokens_per_batch,
+            vocabulary_size=self._vocabulary_size,
+            num_workers=self._num_workers,
+        )
         return chain.from_iterable(self.workers.map(search, batches))
+
+    def longest(self, num_pieces: int) -> int:
+        """`Search.longest`"""
+        return longest_translation(self._config, num_pieces)
 
     @cached_property
     def _num_workers(self) -> int:
@@ -156,7 +183,7 @@ class Translator(Engine):
 
     @cached_property
     def _beam_search(self) -> tf.types.experimental.PolymorphicFunction:
-        """Memory, longest lengths [B], beam size, how many to return, α → Hypotheses."""
+        """Memory, longest lengths [B], beam size, number to return, α → Hypotheses."""
         kind = self._config.length_penalty_kind
 
         def search(
@@ -173,6 +200,7 @@ class Translator(Engine):
                     beam_size=beam_size,
                     penalty=lambda length: length_penalty(length, alpha, kind),
                     num_returned=num_returned,
+                    rules=rules_of(self._config),
                 )
 
         memory = tf.nest.map_structure(
@@ -182,3 +210,9 @@ class Translator(Engine):
         count, number = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
         signature = [memory, tf.TensorSpec([None], tf.int32), count, count, number]
         return tf.function(search, input_signature=signature, autograph=False)
+
+
+def _found(number: int, ids: np.ndarray, scores: np.ndarray) -> Found:
+    """ids [K, L] padded, with ends; scores [K]."""
+    rows = [[id_ for id_ in row if id_ not in (PAD_ID, END_ID)] for row in ids.tolist()]
+    return Found(number, rows, scores.tolist())

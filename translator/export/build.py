@@ -17,7 +17,7 @@ from translator.data.tokenizer import Tokenizer
 from translator.decoding.engine import Engine
 from translator.decoding.loaded_run import LoadedRun
 from translator.decoding.translator import Translator
-from translator.errors import DataError
+from translator.errors import ConfigError, DataError
 from translator.evaluation.score import BleuCounts, bleu
 from translator.evaluation.tuning import LENGTH_PENALTIES, Baseline, settings
 from translator.export import bundle
@@ -62,31 +62,21 @@ def build_export(
     quantization: Quantization = "float32",
     notes: str = "",
 ) -> Manifest:
-    """Write a run's best model into an empty folder, with tokenizer and golden sentences; all but
-    the record, which is returned.
+    """Write a run's best model into an empty folder, with tokenizer and golden sentences.
 
-    Everything is compared with the run in float32, on its validation split. Raises UserError.
+    Returns the manifest, which is not written yet. The export is compared with the run in float32,
+    on its validation split. Raises UserError.
     """
     config = replaced(run.config, {"decoding.precision": "float32"})
     translator = replace(run, config=config).engine()
+    if reason := translator.model.missing_exports.get(format):
+        raise ConfigError(f"--format {format}: {reason}. Choose another format.")
     tokenizer, pairs = translator.tokenizer, list(read_pairs(config.data, "validation"))
     sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
     shared = run.config.model_copy(update={"data": config.data.without_local_paths()})
 
     def score(translations: Sequence[str]) -> Score:
         return bleu(translations, references, config.evaluation, config.data.target_language)
-
-    def best_power() -> float:
-        """CTranslate2 has one kind of length penalty: what that is best set to, the run's own beams
-        tell."""
-        own = config.decoding
-        if own.length_penalty_kind == "power":
-            return own.length_penalty
-        beams = translator.beams(sources, [own.beam_size])
-        counts = BleuCounts(references, config.evaluation, config.data.target_language)
-        (now,) = settings(beams, [own.length_penalty], counts, own.length_penalty_kind)
-        tried = settings(beams, LENGTH_PENALTIES, counts, "power")
-        return Baseline(now, counts).winner(tried).length_penalty
 
     golden = golden_sentences(translator, _golden_sources(config, tokenizer, pairs))
     save_golden(folder / GOLDEN, golden)
@@ -98,7 +88,8 @@ def build_export(
         if format == "savedmodel":
             made = _savedmodel(folder, translator, shared)
         else:
-            made = _ctranslate2(folder, run, config, quantization, best_power())
+            alpha = _power_penalty(translator, config, sources, references)
+            made = _ctranslate2(folder, run, config, quantization, alpha)
     own, theirs = translator.translate(sources), made.engine.translate(sources)
     return Manifest(
         format=format,
@@ -118,6 +109,23 @@ def build_export(
         ),
         files=digests(folder),
     )
+
+
+def _power_penalty(
+    translator: Translator, config: Config, sources: Sequence[str], references: Sequence[str]
+) -> float:
+    """The exponent for CTranslate2, whose length penalty is always of the kind "power".
+
+    For a run of another kind it is chosen on the validation split, with the run's own beams.
+    """
+    own = config.decoding
+    if own.length_penalty_kind == "power":
+        return own.length_penalty
+    beams = translator.beams(sources, [own.beam_size])
+    counts = BleuCounts(references, config.evaluation, config.data.target_language)
+    (configured,) = settings(beams, [own.length_penalty], counts, own.length_penalty_kind)
+    tried = settings(beams, LENGTH_PENALTIES, counts, "power")
+    return Baseline(configured, counts).winner(tried).length_penalty
 
 
 def _ctranslate2(
@@ -155,7 +163,11 @@ def _bundle(
 
 def _search(config: Config) -> Search:
     decoding = config.decoding
-    return Search(beam_size=decoding.beam_size, length_penalty=decoding.length_penalty)
+    return Search(
+        beam_size=decoding.beam_size,
+        length_penalty=decoding.length_penalty,
+        no_repeat_ngram=decoding.no_repeat_ngram,
+    )
 
 
 def _write_example(folder: Path, text: str) -> None:

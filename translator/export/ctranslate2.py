@@ -1,8 +1,8 @@
-"""A model as CTranslate2 reads it: our weights in its specification, and the engine that it is.
+"""A model as CTranslate2 reads it: our weights in its specification, and an engine with it.
 
-CTranslate2 (the package of that name, an extra) is a translator in C++ without TensorFlow. It keeps
-weights as [out, in] where we have [in, out], and queries, keys and values of self-attention, or
-keys and values of cross-attention, in one matrix.
+CTranslate2 (an optional package) translates in C++, without TensorFlow. Its weights are [out, in]
+where ours are [in, out]. One matrix holds queries, keys and values of self-attention, another keys
+and values of cross-attention.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from translator.data.tokenizer import (
     UNKNOWN_ID,
     Tokenizer,
 )
-from translator.decoding.engine import Engine
+from translator.decoding.engine import Engine, Found
 from translator.environment import begin_threads, num_threads
 from translator.errors import RunError
 from translator.export.example import TEXT_OF
@@ -51,10 +51,10 @@ for line in sys.stdin:
 '''
 
 TOKENS_PER_BATCH = 1024
-"""At most: with several times as many CTranslate2 is slower by a fifth to a third, as what it works
-on leaves the processor's caches."""
+"""Upper limit: with several times as many CTranslate2 is slower by a fifth to a third, because its
+data no longer fits into the processor's caches."""
 LEAST_POSITIONS = 1024
-"""So many a table has in any case: CTranslate2 ends with an error where its table does."""
+"""Smallest size of a table of positions; CTranslate2 fails on text beyond its end."""
 
 _ACTIVATIONS = {
     "relu": common_spec.Activation.RELU,
@@ -66,6 +66,8 @@ _ACTIVATIONS = {
 class CTranslate2(Engine):
     """CTranslate2 with an export."""
 
+    search: CTranslate2Search
+
     def __init__(
         self,
         folder: Path,
@@ -76,14 +78,42 @@ class CTranslate2(Engine):
         workers: int | None = None,
     ) -> None:
         """options: of translate_batch. max_length: source pieces that are read. workers: how many
-        batches are translated at a time; as many as there are processors, which is fastest for
-        many sentences, unless told otherwise."""
-        self.tokenizer = tokenizer
+        batches are translated at a time; by default one for each processor, which is fastest for
+        many sentences."""
+        search = CTranslate2Search(
+            folder, tokenizer, options, min(tokens_per_batch, TOKENS_PER_BATCH), workers
+        )
+        super().__init__(tokenizer, search, max_length)
+        self.compute_type = search.compute_type
+        """Of the products, such as int8_float32: the type of the export, or the nearest one that
+        this machine supports."""
+
+    def forced(
+        self, sources: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
+        """`golden.Scorer`."""
+        return self.search.log_probs(sources, targets)
+
+    def greedy(self, sources: Sequence[Sequence[str]]) -> list[list[str]]:
+        """`golden.Scorer`."""
+        found = self.search.translate_batch(sources, beam_size=1)
+        return [one.hypotheses[0] for one in found]
+
+
+class CTranslate2Search:
+    """The search of CTranslate2, which takes pieces as text."""
+
+    def __init__(
+        self,
+        folder: Path,
+        tokenizer: Tokenizer,
+        options: dict[str, Any],
+        tokens_per_batch: int,
+        workers: int | None,
+    ) -> None:
+        self._folder, self._tokenizer, self._options = folder, tokenizer, options
         self.beam_size = options["beam_size"]
-        self._folder = folder
-        self._options = options
-        self.max_length = max_length
-        self.tokens_per_batch = min(tokens_per_batch, TOKENS_PER_BATCH)
+        self.tokens_per_batch = tokens_per_batch
         begin_threads("CTranslate2")
         ctranslate2.set_log_level(logging.ERROR)
         workers = workers or num_threads()
@@ -91,41 +121,44 @@ class CTranslate2(Engine):
             str(folder), inter_threads=workers, intra_threads=num_threads() // workers
         )
         self.compute_type = self._translator.compute_type
-        """Of the products, such as int8_float32: what is nearest to the export on this machine."""
 
-    def _search(
-        self, read: Mapping[int, Sequence[int]], num_returned: int
-    ) -> Iterator[tuple[int, list[list[int]], list[float]]]:
-        source, target = self.tokenizer
-        found = self._asked(
-            [[source.piece(id_) for id_ in row] for row in read.values()],
+    def find(self, sources: Mapping[int, Sequence[int]], num_returned: int) -> Iterator[Found]:
+        """`Search.find`"""
+        source, target = self._tokenizer
+        results = self.translate_batch(
+            [[source.piece(id_) for id_ in row] for row in sources.values()],
+            beam_size=self.beam_size,
             num_hypotheses=num_returned,
             return_scores=True,
             batch_type="tokens",
             max_batch_size=max(1, self.tokens_per_batch // self.beam_size),
-            **self._options,
         )
-        for i, one in zip(read, found, strict=True):
-            yield i, [[target.id(piece) for piece in row] for row in one.hypotheses], one.scores
+        for i, one in zip(sources, results, strict=True):
+            ids = [[target.id(piece) for piece in row] for row in one.hypotheses]
+            yield Found(i, ids, one.scores)
 
-    def _longest(self, num_pieces: int) -> int:
-        """All sources have the same limit, in which CTranslate2 does not count the end."""
+    def longest(self, num_pieces: int) -> int:
+        """`Search.longest`. All sources have the same limit, in which CTranslate2 does not count
+        the end."""
         return int(self._options["max_decoding_length"]) + 1
 
-    def _asked(self, sources: list[list[str]], **options: Any) -> list[Any]:
-        """translate_batch. Raises RunError where the export does not fit itself."""
+    def translate_batch(self, sources: Sequence[Sequence[str]], **changes: Any) -> list[Any]:
+        """CTranslate2's function, with changed options. Raises RunError if the export is
+        inconsistent."""
         begin_threads("CTranslate2")
         try:
-            return self._translator.translate_batch(sources, **options)
+            return self._translator.translate_batch(
+                [list(source) for source in sources], **self._options | changes
+            )
         except (RuntimeError, ValueError) as error:
             raise RunError(
                 f"{self._folder}: CTranslate2 cannot translate with it: {error}."
             ) from None
 
-    def forced(
+    def log_probs(
         self, sources: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]
     ) -> list[list[float]]:
-        """`golden.Scorer`."""
+        """Log-probabilities of each target's pieces and its end."""
         found = self._translator.score_batch(
             [list(source) for source in sources],
             [list(target) for target in targets],
@@ -133,19 +166,12 @@ class CTranslate2(Engine):
         )
         return [one.log_probs for one in found]
 
-    def greedy(self, sources: Sequence[Sequence[str]]) -> list[list[str]]:
-        """`golden.Scorer`."""
-        found = self._asked(
-            [list(source) for source in sources], **self._options | {"beam_size": 1}
-        )
-        return [one.hypotheses[0] for one in found]
-
 
 def options(config: Config, tokenizer: Tokenizer, alpha: float) -> dict[str, Any]:
-    """What translate_batch is to be told, so that it searches as we do.
+    """Options of translate_batch with which it searches as we do.
 
-    alpha: of a length penalty of the kind "power". Where ours ends a translation by the length of
-    its source, it ends all at the length of the longest.
+    alpha: of a length penalty of the kind "power". Our length limit depends on the source. Its
+    limit is ours for the longest source.
     """
     from translator.decoding.search import longest_translation
 
@@ -156,6 +182,7 @@ def options(config: Config, tokenizer: Tokenizer, alpha: float) -> dict[str, Any
         "max_input_length": 0,
         "max_decoding_length": longest_translation(config.decoding, config.data.max_length),
         "min_decoding_length": 0,
+        "no_repeat_ngram_size": config.decoding.no_repeat_ngram,
         "disable_unk": True,
         "suppress_sequences": [[tokenizer.target.piece(id_)] for id_ in never],
     }

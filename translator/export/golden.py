@@ -17,7 +17,7 @@ import tensorflow as tf
 from pydantic import TypeAdapter
 
 from translator.data.batches import pad
-from translator.decoding.engine import LARGEST_LOGITS
+from translator.decoding.packing import LARGEST_LOGITS
 from translator.decoding.translator import Translator
 from translator.errors import RunError
 from translator.export.manifest import TOLERANCE, Comparison

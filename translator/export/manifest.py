@@ -83,6 +83,7 @@ class Options(BaseModel):
     max_input_length: Literal[0]
     max_decoding_length: Annotated[int, Field(ge=1, lt=2**31)]
     min_decoding_length: Literal[0]
+    no_repeat_ngram_size: Annotated[int, Field(ge=0, le=100)] = 0
     disable_unk: bool
     suppress_sequences: list[list[str]]
 
@@ -94,6 +95,7 @@ class Search(BaseModel):
 
     beam_size: int
     length_penalty: float
+    no_repeat_ngram: int = 0
 
 
 class Manifest(BaseModel):

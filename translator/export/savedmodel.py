@@ -1,7 +1,7 @@
-"""A model as TensorFlow itself reads it: our search and all, as a graph of its own operations.
+"""A model with our search as a TensorFlow SavedModel.
 
-Neither our code nor any custom operation is needed to run it, in Python, C++ or TensorFlow Serving.
-Text becomes ids outside, by SentencePiece: rows of source ids are padded with 0 and have no end.
+It runs in Python, C++ or TensorFlow Serving without our code and without custom operations.
+SentencePiece turns text into ids outside: rows of source ids are padded with 0 and have no end.
 
 B sentences, S source length, T target length, K beams, L longest output.
 """
@@ -19,7 +19,9 @@ from translator.config import Config
 from translator.data.batches import pad_rows
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, Tokenizer, Vocabulary
 from translator.decoding.beam import beam_search
-from translator.decoding.engine import Engine
+from translator.decoding.engine import Engine, Found
+from translator.decoding.packing import pack
+from translator.decoding.rules import rules_of
 from translator.decoding.search import Hypotheses, length_penalty
 from translator.environment import begin_threads
 from translator.errors import RunError
@@ -50,8 +52,8 @@ VERSION = "1"
 
 
 def signatures(model: EncoderDecoder, config: Config) -> dict[str, Any]:
-    """What the graph can be asked. It takes source_ids [B, S]; ids that it gives have no ends, and
-    are padded."""
+    """The functions of the graph. They take source_ids [B, S]; the ids they return are padded and
+    have no ends."""
     alpha, kind = config.decoding.length_penalty, config.decoding.length_penalty_kind
     limit = config.decoding.length_limit
 
@@ -70,6 +72,7 @@ def signatures(model: EncoderDecoder, config: Config) -> dict[str, Any]:
             beam_size=beam_size,
             penalty=penalty,
             num_returned=num_returned,
+            rules=rules_of(config.decoding),
         )
         is_piece = (found.ids != END_ID) & (num_pieces > 1)[:, tf.newaxis, tf.newaxis]
         return found._replace(ids=tf.where(is_piece, found.ids, PAD_ID))
@@ -86,8 +89,8 @@ def signatures(model: EncoderDecoder, config: Config) -> dict[str, Any]:
     def beams(source_ids: tf.Tensor, beam_size: tf.Tensor) -> dict[str, tf.Tensor]:
         """A whole beam of any size, best first: ids [B, K, L] and scores [B, K], -inf where there
         is none."""
-        found: dict[str, tf.Tensor] = search(source_ids, beam_size, beam_size)._asdict()
-        return found
+        found = search(source_ids, beam_size, beam_size)
+        return {"ids": found.ids, "scores": found.scores}
 
     @tf.function(input_signature=[_ids_of("source_ids"), _ids_of("target_ids")], autograph=False)
     def log_probs(source_ids: tf.Tensor, target_ids: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -103,50 +106,22 @@ def signatures(model: EncoderDecoder, config: Config) -> dict[str, Any]:
 class SavedModel(Engine):
     """An export, as any program uses it."""
 
+    search: SavedModelSearch
+
     def __init__(
         self, folder: Path, tokenizer: Tokenizer, config: Config, usual_beam_size: int
     ) -> None:
-        self.tokenizer = tokenizer
-        self.beam_size, self._usual_beam_size = config.decoding.beam_size, usual_beam_size
-        self.max_length = config.data.max_length
-        self.tokens_per_batch = config.decoding.tokens_per_batch
-        self._limit = config.decoding.length_limit
-        begin_threads("TensorFlow")
-        try:
-            self._signatures = tf.saved_model.load(str(folder / VERSION)).signatures
-        except Exception as error:  # of a damaged graph TensorFlow raises anything
-            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise RunError(
-                f"{folder}: TensorFlow cannot load this export: {reason}; export the run again."
-            ) from None
-
-    def _search(
-        self, read: Mapping[int, Sequence[int]], num_returned: int
-    ) -> Iterator[tuple[int, list[list[int]], list[float]]]:
-        begin_threads("TensorFlow")
-        for batch in self._batches(read, self.beam_size):
-            rows = tf.constant(pad_rows([read[i] for i in batch]))
-            if num_returned == 1 and self.beam_size == self._usual_beam_size:
-                found = self._signatures["serving_default"](source_ids=rows)
-                ids, scores = (found[name].numpy()[:, np.newaxis] for name in ("ids", "scores"))
-            else:
-                found = self._beams(rows, self.beam_size)
-                ids, scores = (found[name].numpy()[:, :num_returned] for name in ("ids", "scores"))
-            for i, beam, scores_of_one in zip(batch, ids, scores.tolist(), strict=True):
-                yield i, [_without_padding(row) for row in beam], scores_of_one
-
-    def _longest(self, num_pieces: int) -> int:
-        return self._limit.of(num_pieces)
+        """usual_beam_size: the one that it was exported with. Raises RunError if TensorFlow cannot
+        load it."""
+        search = SavedModelSearch(folder, config, len(tokenizer.target), usual_beam_size)
+        super().__init__(tokenizer, search, config.data.max_length)
 
     def forced(
         self, sources: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]
     ) -> list[list[float]]:
         """`golden.Scorer`."""
         source, target = self.tokenizer
-        found = self._signatures["log_probs"](
-            source_ids=_ids(source, sources), target_ids=_ids(target, targets)
-        )
-        log_probs = found["log_probs"].numpy()
+        log_probs = self.search.log_probs(_ids(source, sources), _ids(target, targets))
         return [
             row[: len(pieces) + 1].tolist() for row, pieces in zip(log_probs, targets, strict=True)
         ]
@@ -154,18 +129,68 @@ class SavedModel(Engine):
     def greedy(self, sources: Sequence[Sequence[str]]) -> list[list[str]]:
         """`golden.Scorer`."""
         source, target = self.tokenizer
-        ids = self._beams(_ids(source, sources), 1)["ids"].numpy()[:, 0]
-        return [[target.piece(i) for i in _without_padding(row)] for row in ids]
+        ids, _ = self.search.beams(_ids(source, sources), 1)
+        return [[target.piece(i) for i in _without_padding(row)] for row in ids[:, 0]]
 
-    def _beams(self, source_ids: tf.Tensor, beam_size: int) -> dict[str, tf.Tensor]:
-        found: dict[str, tf.Tensor] = self._signatures["beams"](
-            source_ids=source_ids, beam_size=tf.constant(beam_size)
-        )
-        return found
+
+class SavedModelSearch:
+    """The functions of an export."""
+
+    def __init__(
+        self, folder: Path, config: Config, vocabulary_size: int, usual_beam_size: int
+    ) -> None:
+        self.beam_size, self._usual_beam_size = config.decoding.beam_size, usual_beam_size
+        self._tokens_per_batch = config.decoding.tokens_per_batch
+        self._limit = config.decoding.length_limit
+        self._vocabulary_size = vocabulary_size
+        begin_threads("TensorFlow")
+        try:
+            self._signatures = tf.saved_model.load(str(folder / VERSION)).signatures
+        except Exception as error:  # a damaged graph makes TensorFlow raise anything
+            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise RunError(
+                f"{folder}: TensorFlow cannot load this export: {reason}; export the run again."
+            ) from None
+
+    def find(self, sources: Mapping[int, Sequence[int]], num_returned: int) -> Iterator[Found]:
+        """`Search.find`"""
+        begin_threads("TensorFlow")
+        for batch in pack(
+            sources,
+            self.longest,
+            beam_size=self.beam_size,
+            tokens_per_batch=self._tokens_per_batch,
+            vocabulary_size=self._vocabulary_size,
+        ):
+            rows = tf.constant(pad_rows([sources[i] for i in batch]))
+            if num_returned == 1 and self.beam_size == self._usual_beam_size:
+                found = self._signatures["serving_default"](source_ids=rows)
+                ids, scores = (found[name].numpy()[:, np.newaxis] for name in ("ids", "scores"))
+            else:
+                ids, scores = self.beams(rows, self.beam_size)
+            for i, beam, beam_scores in zip(batch, ids, scores, strict=True):
+                best = [_without_padding(row) for row in beam[:num_returned]]
+                yield Found(i, best, beam_scores[:num_returned].tolist())
+
+    def longest(self, num_pieces: int) -> int:
+        """`Search.longest`"""
+        return self._limit.of(num_pieces)
+
+    def beams(self, source_ids: tf.Tensor, beam_size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Whole beams: ids [B, K, L] and scores [B, K]."""
+        beam = tf.constant(beam_size)
+        found = self._signatures["beams"](source_ids=source_ids, beam_size=beam)
+        return found["ids"].numpy(), found["scores"].numpy()
+
+    def log_probs(self, source_ids: tf.Tensor, target_ids: tf.Tensor) -> np.ndarray:
+        """[B, T + 1] of the pieces of targets [B, T] and of their ends."""
+        found = self._signatures["log_probs"](source_ids=source_ids, target_ids=target_ids)
+        log_probs: np.ndarray = found["log_probs"].numpy()
+        return log_probs
 
 
 def save(folder: Path, model: EncoderDecoder, config: Config) -> None:
-    """Write the model, which computes in float32, into the folder of an export."""
+    """Write a model that computes in float32 into the folder of an export."""
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     tf.saved_model.save(module, str(folder / VERSION), signatures(model, config))

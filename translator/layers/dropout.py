@@ -1,18 +1,22 @@
-"""Dropout without a random state: the seed is an argument, and decides everything.
+"""Dropout without a random state: the seed is an argument and decides everything.
 
-A seed is an int64 tensor of two numbers. `fold_in(seed, i)` is the seed of the i-th place below it,
-so that a step's one seed serves every dropout of the model with a number of its own.
+A seed is an int64 tensor of two numbers. `fold_in(seed, i)` derives the i-th seed from it, so that
+one seed for a step gives every dropout of the model a seed of its own.
 """
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import tensorflow as tf
+
+Seed: TypeAlias = tf.Tensor | None
 
 _MULTIPLIER = 6364136223846793005  # Knuth's MMIX generator: a full-period map of 64-bit numbers
 
 
-def fold_in(seed: tf.Tensor | None, index: int) -> tf.Tensor | None:
-    """The seed of the place `index` below this one; None (no dropout) stays None.
+def fold_in(seed: Seed, index: int) -> Seed:
+    """The seed with this index below another seed; None (no dropout) stays None.
 
     Old runs resume with the same dropout only if this arithmetic and every index stay.
     """
@@ -21,12 +25,12 @@ def fold_in(seed: tf.Tensor | None, index: int) -> tf.Tensor | None:
     return tf.stack([seed[0], seed[1] * _MULTIPLIER + (2 * index + 1)])
 
 
-def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
-    """Zero a share `rate` of x and scale up the rest, so that the mean stays (Srivastava et al.
-    2014).
+def dropout(x: tf.Tensor, rate: float, seed: Seed) -> tf.Tensor:
+    """Zero a share `rate` of x and scale up the rest, so that the mean stays the same (Srivastava
+    et al. 2014).
 
     One random byte decides each element: the rate is rounded to a 256th, and the scale fits the
-    rounded rate. The same seed gives the same zeros, whatever else has been computed.
+    rounded rate. The same seed always gives the same zeros.
     """
     threshold = round(rate * 256)
     if seed is None or threshold == 0:

@@ -1,4 +1,4 @@
-"""From ids to vectors: a table of embeddings, and positions added to them.
+"""From ids to vectors: a table of embeddings, and embeddings of positions, which are added.
 
 B batch, T length, V vocabulary, D model width.
 """
@@ -12,8 +12,10 @@ import tensorflow as tf
 
 
 class Embedding(keras.layers.Layer):
-    """A table [V, D]; its rows are scaled by √D when looked up, so that it can serve as the output
-    matrix too (Vaswani et al. 2017, section 3.4; Press & Wolf 2017)."""
+    """A table [V, D] whose rows are scaled by √D when looked up, [B, T] ids → [B, T, D].
+
+    So it can serve as the output matrix too (Vaswani et al. 2017, section 3.4; Press & Wolf 2017).
+    """
 
     def __init__(self, vocabulary_size: int, model_dim: int, **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -48,9 +50,9 @@ def sinusoidal_positions(positions: tf.Tensor, model_dim: int) -> tf.Tensor:
 
 
 class PositionEmbedding(keras.layers.Layer):
-    """Positions → [..., D]: sinusoids, or a learned table.
+    """Positions of any shape → [..., D]: sinusoids, or a learned table.
 
-    Beyond its end, at max_length, the table repeats its last row.
+    Beyond max_length the table repeats its last row.
     """
 
     def __init__(self, kind: str, model_dim: int, max_length: int, **kwargs: object) -> None:

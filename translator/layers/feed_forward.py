@@ -9,12 +9,11 @@ import keras
 import tensorflow as tf
 
 from translator.layers.dense import Dense
-from translator.layers.dropout import dropout
+from translator.layers.dropout import Seed, dropout
 
 
 class FeedForward(keras.layers.Layer):
-    """[B, T, D] → activation(x W₁ + b₁) W₂ + b₂, [B, T, D] (Vaswani et al. 2017, equation 2), to
-    which `plus` is added."""
+    """[B, T, D] → activation(x W₁ + b₁) W₂ + b₂, [B, T, D] (Vaswani et al. 2017, equation 2)."""
 
     def __init__(
         self,
@@ -33,7 +32,5 @@ class FeedForward(keras.layers.Layer):
         self.inner.build(shape)
         self.outer.build((*shape[:-1], self.inner.units))
 
-    def call(
-        self, x: tf.Tensor, seed: tf.Tensor | None = None, plus: tf.Tensor | None = None
-    ) -> tf.Tensor:
-        return self.outer(dropout(self.inner(x), self.dropout_rate, seed), plus)
+    def call(self, x: tf.Tensor, seed: Seed = None) -> tf.Tensor:
+        return self.outer(dropout(self.inner(x), self.dropout_rate, seed))

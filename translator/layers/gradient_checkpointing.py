@@ -1,4 +1,7 @@
-"""Activations computed twice in place of being kept: less memory, more time (Chen et al. 2016)."""
+"""Gradient checkpointing: activations are computed twice instead of kept (Chen et al. 2016).
+
+It takes less memory and more time.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,18 @@ import tensorflow as tf
 
 
 def checkpointed(function: Callable[..., tf.Tensor], *arguments: Any) -> tf.Tensor:
-    """function(*arguments), with nothing kept for the gradient but its floating-point arguments.
+    """function(*arguments), which keeps only its floating-point arguments for the gradient.
 
-    When the gradient arrives, `function` runs again on them. It must give the same result again, as
-    everything here does whose randomness comes from a seed. Arguments may be nested tuples;
-    variables that it uses get their gradients.
+    When the gradient arrives, `function` runs again on them. It must return the same result again,
+    so its randomness must come from a seed. Arguments may be nested tuples. Variables that the
+    function uses get their gradients.
     """
     flat = tf.nest.flatten(arguments)
-    places = [i for i, a in enumerate(flat) if tf.is_tensor(a) and a.dtype.is_floating]
+    kept_at = [i for i, a in enumerate(flat) if tf.is_tensor(a) and a.dtype.is_floating]
 
     def run(values: Sequence[tf.Tensor]) -> tf.Tensor:
         filled = list(flat)
-        for i, value in zip(places, values, strict=True):
+        for i, value in zip(kept_at, values, strict=True):
             filled[i] = value
         return function(*tf.nest.pack_sequence_as(arguments, filled))
 
@@ -36,4 +39,4 @@ def checkpointed(function: Callable[..., tf.Tensor], *arguments: Any) -> tf.Tens
 
         return run(values), gradient
 
-    return forward(*(flat[i] for i in places))
+    return forward(*(flat[i] for i in kept_at))

@@ -1,4 +1,7 @@
-"""Graphs without a gradient, and with weights that stay, where some formulas have faster forms."""
+"""What is known about the graph being traced: no gradient follows, or weights stay as they are.
+
+Some formulas then have faster forms (layers/kernels.py).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ _frozen = ContextVar("frozen", default=False)
 
 @contextmanager
 def inference(frozen: bool = False) -> Iterator[None]:
-    """Graphs that are traced meanwhile have no gradient; frozen: and weights stay as they are."""
+    """Graphs traced inside have no gradient. With `frozen`, the weights never change either."""
     tokens = _inferring.set(True), _frozen.set(frozen)
     try:
         yield
@@ -24,18 +27,18 @@ def inference(frozen: bool = False) -> Iterator[None]:
 
 
 def is_inference() -> bool:
-    """Whether what is being traced has no gradient."""
+    """Whether the graph being traced has no gradient."""
     return _inferring.get()
 
 
 def is_frozen() -> bool:
-    """Whether the weights of what is being traced stay as they are now."""
+    """Whether the weights of the graph being traced never change."""
     return _frozen.get()
 
 
 def prepared(make: Callable[[], tf.Tensor]) -> tf.Tensor:
-    """What is made of weights alone: once, while the graph is being traced, if they stay as they
-    are; else a part of the graph."""
+    """A tensor made of weights alone: computed once, during tracing, if the weights are frozen;
+    otherwise part of the graph."""
     if not is_frozen():
         return make()
     with tf.init_scope():

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import keras
 import tensorflow as tf
 
-from translator.layers.dropout import dropout
+from translator.layers.dropout import Seed, dropout
 from translator.layers.normalization import LayerNormalization
-
-Block = Callable[[tf.Tensor, tf.Tensor | None], tf.Tensor]
-"""(x, plus) → what it makes of x, to which it has added `plus`, if that is given: its last product
-does so at no cost."""
 
 
 class Residual(keras.layers.Layer):
     """Adds what a block makes of x to x itself.
 
     pre: x + dropout(block(norm(x))). post: norm(x + dropout(block(x))), as in the original paper.
-    Pre trains without much warm-up (Xiong et al. 2020) and needs one more normalization at the
-    top.
+    Pre trains without much warm-up (Xiong et al. 2020), and needs one more normalization at the
+    top. A block stands between the two methods:
+
+        x = residual(x, block(residual.before(x)), seed)
     """
 
     def __init__(self, normalization: str, dropout_rate: float, **kwargs: object) -> None:
@@ -32,15 +28,11 @@ class Residual(keras.layers.Layer):
     def build(self, shape: tuple[int | None, ...]) -> None:
         self.norm.build(shape)
 
-    def call(
-        self,
-        x: tf.Tensor,
-        block: Block,
-        seed: tf.Tensor | None = None,
-    ) -> tf.Tensor:
-        y = self.norm(x) if self.pre else x
-        if seed is None:
-            x = block(y, x)
-        else:
-            x += dropout(block(y, None), self.dropout_rate, seed)
+    def before(self, x: tf.Tensor) -> tf.Tensor:
+        """What the block is given: [..., D] → [..., D]."""
+        return self.norm(x) if self.pre else x
+
+    def call(self, x: tf.Tensor, y: tf.Tensor, seed: Seed = None) -> tf.Tensor:
+        """What comes of x and the block's result y: both [..., D] → [..., D]."""
+        x += dropout(y, self.dropout_rate, seed)
         return x if self.pre else self.norm(x)

@@ -1,30 +1,23 @@
 """What training and search know of a model, whatever it is made of.
 
-B batch, K hypotheses a sentence, R rows of the search (the hypotheses that it asks of), S source
+B batch, K hypotheses a sentence, R rows of a search (hypotheses that a step computes), S source
 length, T target length, D model width, V vocabulary.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
+from translator.config.schema import Config
+from translator.layers import kernels
+from translator.layers.cross_attention import Rows
+from translator.layers.dropout import Seed
 from translator.layers.inference import prepared
-
-Fixed = Any
-"""Per sentence, leading axis B: what all its hypotheses look at. Never reordered or repeated."""
-Cache = Any
-"""Per hypothesis, leading axis R: what grows with every step. The search reorders it."""
-StepFunction = Callable[
-    [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, Fixed, Cache], tuple[tf.Tensor, Cache]
-]
-"""(last ids [R], their positions [R], places [R], rows [B, K], fixed, cache) → (logits [R, V] in
-the model's precision, up to a constant, cache). A place, of B·K, says whose hypothesis a row is:
-sentence · K + k; `rows`, the inverse, the row of each hypothesis, any where it is not asked of."""
+from translator.models.weight_rules import RULES, Rules
 
 
 class Memory(NamedTuple):
@@ -32,60 +25,88 @@ class Memory(NamedTuple):
 
     states: tf.Tensor
     """[B, S, D]"""
-    mask: tf.Tensor
-    """[B, 1, 1, S] boolean, True = may be attended to."""
+    not_padding: tf.Tensor
+    """[B, S] boolean, False where a state belongs to padding."""
+
+
+class Fixed(NamedTuple):
+    """What the steps of a search read and never change."""
+
+    memory: Any
+    """What the model made of the memory, leading axis B. It is never repeated for hypotheses."""
+    rows: Rows
+    """Which hypotheses the rows of this step are."""
+
+
+Cache = Any
+"""What a decoder keeps between positions, leading axis R. The search reorders it."""
+
+StepFunction = Callable[[tf.Tensor, tf.Tensor, Fixed, Cache], tuple[tf.Tensor, Cache]]
+"""(last ids [R], their positions [R], fixed, cache) → (logits [R, V], cache). The logits are in the
+model's precision, up to a constant."""
 
 
 class EncoderDecoder(keras.Model):
     """A model that reads a source and writes a target.
 
-    Rows of source ids end with the end id, rows of target input begin with the begin id, both are
-    padded with the pad id. `seed` (layers/dropout.py) turns dropout on; None is inference.
+    Rows of source ids end with the end id, rows of target input begin with the begin id, and both
+    are padded with the pad id. A `seed` (layers/dropout.py) turns dropout on; None is inference.
     """
 
+    weight_rules: Rules = RULES
+    """How its weights begin, and which of them decay."""
+
+    missing_exports: Mapping[str, str] = {"ctranslate2": "CTranslate2 does not have this model"}
+    """Formats in which it cannot be exported, each with the reason."""
+
     recompute_activations = False
-    """Keep no activations inside the layers for the gradient, but compute them again."""
+    """Whether training computes the activations inside layers twice instead of keeping them."""
 
     output_table: keras.Variable
     """[V, D]: the logits of a decoder state are its products with these rows."""
 
-    def encode(self, source: tf.Tensor, seed: tf.Tensor | None = None) -> Memory:
+    @classmethod
+    def of(
+        cls, config: Config, source_vocabulary_size: int, target_vocabulary_size: int, dtype: str
+    ) -> EncoderDecoder:
+        """The model that a configuration describes. dtype: a policy of Keras."""
+        raise NotImplementedError
+
+    @classmethod
+    def num_weights(
+        cls, config: Config, source_vocabulary_size: int, target_vocabulary_size: int
+    ) -> int:
+        """The number of weights of such a model, or somewhat fewer, without making it."""
+        raise NotImplementedError
+
+    def encode(self, source: tf.Tensor, seed: Seed = None) -> Memory:
         """[B, S] source ids → memory."""
         raise NotImplementedError
 
-    def decode(self, target: tf.Tensor, memory: Memory, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """[B, T] target input ids → decoder states [B, T, D], all positions at once (training)."""
+    def decode(self, target: tf.Tensor, memory: Memory, seed: Seed = None) -> tf.Tensor:
+        """[B, T] target input ids → decoder states [B, T, D], all positions at once."""
         raise NotImplementedError
 
     def start(self, memory: Memory) -> tuple[StepFunction, Fixed, Cache]:
-        """The step function of a search, and what it starts from: one row for each sentence."""
+        """The step function of a search, and what it starts with: one row for each sentence."""
         raise NotImplementedError
 
     def logits(self, states: tf.Tensor) -> tf.Tensor:
         """[..., D] decoder states → [..., V] float32."""
-        matrix = self.output_matrix(states.dtype)
+        matrix = self._output_matrix(states.dtype)
         flat = tf.matmul(tf.reshape(states, [-1, matrix.shape[0]]), matrix)
         shape = tf.concat([tf.shape(states)[:-1], [matrix.shape[1]]], axis=0)
         return tf.cast(tf.reshape(flat, shape), tf.float32)
 
-    def output_matrix(self, dtype: tf.DType) -> tf.Tensor:
+    def search_output(self, dtype: tf.DType) -> Callable[[tf.Tensor], tf.Tensor]:
+        """The last part of a step function: decoder states [R, D] → logits [R, V] in `dtype`."""
+        return kernels.search_output(self._output_matrix(dtype))
+
+    def call(self, source: tf.Tensor, target: tf.Tensor, seed: Seed = None) -> tf.Tensor:
+        """[B, S], [B, T] → decoder states [B, T, D]."""
+        return self.decode(target, self.encode(source, seed), seed)
+
+    def _output_matrix(self, dtype: tf.DType) -> tf.Tensor:
         """The output table as [D, V], which makes products of few rows faster."""
         table = self.output_table
         return prepared(lambda: tf.transpose(tf.cast(tf.convert_to_tensor(table), dtype)))
-
-    def search_output(self, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
-        """`output_matrix` and a bias [V] of -log V, which changes no probability.
-
-        A piece needs a logit of log V to be as likely as all others together if these are at 0. So
-        the logits of likely pieces become small, and bfloat16 rounds them less, where a kernel adds
-        the bias before it rounds, as oneDNN's does.
-        """
-        matrix = self.output_matrix(dtype)
-        size = matrix.shape[1]
-        return matrix, prepared(lambda: tf.fill([size], tf.cast(-math.log(size), dtype)))
-
-    def call(
-        self, source: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None
-    ) -> tf.Tensor:
-        """[B, S], [B, T] → decoder states [B, T, D]."""
-        return self.decode(target, self.encode(source, seed), seed)

@@ -1,29 +1,31 @@
 """The Transformer (Vaswani et al. 2017): attention and feed-forward blocks, stacked.
 
 Old runs depend on the names of layers (models/weight_rules.py), on the order in which they are
-assigned (models/weights.py: named_variables), and on the index of every dropout place.
+assigned (models/weights.py: named_variables), and on the index of every seed that is folded in.
 
-B batch, K hypotheses a sentence, R rows (hypotheses that are asked of), S source length, T target
-length, N heads, H head width, D model width.
+B batch, R rows of a search, S source length, T target length, D model width.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import keras
 import tensorflow as tf
 
-from translator.config.schema import ModelConfig
-from translator.layers.attention import KeyValue, MultiHeadAttention, small_batch_matmul
-from translator.layers.dense import affine
-from translator.layers.dropout import dropout, fold_in
+from translator.config.schema import Config, ModelConfig
+from translator.data.tokenizer import PAD_ID
+from translator.layers.attention import KeyValue
+from translator.layers.cross_attention import CrossAttention, Rows
+from translator.layers.dropout import Seed, dropout, fold_in
 from translator.layers.embedding import Embedding, PositionEmbedding
 from translator.layers.feed_forward import FeedForward
 from translator.layers.gradient_checkpointing import checkpointed
-from translator.layers.masks import causal_mask, padding_mask
 from translator.layers.normalization import LayerNormalization
-from translator.layers.residual import Block, Residual
+from translator.layers.residual import Residual
+from translator.layers.self_attention import SelfAttention
+from translator.layers.visible import Visible
 from translator.models.encoder_decoder import Cache, EncoderDecoder, Fixed, Memory, StepFunction
 
 
@@ -32,10 +34,11 @@ class EncoderLayer(keras.layers.Layer):
 
     def __init__(self, config: ModelConfig, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.attention = _attention(config, self.dtype_policy, "attention")
-        self.attention_residual = _residual(config, self.dtype_policy, "attention_residual")
-        self.feed_forward = _feed_forward(config, self.dtype_policy)
-        self.feed_forward_residual = _residual(config, self.dtype_policy, "feed_forward_residual")
+        dtype = self.dtype_policy
+        self.attention = SelfAttention(*_attention(config), name="attention", dtype=dtype)
+        self.attention_residual = _residual(config, "attention_residual", dtype)
+        self.feed_forward = _feed_forward(config, dtype)
+        self.feed_forward_residual = _residual(config, "feed_forward_residual", dtype)
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         for layer in (
@@ -44,18 +47,14 @@ class EncoderLayer(keras.layers.Layer):
         ):
             layer.build(shape)
 
-    def call(self, x: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
+    def call(self, x: tf.Tensor, visible: Visible, seed: Seed) -> tf.Tensor:
         """[B, S, D] → [B, S, D]"""
-        x = self.attention_residual(
-            x,
-            block=lambda q, plus: self.attention.attend_to_itself(q, mask, fold_in(seed, 0), plus),
-            seed=fold_in(seed, 1),
+        y = self.attention(
+            self.attention_residual.before(x), visible=visible, seed=fold_in(seed, 0)
         )
-        return self.feed_forward_residual(
-            x,
-            block=lambda q, plus: self.feed_forward(q, fold_in(seed, 2), plus),
-            seed=fold_in(seed, 3),
-        )
+        x = self.attention_residual(x, y, fold_in(seed, 1))
+        y = self.feed_forward(self.feed_forward_residual.before(x), fold_in(seed, 2))
+        return self.feed_forward_residual(x, y, fold_in(seed, 3))
 
 
 class DecoderLayer(keras.layers.Layer):
@@ -63,14 +62,15 @@ class DecoderLayer(keras.layers.Layer):
 
     def __init__(self, config: ModelConfig, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.attention = _attention(config, self.dtype_policy, "attention")
-        self.attention_residual = _residual(config, self.dtype_policy, "attention_residual")
-        self.cross_attention = _attention(config, self.dtype_policy, "cross_attention")
-        self.cross_attention_residual = _residual(
-            config, self.dtype_policy, "cross_attention_residual"
+        dtype = self.dtype_policy
+        self.attention = SelfAttention(*_attention(config), name="attention", dtype=dtype)
+        self.attention_residual = _residual(config, "attention_residual", dtype)
+        self.cross_attention = CrossAttention(
+            *_attention(config), name="cross_attention", dtype=dtype
         )
-        self.feed_forward = _feed_forward(config, self.dtype_policy)
-        self.feed_forward_residual = _residual(config, self.dtype_policy, "feed_forward_residual")
+        self.cross_attention_residual = _residual(config, "cross_attention_residual", dtype)
+        self.feed_forward = _feed_forward(config, dtype)
+        self.feed_forward_residual = _residual(config, "feed_forward_residual", dtype)
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         for layer in (
@@ -80,70 +80,66 @@ class DecoderLayer(keras.layers.Layer):
         ):
             layer.build(shape)
 
-    def call(
-        self, x: tf.Tensor, mask: tf.Tensor, memory: Memory, seed: tf.Tensor | None
-    ) -> tf.Tensor:
+    def call(self, x: tf.Tensor, memory: Memory, seed: Seed) -> tf.Tensor:
         """[B, T, D] → [B, T, D], all positions at once."""
-        x = self.attention_residual(
-            x,
-            block=lambda q, plus: self.attention.attend_to_itself(q, mask, fold_in(seed, 0), plus),
-            seed=fold_in(seed, 1),
+        # Padding follows every real position, so causality alone hides it from all of them.
+        y = self.attention(
+            self.attention_residual.before(x), visible=Visible(causal=True), seed=fold_in(seed, 0)
         )
-        return self._look_and_think(
-            x,
-            lambda q, plus: self.cross_attention(
-                q, memory.states, memory.mask, fold_in(seed, 2), plus
-            ),
-            seed,
+        x = self.attention_residual(x, y, fold_in(seed, 1))
+        y = self.cross_attention(
+            self.cross_attention_residual.before(x),
+            memory.states,
+            visible=Visible(memory.not_padding),
+            seed=fold_in(seed, 2),
         )
+        x = self.cross_attention_residual(x, y, fold_in(seed, 3))
+        y = self.feed_forward(self.feed_forward_residual.before(x), fold_in(seed, 4))
+        return self.feed_forward_residual(x, y, fold_in(seed, 5))
 
     def step(
-        self,
-        x: tf.Tensor,
-        cache: KeyValue,
-        memory_key_value: KeyValue,
-        memory_mask: tf.Tensor,
-        places: tf.Tensor,
-        rows: tf.Tensor,
+        self, x: tf.Tensor, cache: KeyValue, memory: KeyValue, visible: Visible, rows: Rows
     ) -> tuple[tf.Tensor, KeyValue]:
-        """One position, [R, 1, D] → [R, 1, D]; `cache` holds earlier positions [R, N, T, H].
-
-        To cross-attention the K hypotheses of a sentence are K queries to its one memory.
-        """
-
-        def attend_to_cache(q: tf.Tensor, plus: tf.Tensor | None) -> tf.Tensor:
-            nonlocal cache
-            query, new = self.attention.queries_keys_values(q)
-            cache = KeyValue(
-                tf.concat([cache.key, new.key], axis=2), tf.concat([cache.value, new.value], axis=2)
-            )
-            found = self.attention.find(query, cache, product=small_batch_matmul)
-            return self.attention.output_projection(found, plus)
-
-        def attend_to_memory(q: tf.Tensor, plus: tf.Tensor | None) -> tf.Tensor:
-            attention, width = self.cross_attention, q.shape[2]
-            (query,) = attention.heads(tf.gather(attention.query_projection(q)[:, 0], rows), 1)
-            # Their shape stays for many steps, so what oneDNN prepares is used again; in bfloat16
-            # its product is then the faster.
-            product = tf.matmul if q.dtype == tf.bfloat16 else small_batch_matmul
-            found = attention.find(query, memory_key_value, memory_mask, product=product)
-            found = tf.gather(tf.reshape(found, [-1, width]), places)[:, tf.newaxis]
-            return attention.output_projection(found, plus)
-
-        x = self.attention_residual(x, block=attend_to_cache)
-        return self._look_and_think(x, attend_to_memory, None), cache
-
-    def _look_and_think(self, x: tf.Tensor, look: Block, seed: tf.Tensor | None) -> tf.Tensor:
-        x = self.cross_attention_residual(x, block=look, seed=fold_in(seed, 3))
-        return self.feed_forward_residual(
-            x,
-            block=lambda q, plus: self.feed_forward(q, fold_in(seed, 4), plus),
-            seed=fold_in(seed, 5),
+        """One position, [R, 1, D] → [R, 1, D] and a longer cache; `visible` is of the memory."""
+        y, cache = self.attention.step(self.attention_residual.before(x), cache)
+        x = self.attention_residual(x, y)
+        y = self.cross_attention.step(
+            self.cross_attention_residual.before(x), memory, visible, rows
         )
+        x = self.cross_attention_residual(x, y)
+        y = self.feed_forward(self.feed_forward_residual.before(x))
+        return self.feed_forward_residual(x, y), cache
 
 
 class Transformer(EncoderDecoder):
     """Embeddings, a stack of encoder layers, a stack of decoder layers."""
+
+    missing_exports: Mapping[str, str] = {}
+
+    @classmethod
+    def of(
+        cls, config: Config, source_vocabulary_size: int, target_vocabulary_size: int, dtype: str
+    ) -> Transformer:
+        sizes = source_vocabulary_size, target_vocabulary_size
+        return cls(config.model, *sizes, config.data.max_length, dtype)
+
+    @classmethod
+    def num_weights(
+        cls, config: Config, source_vocabulary_size: int, target_vocabulary_size: int
+    ) -> int:
+        """All but biases and normalization."""
+        model = config.model
+        num_decoder_layers = model.num_decoder_layers or model.num_layers
+        num_attentions = model.num_layers + 2 * num_decoder_layers
+        num_feed_forwards = model.num_layers + num_decoder_layers
+        rows = target_vocabulary_size
+        rows += 0 if model.share_embeddings == "all" else source_vocabulary_size
+        rows += config.data.max_length if model.positions == "learned" else 0
+        return model.model_dim * (
+            rows
+            + num_attentions * 4 * model.model_dim
+            + num_feed_forwards * 2 * model.feed_forward_dim
+        )
 
     def __init__(
         self,
@@ -156,7 +152,6 @@ class Transformer(EncoderDecoder):
         policy = keras.DTypePolicy(dtype)
         super().__init__(name="transformer", dtype=policy)
         self.config = config
-        self.head_dim = config.model_dim // config.num_heads
 
         def embedding(vocabulary_size: int, name: str) -> Embedding:
             return Embedding(vocabulary_size, config.model_dim, dtype=policy, name=name)
@@ -202,86 +197,71 @@ class Transformer(EncoderDecoder):
     def output_table(self) -> keras.Variable:
         return self.output_embedding.table
 
-    def encode(self, source: tf.Tensor, seed: tf.Tensor | None = None) -> Memory:
+    def encode(self, source: tf.Tensor, seed: Seed = None) -> Memory:
         seed = fold_in(seed, 0)
-        mask = padding_mask(source)
+        not_padding = tf.not_equal(source, PAD_ID)
         x = self._embed(source, self.source_embedding, self.source_positions, fold_in(seed, 0))
         for i, layer in enumerate(self.encoder_layers):
-            x = self._through(layer, x, mask, seed=fold_in(seed, i + 1))
-        return Memory(x if self.encoder_norm is None else self.encoder_norm(x), mask)
+            x = self._through(layer, x, fold_in(seed, i + 1), visible=Visible(not_padding))
+        return Memory(x if self.encoder_norm is None else self.encoder_norm(x), not_padding)
 
-    def decode(self, target: tf.Tensor, memory: Memory, seed: tf.Tensor | None = None) -> tf.Tensor:
+    def decode(self, target: tf.Tensor, memory: Memory, seed: Seed = None) -> tf.Tensor:
         seed = fold_in(seed, 1)
         x = self._embed(target, self.target_embedding, self.target_positions, fold_in(seed, 0))
-        # Padding follows every real position, so the causal mask alone hides it from all of them.
-        mask = causal_mask(tf.shape(target)[1])
         for i, layer in enumerate(self.decoder_layers):
-            x = self._through(layer, x, mask, memory, seed=fold_in(seed, i + 1))
+            x = self._through(layer, x, fold_in(seed, i + 1), memory=memory)
         return x if self.decoder_norm is None else self.decoder_norm(x)
 
     def _embed(
-        self,
-        ids: tf.Tensor,
-        embedding: Embedding,
-        positions: PositionEmbedding,
-        seed: tf.Tensor | None,
+        self, ids: tf.Tensor, embedding: Embedding, positions: PositionEmbedding, seed: Seed
     ) -> tf.Tensor:
         """[B, T] → [B, T, D]"""
         x = embedding(ids) + positions(tf.range(tf.shape(ids)[1]))
         return dropout(x, self.config.embedding_dropout_rate, seed)
 
     def _through(
-        self,
-        layer: keras.layers.Layer,
-        x: tf.Tensor,
-        *surroundings: object,
-        seed: tf.Tensor | None,
+        self, layer: keras.layers.Layer, x: tf.Tensor, seed: Seed, **context: Visible | Memory
     ) -> tf.Tensor:
         """[B, T, D] → [B, T, D]"""
-        if self.recompute_activations:
-            return checkpointed(layer, x, *surroundings, seed)
-        return layer(x, *surroundings, seed)
+
+        def run(x: tf.Tensor, context: dict[str, Visible | Memory]) -> tf.Tensor:
+            return layer(x, seed=seed, **context)
+
+        return checkpointed(run, x, context) if self.recompute_activations else run(x, context)
 
     def start(self, memory: Memory) -> tuple[StepFunction, Fixed, Cache]:
+        dtype, num_sentences = memory.states.dtype, tf.shape(memory.states)[0]
         keys_values = [
             layer.cross_attention.keys_values(memory.states) for layer in self.decoder_layers
         ]
-        num_sentences = tf.shape(memory.states)[0]
-        empty = tf.zeros(
-            [num_sentences, self.config.num_heads, 0, self.head_dim], memory.states.dtype
-        )
-        cache = [KeyValue(empty, empty) for _ in self.decoder_layers]
-        output = self.search_output(memory.states.dtype)
-        return partial(self._step, output), (keys_values, memory.mask), cache
+        cache = [layer.attention.start(num_sentences, dtype) for layer in self.decoder_layers]
+        fixed = Fixed((keys_values, memory.not_padding), Rows.one_each(num_sentences))
+        return partial(self._step, self.search_output(dtype)), fixed, cache
 
     def _step(
         self,
-        output: tuple[tf.Tensor, tf.Tensor],
+        output: Callable[[tf.Tensor], tf.Tensor],
         ids: tf.Tensor,
         positions: tf.Tensor,
-        places: tf.Tensor,
-        rows: tf.Tensor,
         fixed: Fixed,
         cache: Cache,
     ) -> tuple[tf.Tensor, Cache]:
-        memory_keys_values, memory_mask = fixed
+        keys_values, not_padding = fixed.memory
         x = self.target_embedding(ids) + self.target_positions(positions)
         x = x[:, tf.newaxis]
         new_cache = []
         for layer, key_value, layer_cache in zip(
-            self.decoder_layers, memory_keys_values, cache, strict=True
+            self.decoder_layers, keys_values, cache, strict=True
         ):
-            x, layer_cache = layer.step(x, layer_cache, key_value, memory_mask, places, rows)
+            x, layer_cache = layer.step(x, layer_cache, key_value, Visible(not_padding), fixed.rows)
             new_cache.append(layer_cache)
         if self.decoder_norm is not None:
             x = self.decoder_norm(x)
-        return affine(x[:, 0], *output), new_cache
+        return output(x[:, 0]), new_cache
 
 
-def _attention(config: ModelConfig, dtype: keras.DTypePolicy, name: str) -> MultiHeadAttention:
-    return MultiHeadAttention(
-        config.model_dim, config.num_heads, config.attention_dropout_rate, dtype=dtype, name=name
-    )
+def _attention(config: ModelConfig) -> tuple[int, int, float]:
+    return config.model_dim, config.num_heads, config.attention_dropout_rate
 
 
 def _feed_forward(config: ModelConfig, dtype: keras.DTypePolicy) -> FeedForward:
@@ -295,5 +275,5 @@ def _feed_forward(config: ModelConfig, dtype: keras.DTypePolicy) -> FeedForward:
     )
 
 
-def _residual(config: ModelConfig, dtype: keras.DTypePolicy, name: str) -> Residual:
+def _residual(config: ModelConfig, name: str, dtype: keras.DTypePolicy) -> Residual:
     return Residual(config.normalization, config.dropout_rate, dtype=dtype, name=name)

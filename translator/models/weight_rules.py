@@ -1,32 +1,36 @@
-"""How each weight begins and whether it decays, by its name in the files of weights.
+"""How weights begin and whether they decay, by their names in the files of weights.
 
-A name such as decoder_0/attention/query/kernel is for ever: it finds the weight in old files and
-seeds its first values. Names come from the names of layers. Classes and attributes may be renamed
-freely, layers may not.
+A name such as decoder_0/attention/query/kernel never changes: it finds the weight in old files and
+seeds its first values. Names come from the names of layers. Classes and attributes may be renamed,
+layers may not.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 SEED_PREFIX = "transformer/"
-"""In front of a name where it seeds. Other prefixes would begin every run with other weights."""
+"""Prefix of a name when it seeds. Another prefix would start every run with other weights."""
 
 
 class Rule(NamedTuple):
-    """For all weights whose names match a pattern."""
+    """How a weight begins, and whether it decays."""
 
     start: Literal["glorot_uniform", "normal", "ones", "zeros"]
-    """Uniform after Glorot & Bengio (2010), or normal with deviation 1/√D, or constant."""
+    """Uniform (Glorot & Bengio 2010), normal with standard deviation 1/√D, or constant."""
     decays: bool
-    """Whether weight decay takes from it."""
+    """Whether weight decay reduces it."""
 
 
-RULES = {
+Rules = Mapping[str, Rule]
+"""By patterns of names; the first that matches counts."""
+
+RULES: Rules = {
     "*/kernel": Rule("glorot_uniform", decays=True),
     "*/table": Rule("normal", decays=True),
     "*/bias": Rule("zeros", decays=False),
@@ -35,23 +39,23 @@ RULES = {
 }
 
 
-def rule_for(name: str) -> Rule:
+def rule_for(name: str, rules: Rules = RULES) -> Rule:
     """The rule of a weight. Raises LookupError if there is none."""
-    for pattern, rule in RULES.items():
+    for pattern, rule in rules.items():
         if fnmatchcase(name, pattern):
             return rule
-    raise LookupError(f"no rule says how the weight {name} begins")
+    raise LookupError(f"no rule matches the weight {name}")
 
 
 def name_seed(name: str) -> int:
-    """What a name adds to the seed of its first values."""
+    """The part of a weight's seed that comes from its name."""
     return zlib.crc32(f"{SEED_PREFIX}{name}".encode())
 
 
-def first_values(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """How a weight begins, in float32: a function of its name, its shape and the seed alone."""
+def first_values(name: str, shape: tuple[int, ...], seed: int, rules: Rules = RULES) -> np.ndarray:
+    """The first values of a weight, float32: a function of name, shape, seed and rule alone."""
     random = np.random.default_rng([seed, name_seed(name)])
-    match rule_for(name).start:
+    match rule_for(name, rules).start:
         case "glorot_uniform":
             limit = np.sqrt(6 / sum(shape))
             return random.uniform(-limit, limit, shape).astype(np.float32)

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from translator.config.schema import OptimizerConfig
-from translator.models.weight_rules import rule_for
+from translator.models.weight_rules import RULES, Rules, rule_for
 
 WARMUP_SHARE, COOLDOWN_SHARE = 0.1, 0.3
 
@@ -52,13 +52,19 @@ class Adam:
 
     m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  w ← w − η √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v +
     ε) (Kingma & Ba 2015, section 2, the efficient order). Weight decay first subtracts η λ w from
-    the weights that have it (models/weight_rules.py; Loshchilov & Hutter 2019).
+    the weights that decay (Loshchilov & Hutter 2019).
     """
 
-    def __init__(self, config: OptimizerConfig, variables: Mapping[str, keras.Variable]) -> None:
+    def __init__(
+        self,
+        config: OptimizerConfig,
+        variables: Mapping[str, keras.Variable],
+        rules: Rules = RULES,
+    ) -> None:
+        """rules: which weights decay, by name."""
         self._config = config
         self._weights = [variable.value for variable in variables.values()]
-        self._decayed = [rule_for(name).decays for name in variables]
+        self._decayed = [rule_for(name, rules).decays for name in variables]
         self.first_moments = [tf.Variable(tf.zeros_like(w)) for w in self._weights]
         self.second_moments = [tf.Variable(tf.zeros_like(w)) for w in self._weights]
 

@@ -71,7 +71,7 @@ class TrainStep:
         self._weights = [variable.value for variable in variables.values()]
         least = least_cross_entropy(config.label_smoothing, model.output_table.shape[0])
         self._impossible_below = least / 2 - 0.01  # more than rounding explains
-        self._optimizer = Adam(config.optimizer, variables)
+        self._optimizer = Adam(config.optimizer, variables, model.weight_rules)
         self._averages: list[tf.Variable] = []
         if config.averaging.kind == "ema":
             self._averages = [tf.Variable(w) for w in self._weights]

@@ -61,12 +61,12 @@ def translate(
     if source and output and _is_plain(source) and _is_plain(output):
         resumable = ResumableOutput(source, output, decided_by)
         remaining = resumable.start(checks.watch(lines), resume)
-        _translate_file(loaded, remaining, resumable, n_best, progress)
+        output_checks = _translate_file(loaded, remaining, resumable, n_best, progress)
     elif resume:
         raise ConfigError("--resume needs plain files as --input and --output.")
     else:
-        _translate_stream(loaded, checks.watch(lines), output, n_best, progress)
-    log_warnings(checks.warnings("the input"))
+        output_checks = _translate_stream(loaded, checks.watch(lines), output, n_best, progress)
+    log_warnings([*checks.warnings("the input"), *output_checks.warnings()])
 
 
 def check_places(source: Path | None, output: Path | None, resume: bool = False) -> None:
@@ -90,7 +90,7 @@ def _translate_file(
     output: ResumableOutput,
     n_best: int | None,
     progress: Progress,
-) -> None:
+) -> OutputChecks:
     """Translate the remaining lines of a file, saving from time to time how far it is."""
     checks = OutputChecks(lines_before=output.lines_done)
     with _hint_at_resume(output.path):
@@ -105,7 +105,7 @@ def _translate_file(
                 if number % engines.LINES_AT_ONCE == 0:
                     output.save(file, number)
                     show(number)
-    log_warnings(checks.warnings())
+    return checks
 
 
 def _translate_stream(
@@ -114,7 +114,7 @@ def _translate_stream(
     output: Path | None,
     n_best: int | None,
     progress: Progress,
-) -> None:
+) -> OutputChecks:
     """Translate lines into a file, a device, a pipe or standard output."""
     checks = OutputChecks()
     results = checks.watch(_started(engine.stream(lines, n_best or 1)))
@@ -125,7 +125,7 @@ def _translate_stream(
             write_translations(file, number, found, n_best)
             if number % engines.LINES_AT_ONCE == 0:
                 show(number)
-    log_warnings(checks.warnings())
+    return checks
 
 
 def _ignore(_: int) -> None:

@@ -1,0 +1,54 @@
+"""Rules of a search: what changes the logits of a step before the search chooses among them.
+
+The probabilities are those of the changed logits, so they still add up to one.
+
+R rows of a search, t pieces so far, V vocabulary, B sentences.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from translator.config.schema import DecodingConfig
+
+
+class Rule(NamedTuple):
+    """A function of the hypotheses so far, with a state of its own for each."""
+
+    apply: Callable[[tf.Tensor, Any, tf.Tensor], tuple[tf.Tensor, Any]]
+    """(ids so far [R, t], state, logits [R, V]) → (logits [R, V], state). At least one piece of
+    every row, or the end, must stay possible."""
+    state: Any = ()
+    """The first state, leading axis B; the search reorders it, leading axis R, as a cache."""
+
+
+def rules_of(config: DecodingConfig) -> list[Rule]:
+    """The rules that a configuration asks for."""
+    return [no_repeat_ngram(config.no_repeat_ngram)] if config.no_repeat_ngram else []
+
+
+def no_repeat_ngram(size: int) -> Rule:
+    """No sequence of `size` pieces occurs twice in a hypothesis (Paulus et al. 2018, section 2.5).
+
+    A piece is impossible if it would complete a sequence that the hypothesis already contains. The
+    end is always possible.
+    """
+
+    def apply(ids: tf.Tensor, state: Any, logits: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        # Ids that do not exist go in front, so that there are always size - 1 last ones.
+        ids = tf.pad(ids, [[0, 0], [size - 1, 0]], constant_values=-1)
+        length = tf.shape(ids)[1]
+        earlier = tf.range(length - size + 1)[:, tf.newaxis] + tf.range(size - 1)
+        last = ids[:, tf.newaxis, length - size + 1 :]
+        is_repeated = tf.reduce_all(tf.gather(ids, earlier, axis=1) == last, axis=2)
+        completing = ids[:, size - 1 :]
+        rows = tf.broadcast_to(tf.range(tf.shape(ids)[0])[:, tf.newaxis], tf.shape(completing))
+        bounds = tf.cast(tf.where(is_repeated, -math.inf, math.inf), logits.dtype)
+        indices = tf.stack([rows, completing], axis=2)
+        return tf.tensor_scatter_nd_min(logits, indices, bounds), state
+
+    return Rule(apply)

@@ -1,0 +1,59 @@
+"""Cross-attention: positions of the target look at the encoder's memory.
+
+B batch, K hypotheses a sentence, R rows of a search, N heads, T queries, S keys, H head width, D
+model width.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from translator.layers import kernels
+from translator.layers.attention import KeyValue, MultiHeadAttention
+from translator.layers.visible import Visible
+
+
+class Rows(NamedTuple):
+    """Which hypotheses a step of a search computes: R of the B · K, as the others have ended."""
+
+    hypotheses: tf.Tensor
+    """[R] sentence · K + beam of each row."""
+    rows: tf.Tensor
+    """[B, K] row of each hypothesis (arbitrary if it has ended)."""
+
+    @classmethod
+    def one_each(cls, num_sentences: tf.Tensor) -> Rows:
+        """One hypothesis for each sentence."""
+        numbers = tf.range(num_sentences)
+        return cls(numbers, numbers[:, tf.newaxis])
+
+    @classmethod
+    def of(cls, hypotheses: tf.Tensor, shape: tf.Tensor) -> Rows:
+        """These hypotheses [R] of beams of a shape [2], (B, K)."""
+        numbers = tf.range(tf.size(hypotheses))
+        rows = tf.scatter_nd(hypotheses[:, tf.newaxis], numbers, [tf.reduce_prod(shape)])
+        return cls(hypotheses, tf.reshape(rows, shape))
+
+    def by_sentence(self, x: tf.Tensor) -> tf.Tensor:
+        """[R, D] → [B, K, D], arbitrary where a hypothesis has ended."""
+        return tf.gather(x, self.rows)
+
+    def by_row(self, x: tf.Tensor) -> tf.Tensor:
+        """[B, K, D] → [R, D], the inverse of `by_sentence`."""
+        return tf.gather(tf.reshape(x, [-1, x.shape[2]]), self.hypotheses)
+
+
+class CrossAttention(MultiHeadAttention):
+    """`MultiHeadAttention` that can also look at its memory from one position at a time."""
+
+    def step(self, x: tf.Tensor, key_value: KeyValue, visible: Visible, rows: Rows) -> tf.Tensor:
+        """One position of each row, [R, 1, D] → [R, 1, D].
+
+        The K hypotheses of a sentence are K queries to its one memory, which is not repeated.
+        """
+        query = rows.by_sentence(self.query_projection(x)[:, 0])
+        (query,) = self.split_heads(query, 1)
+        found = self.attend(query, key_value, visible, matmul=kernels.few_queries_matmul)
+        return self.output_projection(rows.by_row(found)[:, tf.newaxis])

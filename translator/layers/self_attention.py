@@ -1,0 +1,49 @@
+"""Self-attention: every position of a sequence looks at the positions that it may see.
+
+It is a mixer, a layer through which positions learn of each other. A mixer has three methods:
+`call(x, visible, seed)` mixes all positions at once; `start` and `step` do the same for one
+position at a time, with a state that holds what later positions need of earlier ones.
+
+B batch, R rows of a search, N heads, T length, H head width, D model width.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from translator.layers import kernels
+from translator.layers.attention import KeyValue, MultiHeadAttention
+from translator.layers.dense import known_shape
+from translator.layers.dropout import Seed
+from translator.layers.visible import EVERYTHING, Visible
+
+
+class SelfAttention(MultiHeadAttention):
+    """Queries, keys and values all come from the same sequence."""
+
+    def call(  # type: ignore[override]  # its memory is x itself
+        self, x: tf.Tensor, visible: Visible = EVERYTHING, seed: Seed = None
+    ) -> tf.Tensor:
+        """[B, T, D] → [B, T, D]"""
+        query, key_value = self._queries_keys_values(x)
+        return self.output_projection(self.attend(query, key_value, visible, seed))
+
+    def start(self, num_rows: tf.Tensor, dtype: tf.DType) -> KeyValue:
+        """The cache before the first position, [R, N, 0, H]."""
+        shape = [num_rows, self.num_heads, 0, self.model_dim // self.num_heads]
+        return KeyValue(tf.zeros(shape, dtype), tf.zeros(shape, dtype))
+
+    def step(self, x: tf.Tensor, cache: KeyValue) -> tuple[tf.Tensor, KeyValue]:
+        """One position, [R, 1, D] → [R, 1, D]; it sees itself and the cache, which it extends."""
+        query, new = self._queries_keys_values(x)
+        key, value = (tf.concat(both, axis=2) for both in zip(cache, new, strict=True))
+        cache = KeyValue(key, value)
+        found = self.attend(query, cache, matmul=kernels.small_batch_matmul)
+        return self.output_projection(found), cache
+
+    def _queries_keys_values(self, x: tf.Tensor) -> tuple[tf.Tensor, KeyValue]:
+        weights = self.query_projection.kernel, self.key_value_projection.kernel
+        rows = kernels.joint_linear(tf.reshape(x, [-1, self.model_dim]), weights)
+        rows = tf.reshape(rows, [*known_shape(x)[:2], 3 * self.model_dim])
+        query, key, value = self.split_heads(rows, 3)
+        return query, KeyValue(key, value)

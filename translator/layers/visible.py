@@ -1,0 +1,38 @@
+"""What an attention may look at.
+
+B batch, T queries, S keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+
+@dataclass(frozen=True, eq=False)
+class Visible:
+    """Which keys each query may look at; by default all of them.
+
+    Whoever needs a mask makes it from this, so that no [T, T] array travels between layers. (It is
+    no tuple, because Keras takes no tuples that mix tensors and other values.)
+    """
+
+    not_padding: tf.Tensor | None = None
+    """[B, S] boolean, False where a key is padding; None if no key is."""
+    causal: bool = False
+    """Each position sees only itself and earlier ones; queries and keys are the same positions."""
+
+    def mask(self, num_queries: tf.Tensor) -> tf.Tensor | None:
+        """Boolean, broadcast to [B, N, T, S], True = may be attended to; None hides nothing."""
+        mask = None
+        if self.not_padding is not None:
+            mask = self.not_padding[:, tf.newaxis, tf.newaxis, :]
+        if self.causal:
+            positions = tf.range(num_queries)
+            earlier = (positions[:, tf.newaxis] >= positions)[tf.newaxis, tf.newaxis]
+            mask = earlier if mask is None else mask & earlier
+        return mask
+
+
+EVERYTHING = Visible()
