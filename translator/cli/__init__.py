@@ -1,4 +1,4 @@
-"""The commands: each is parsed in `app`, and is a plain function in a module of its own."""
+"""The command line: it parses commands, draws progress and words errors, and nothing else."""
 
 from translator.cli.streams import reserve_closed
 

@@ -1,1 +1,1 @@
-"""How a translation is found: a search over what a model finds likely."""
+"""Beam search over a step function; sentences in, sentences out."""

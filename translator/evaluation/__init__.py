@@ -1,1 +1,1 @@
-"""How good translations are: scores that never travel without their signatures."""
+"""Metrics with signatures, validation and tuning."""

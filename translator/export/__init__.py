@@ -1,4 +1,4 @@
-"""Trained models for other programs: files, and the proof that they are the same model."""
+"""Trained models for other programs, with proof that they are the same model."""
 
 from __future__ import annotations
 

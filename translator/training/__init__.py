@@ -1,1 +1,1 @@
-"""How a model learns: loss, optimizer, step, checkpoints, and the loop around them."""
+"""Training: loss, optimizer, train step, checkpoints, and the trainer around them."""

@@ -1,1 +1,5 @@
-"""What the commands need above the rooms: preparing a run, its training session, opening a run."""
+"""What the commands do, one plain function each. They are the Python API.
+
+They report to the logger "translator" and through what they return. Nothing here writes to a
+terminal.
+"""
