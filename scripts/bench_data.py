@@ -1,12 +1,13 @@
-"""Measure how text is prepared and read, whatever its size: speed, memory, a start in the middle.
+"""Measure the preparation and reading of a large text: speed, memory, and a start at any step.
 
     python scripts/bench_data.py [--pairs 5000000] [--folder FOLDER]
 
-A synthetic corpus (the same every time, about 12 words a side, their frequencies as Zipf has them)
-is written into a folder, a temporary one unless given, and prepared by what `translator train` does
-before the first step. Memory is what all processes of that hold together, looked at ten times a
-second. Then new processes take the run up at step 1 and at step 1,000,000. Five million pairs take
-3 GB of disk and some minutes. On a busy machine, trust the seconds of CPU more than the others.
+The script writes a synthetic corpus into FOLDER, or into a temporary folder. The corpus is the same
+every time. A sentence has about 12 words, whose frequencies follow Zipf's law. The script prepares
+the corpus as `translator train` does before the first step. Memory is the sum over all processes,
+sampled ten times a second. Then new processes resume the run at step 1 and at step 1,000,000. Five
+million pairs take 3 GB of disk and a few minutes. On a busy machine, trust CPU seconds more than
+wall-clock time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from turns import tell
+from turns import announce
 
 NUM_WORDS = 100_000
 NUM_VALIDATION = 1_000
@@ -45,7 +46,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--pairs", type=int, default=5_000_000, help="default: %(default)s")
-    parser.add_argument("--folder", type=Path, help="for corpus and prepared text, which stay")
+    parser.add_argument("--folder", type=Path, help="keep corpus and prepared text here")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
@@ -56,31 +57,31 @@ def main() -> None:
 def bench(folder: Path, num_pairs: int) -> None:
     show("pairs", f"{num_pairs:,}")
     show_load()
-    tell("writing the corpus")
+    announce("writing the corpus")
     write_corpus(folder, "train", num_pairs, seed=1)
     write_corpus(folder, "validation", NUM_VALIDATION, seed=2)
     (folder / "config.yaml").write_text(CONFIG)
 
-    tell("preparing it, as a run does")
+    announce("preparing the corpus")
     found = in_a_process("prepare", folder)
-    show("preparing, in all", f"{found['seconds']:,.1f} s")
-    show("  most memory", f"{found['memory'] / 2**20:,.0f} MiB")
+    show("preparation", f"{found['seconds']:,.1f} s")
+    show("  peak memory", f"{found['memory'] / 2**20:,.0f} MiB")
     for stage, (seconds, cpu_seconds) in found["stages"].items():
-        show(f"  {stage}", f"{seconds:,.1f} s, {cpu_seconds:,.1f} s of CPU")
+        show(f"  {stage}", f"{seconds:,.1f} s, {cpu_seconds:,.1f} CPU s")
     seconds, cpu_seconds = found["stages"]["open_store"]
-    show("  pairs encoded a second", f"{num_pairs / seconds:,.0f}")
-    show("  pairs encoded in two seconds of CPU", f"{2 * num_pairs / cpu_seconds:,.0f}")
+    show("  pairs encoded per second", f"{num_pairs / seconds:,.0f}")
+    show("  pairs encoded in two CPU seconds", f"{2 * num_pairs / cpu_seconds:,.0f}")
     for step in (1, 1_000_000):
-        tell(f"taking the run up at step {step:,}")
-        found = in_a_process("take_up", folder, step)
-        show(f"from command to the batch of step {step:,}", f"{found['first_batch']:.2f} s")
-        show("  most memory until then", f"{found['first_memory'] / 2**20:,.0f} MiB")
-        show("  target tokens a second from there", f"{found['tokens_per_second']:,.0f}")
+        announce(f"resuming at step {step:,}")
+        found = in_a_process("resume", folder, step)
+        show(f"from the command to the batch of step {step:,}", f"{found['first_batch']:.2f} s")
+        show("  peak memory until then", f"{found['first_memory'] / 2**20:,.0f} MiB")
+        show("  target tokens per second from there", f"{found['tokens_per_second']:,.0f}")
     show_load()
 
 
 def prepare(folder: Path) -> dict[str, Any]:
-    """Begin a run; seconds, and seconds of CPU, of the longest call of each stage."""
+    """Start a run; return seconds and CPU seconds of the longest call of each stage."""
     from translator.config import load_config
     from translator.runs import RunDirectory
     from translator.workflows import preparation
@@ -107,8 +108,11 @@ def prepare(folder: Path) -> dict[str, Any]:
     return {"stages": stages}
 
 
-def take_up(folder: Path, step: int) -> dict[str, Any]:
-    """Resume the run at a step (from 1): when its batch was there, and how fast others follow."""
+def resume(folder: Path, step: int) -> dict[str, Any]:
+    """Resume the run at a step (from 1).
+
+    Returns the time and peak memory when its batch was ready, and the speed of the next batches.
+    """
     from translator.config import load_recorded
     from translator.data.batch_schedule import BatchSchedule
     from translator.data.batches import batch
@@ -136,17 +140,17 @@ def take_up(folder: Path, step: int) -> dict[str, Any]:
 
 
 def in_a_process(stage: str, folder: Path, *arguments: object) -> dict[str, Any]:
-    """What a function of this file returns in a process of its own, with its time and memory."""
+    """Call a function of this file in a new process; return its result with time and memory."""
     code = (
         "import json, sys; import bench_data; from pathlib import Path; "
         f"print(json.dumps(bench_data.{stage}(Path(sys.argv[1]), *map(int, sys.argv[2:]))))"
     )
-    places = {"XDG_CACHE_HOME": str(folder / "cache")}
+    variables = {"XDG_CACHE_HOME": str(folder / "cache")}
     started = time.time()
     with subprocess.Popen(
         [sys.executable, "-c", code, str(folder), *map(str, arguments)],
         cwd=Path(__file__).parent,
-        env=os.environ | places,
+        env=os.environ | variables,
         stdout=subprocess.PIPE,
     ) as process:
         memory = 0
@@ -154,10 +158,10 @@ def in_a_process(stage: str, folder: Path, *arguments: object) -> dict[str, Any]
             memory = max(memory, sum(map(resident_bytes, family(process.pid))))
             time.sleep(0.1)
         assert process.stdout is not None
-        said = process.stdout.read()
+        output = process.stdout.read()
     if process.returncode != 0:
         sys.exit(process.returncode)
-    found: dict[str, Any] = json.loads(said)
+    found: dict[str, Any] = json.loads(output)
     found |= {"seconds": time.time() - started, "memory": memory}
     if "first_batch" in found:
         found["first_batch"] -= started
@@ -165,7 +169,7 @@ def in_a_process(stage: str, folder: Path, *arguments: object) -> dict[str, Any]
 
 
 def family(process: int) -> Iterator[int]:
-    """A process and all below it."""
+    """Yield a process id, and those of all its descendants."""
     yield process
     with suppress(OSError):
         for thread in Path(f"/proc/{process}/task").iterdir():
@@ -176,26 +180,26 @@ def family(process: int) -> Iterator[int]:
 def resident_bytes(process: int) -> int:
     try:
         pages = Path(f"/proc/{process}/statm").read_text().split()[1]
-    except OSError:  # it has just ended
+    except OSError:  # the process has just ended
         return 0
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def cpu_seconds() -> float:
-    """Of this process and those it has waited for."""
+    """CPU seconds of this process and of the children that it has waited for."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
 def write_corpus(folder: Path, name: str, num_pairs: int, seed: int) -> None:
-    """Write NAME.en and NAME.de: a target says word by word, from the end, what its source says."""
+    """Write NAME.en and NAME.de. A target translates its source word by word, in reverse order."""
     languages = [lexicon(seed=i) for i in range(2)]
     random = np.random.default_rng(seed)
     with (folder / f"{name}.en").open("w") as source, (folder / f"{name}.de").open("w") as target:
         for start in range(0, num_pairs, BLOCK):
             lengths = random.integers(4, 21, min(BLOCK, num_pairs - start))
             ends = np.cumsum(lengths)
-            # Rank r with a probability of about 1/r.
+            # Rank r has a probability proportional to about 1/r.
             ranks = (NUM_WORDS ** random.random(ends[-1])).astype(np.int64) - 1
             for file, words, direction in zip((source, target), languages, (1, -1), strict=True):
                 text = words[ranks].tolist()
@@ -204,7 +208,7 @@ def write_corpus(folder: Path, name: str, num_pairs: int, seed: int) -> None:
 
 
 def lexicon(seed: int) -> np.ndarray:
-    """The words of a language: one to four syllables, the frequent ones short."""
+    """Invented words by rank, of one to four syllables; frequent words are short."""
     random = np.random.default_rng(seed)
     onsets = [*"bcdfghjklmnprstvwz", "st", "tr", "pl", "br", "sch", "ch", "th"]
     vowels = [*"aeiou", "ai", "ou", "ea", "ie"]
@@ -224,7 +228,7 @@ def show(what: str, figure: str) -> None:
 
 def show_load() -> None:
     load = ", ".join(f"{average:.1f}" for average in os.getloadavg())
-    show("load of the last 1, 5, 15 minutes", f"{load} on {len(os.sched_getaffinity(0))} CPUs")
+    show("load average of 1, 5 and 15 minutes", f"{load} on {len(os.sched_getaffinity(0))} CPUs")
 
 
 if __name__ == "__main__":

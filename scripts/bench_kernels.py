@@ -1,16 +1,17 @@
-"""What each fast form in translator/layers/kernels.py gains over its plain formula.
+"""How much time each fast kernel of translator/layers/kernels.py saves over its plain formula.
 
     .venv/bin/python scripts/bench_kernels.py RUN --source test.en
     .venv/bin/python scripts/bench_kernels.py RUN --source test.en --only layer_norm_in_one
 
-One process computes with all fast forms. For each kernel there is another, in which that kernel is
-replaced by its plain formula. All take turns at the same work, in float32 and in bfloat16:
+One process uses all fast kernels. For each kernel, another process replaces that kernel by its
+plain formula. All take turns at the same work, in float32 and in bfloat16:
 
 - translating the text with beams 1 and 5;
-- training: gradients of a batch of the text, as source and as target.
+- training: the gradients of a batch whose sources and targets are both taken from the text.
 
-Printed are ratios of medians over the rounds, plain to fast: 1.10 means that the fast form saves
-10 % of the time. After them comes how many translations (beam 5) change with the plain formula.
+The table shows time with the plain formula over time with all fast kernels, as a ratio of medians
+over the rounds: at 1.10, the plain formula takes 10 % longer. In parentheses stands the number of
+translations (beam 5) that the plain formula changes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from turns import Process, answer_lines, tell
+from turns import Process, announce, answer_lines
 
 ALL_FAST = "all fast"
 PRECISIONS = ("float32", "bfloat16")
@@ -31,7 +32,7 @@ WORK = ("beam 1", "beam 5", "training")
 
 
 class Round(NamedTuple):
-    """What a process reports of one piece of work."""
+    """What a process reports after each round."""
 
     seconds: float
     translations: list[str]
@@ -39,7 +40,7 @@ class Round(NamedTuple):
 
 
 def trainer(run: str, precision: str, sentences: list[str]) -> Callable[[], None]:
-    """Computes the gradients of a batch."""
+    """A function that computes the gradients of a batch three times."""
     import tensorflow as tf
 
     from translator.data.batches import pad
@@ -65,10 +66,10 @@ def trainer(run: str, precision: str, sentences: list[str]) -> Callable[[], None
             table = tf.convert_to_tensor(model.output_table.value)
             labels = tf.boolean_mask(batch.labels, real)
             loss = chunked_cross_entropy(states, table, labels, 0.1)
-        found: list[tf.Tensor] = tape.gradient(
+        computed: list[tf.Tensor] = tape.gradient(
             loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        return [tf.reduce_sum(gradient) for gradient in found]
+        return [tf.reduce_sum(gradient) for gradient in computed]
 
     def train() -> None:
         for step in range(3):
@@ -78,7 +79,7 @@ def trainer(run: str, precision: str, sentences: list[str]) -> Callable[[], None
 
 
 def serve(kernel: str, run: str, source: str, precision: str, work: str) -> None:
-    """A process that does one kind of work as often as it is asked."""
+    """Run the child: do its kind of work once for every line on standard input."""
 
     def make() -> Callable[[str], Any]:
         from translator.corpora.lines import read_lines
@@ -121,14 +122,16 @@ def main() -> None:
     )
     parser.add_argument("run", type=Path, help="directory of the run")
     parser.add_argument("--source", type=Path, required=True, help="text to translate")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each process (5)")
-    parser.add_argument("--only", action="append", choices=PLAIN, help="a kernel; may be repeated")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each process (5)")
+    parser.add_argument(
+        "--only", action="append", choices=PLAIN, help="measure this kernel only; may be repeated"
+    )
     options = parser.parse_args()
     chosen = options.only or list(PLAIN)
     columns = [(precision, work) for precision in PRECISIONS for work in WORK]
     rows: dict[str, list[str]] = {kernel: [] for kernel in chosen}
     for precision, work in columns:
-        tell(f"{precision}, {work}")
+        announce(f"{precision}, {work}")
         done = measure([ALL_FAST, *chosen], options, precision, work)
         fast = median(one.seconds for one in done[ALL_FAST])
         for kernel in chosen:
@@ -144,7 +147,7 @@ def main() -> None:
 def measure(
     kernels: list[str], options: argparse.Namespace, precision: str, work: str
 ) -> dict[str, list[Round]]:
-    """The rounds of each process, after one to warm up."""
+    """The rounds of each process by kernel, after one round to warm up."""
     running = {
         kernel: Process(__file__, kernel, options.run, options.source, precision, work)
         for kernel in kernels

@@ -1,18 +1,18 @@
-"""How fast training is here, beside what the machine could do and what a PyTorch model does.
+"""Measure the speed of training, beside the limit of the machine and a PyTorch model.
 
     .venv/bin/python scripts/bench_train.py --source train.en --target train.de
     .venv/bin/python scripts/bench_train.py --source train.en --target train.de --peer --shape B
 
-Text is prepared as `translator train` prepares it. Then every engine (translator, and with --peer
-Hugging Face's MarianMTModel in PyTorch, from the extra `bench`) gets a process of its own for each
-precision, and all take turns at the same batches of ids, so that a busy machine slows all alike.
-Printed are medians over the rounds, and from the same rounds:
+Text is prepared as `translator train` prepares it. The engines are translator and, with --peer,
+Hugging Face's MarianMTModel in PyTorch (from the extra `bench`). Each engine runs in one process
+per precision. All processes take turns at the same batches of ids, so that a busy machine slows all
+of them equally. The output has medians over the rounds:
 
-- tokens/s: target pieces without padding; ms/step; the share of padding in the batches;
-- memory: the largest resident memory of the engine's process, with its libraries;
-- first step: from `translator train` typed, on text that is prepared, to the first step done;
-- roofline: the time that the matrix products of the real tokens alone would take at the rates
-  that `tf.matmul` reaches here on the model's shapes, over the time a step takes.
+- tokens/s: target pieces per second without padding; ms/step; the share of padding;
+- memory: the peak resident memory of the engine's process, libraries included;
+- first step: from typing `translator train`, on prepared text, to the end of the first step;
+- roofline: the time that the matrix products of the real tokens alone would take, at the rates
+  that `tf.matmul` reaches here on the model's shapes, divided by the time of a step.
 """
 
 from __future__ import annotations
@@ -28,18 +28,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from machine import PRECISIONS, Machine, Products
-from turns import Process, answer_lines, tell
+from turns import Process, announce, answer_lines
 
 from translator.cli.log_filter import filter_native_logs
 from translator.errors import UserError
 
+if TYPE_CHECKING:
+    from translator.config.schema import ModelConfig
+
 
 class Shape(NamedTuple):
-    """The size of a model, and of its batches in target pieces, padding included."""
+    """The size of a model, and tokens_per_step of its batches."""
 
     num_layers: int
     model_dim: int
@@ -57,7 +60,7 @@ SHAPES = {
 
 
 class Round(NamedTuple):
-    """What an engine tells of some steps."""
+    """What an engine reports after some steps."""
 
     seconds: float
     losses: list[float]
@@ -65,7 +68,7 @@ class Round(NamedTuple):
 
 
 def configuration(shape: Shape, source: Path, target: Path) -> dict[str, Any]:
-    """The YAML of a run of this shape; the text serves as validation too, unread here."""
+    """The configuration of a run. Its validation text is the training text, and is not used."""
     text = {"source": str(source.resolve()), "target": str(target.resolve())}
     return {
         "data": {"source_language": "en", "target_language": "de", "train": text}
@@ -87,8 +90,10 @@ def configuration(shape: Shape, source: Path, target: Path) -> dict[str, Any]:
 
 
 def prepare(config_path: Path, run_path: Path, num_batches: int) -> tuple[Path, int]:
-    """Prepare the text as a run does; returns a file with the run's first batches, and the number
-    of pieces."""
+    """Prepare the text as a run does.
+
+    Returns a file with the run's first batches, and the size of the vocabulary.
+    """
     from translator.config import load_config
     from translator.data.batch_schedule import BatchSchedule
     from translator.data.batches import batch
@@ -117,9 +122,8 @@ def load_batches(path: Path) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     ]
 
 
-# The engines: a function that takes a batch and a step, learns, and returns the loss a token.
-
 Step = Callable[[tuple[np.ndarray, np.ndarray, np.ndarray], int], float]
+"""What an engine is: (batch, step) → mean loss per token, after an update of the model."""
 
 
 def translator_engine(config_path: Path, precision: str, vocabulary_size: int) -> Step:
@@ -135,16 +139,42 @@ def translator_engine(config_path: Path, precision: str, vocabulary_size: int) -
     at_once = shards_at_once(config.training, alone=True)
     share_processors(at_once)
     model = build_model(config, vocabulary_size, vocabulary_size, precision, learns=True)
-    learner = TrainStep(model, config.training, at_once)
+    train_step = TrainStep(model, config.training, at_once)
 
     def step(arrays: tuple[np.ndarray, np.ndarray, np.ndarray], number: int) -> float:
         rate = learning_rate(config.training.optimizer, number, 0.0)
-        shards = [np.array_split(array, learner.num_shards) for array in arrays]
-        return learner.update(
+        shards = [np.array_split(array, train_step.num_shards) for array in arrays]
+        return train_step.update(
             [Batch(*shard) for shard in zip(*shards, strict=True)], number, rate
         ).loss
 
     return step
+
+
+def marian_settings(shape: ModelConfig, vocabulary_size: int) -> dict[str, Any]:
+    """The arguments of a MarianConfig for a model of the same shape."""
+    sides = {
+        f"{side}_{name}": value
+        for side in ("encoder", "decoder")
+        for name, value in (
+            ("layers", shape.num_layers),
+            ("attention_heads", shape.num_heads),
+            ("ffn_dim", shape.feed_forward_dim),
+        )
+    }
+    return sides | {
+        "d_model": shape.model_dim,
+        "vocab_size": vocabulary_size,
+        "dropout": shape.dropout_rate,
+        "attention_dropout": shape.attention_dropout_rate,
+        "activation_dropout": shape.activation_dropout_rate,
+        "activation_function": shape.activation,
+        "scale_embedding": True,
+        "max_position_embeddings": 512,
+        "pad_token_id": 0,
+        "eos_token_id": 3,
+        "decoder_start_token_id": 2,
+    }
 
 
 def peer_engine(config_path: Path, precision: str, vocabulary_size: int) -> Step:
@@ -155,34 +185,9 @@ def peer_engine(config_path: Path, precision: str, vocabulary_size: int) -> Step
     from translator.training.optimizer import learning_rate
 
     config = load_config(config_path)
-    shape = config.model
     torch.manual_seed(1)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    sides = {
-        f"{side}_{name}": value
-        for side in ("encoder", "decoder")
-        for name, value in (
-            ("layers", shape.num_layers),
-            ("attention_heads", shape.num_heads),
-            ("ffn_dim", shape.feed_forward_dim),
-        )
-    }
-    model = MarianMTModel(
-        MarianConfig(
-            **sides,
-            d_model=shape.model_dim,
-            vocab_size=vocabulary_size,
-            dropout=shape.dropout_rate,
-            attention_dropout=shape.attention_dropout_rate,
-            activation_dropout=shape.activation_dropout_rate,
-            activation_function=shape.activation,
-            scale_embedding=True,
-            max_position_embeddings=512,
-            pad_token_id=0,
-            eos_token_id=3,
-            decoder_start_token_id=2,
-        )
-    )
+    model = MarianMTModel(MarianConfig(**marian_settings(config.model, vocabulary_size)))
     model.train()
     settings = config.training.optimizer
     optimizer = torch.optim.Adam(
@@ -216,7 +221,7 @@ ENGINES = {"translator": translator_engine, "peer": peer_engine}
 
 
 def serve(engine: str, config: Path, precision: str, batches: Path, vocabulary_size: int) -> None:
-    """An engine's process: for every line `first last` do these steps and tell of them."""
+    """Run the child: for every line `first last`, do these steps (last excluded) and report."""
 
     def make() -> Callable[[str], Round]:
         from translator.environment import peak_memory
@@ -238,7 +243,7 @@ def serve(engine: str, config: Path, precision: str, batches: Path, vocabulary_s
 def needed_products(
     shape: Shape, batches: list[tuple[np.ndarray, np.ndarray, np.ndarray]], vocabulary_size: int
 ) -> Products:
-    """Of a mean step, counting real tokens only (each product of n multiplications is 2 n)."""
+    """Operations of the mean step, for real tokens only. A multiplication counts as two."""
     width, inner, layers = shape.model_dim, shape.feed_forward_dim, shape.num_layers
     dense = attention = logits = 0
     for source, _, labels in batches:
@@ -258,7 +263,7 @@ def needed_products(
 
 
 def first_step_seconds(config: Path, folder: Path) -> float:
-    """From the command to the first step, on text that is prepared."""
+    """Seconds from the command to the end of the first step, on prepared text."""
     started = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-m", "translator", "train", str(config), "--run", str(folder / "first")],
@@ -270,7 +275,7 @@ def first_step_seconds(config: Path, folder: Path) -> float:
         for line in process.stderr:
             if line.startswith("step 1 "):
                 return time.monotonic() - started
-        raise SystemExit("translator train made no step")
+        raise SystemExit("translator train ended before the first step")
     finally:
         process.kill()
         process.wait()
@@ -303,9 +308,9 @@ def main() -> None:
     parser.add_argument("--shape", choices=SHAPES, default="S", help="size of the model")
     parser.add_argument("--precision", choices=PRECISIONS, nargs="+", default=list(PRECISIONS))
     parser.add_argument("--peer", action="store_true", help="compare with MarianMT in PyTorch")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each engine (7)")
-    parser.add_argument("--steps", type=int, default=10, help="steps a turn (10)")
-    parser.add_argument("--warm-up", type=int, default=5, help="steps before the first turn (5)")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of each engine (7)")
+    parser.add_argument("--steps", type=int, default=10, help="steps per round (10)")
+    parser.add_argument("--warm-up", type=int, default=5, help="steps before the first round (5)")
     options = parser.parse_args()
     shape = SHAPES[options.shape]
     names = ["translator", "peer"] if options.peer else ["translator"]
@@ -315,23 +320,23 @@ def main() -> None:
         config.write_text(json.dumps(configuration(shape, options.source, options.target)))
         filter_native_logs()
         num_batches = options.warm_up + options.rounds * options.steps
-        tell("preparing the text")
+        announce("preparing the text")
         path, vocabulary_size = prepare(config, Path(folder, "run"), num_batches)
         batches = load_batches(path)
-        tell("from the command to the first step")
+        announce("from the command to the first step")
         first_step = first_step_seconds(config, Path(folder))
         tokens, width, inner = shape.tokens_per_step, shape.model_dim, shape.feed_forward_dim
         machine = Machine(tokens, width, inner, vocabulary_size)
         rounds: dict[tuple[str, str], list[Round]] = {}
         with engines(names, options.precision, config, path, vocabulary_size) as running:
             for i, ((name, precision), engine) in enumerate(running.items(), start=1):
-                tell(f"warming up {name} in {precision}", i, len(running))
+                announce(f"warming up {name} in {precision}", i, len(running))
                 engine.ask(0, options.warm_up)
             for i in range(options.rounds):
                 start = options.warm_up + i * options.steps
                 machine.measure()
                 for j, ((name, precision), engine) in enumerate(running.items(), start=1):
-                    tell(
+                    announce(
                         f"round {i + 1} of {options.rounds}: {name} in {precision}", j, len(running)
                     )
                     answer = engine.ask(start, start + options.steps)
@@ -358,7 +363,7 @@ def report(
     print(f"first step {first_step:.1f} s after the command\n")
     products = needed_products(shape, batches, vocabulary_size)
     for precision in PRECISIONS:
-        print(machine.described(precision))
+        print(machine.describe(precision))
     print("\nengine      precision  tokens/s  ms/step  peak MiB  roofline   loss")
     speeds = {}
     for (name, precision), done in rounds.items():

@@ -1,28 +1,31 @@
-"""How fast a trained run translates, beside CTranslate2 with the very same weights.
+"""Measure how fast a run translates, beside CTranslate2 with the same weights.
 
     .venv/bin/python scripts/bench_translate.py RUN --source test.en --target test.de
 
-Every engine gets a process of its own, and all take turns at the whole text: translator in
-float32, in bfloat16, and CTranslate2 (from the extra `ctranslate2`) in float32 and int8, each with
-one worker of all threads and with a worker for every thread; with --peer, Hugging Face's `generate`
-in PyTorch, too (from the extra `bench`). Our batches are as large as the run says; for every other
-engine and beam size a round before the others looks for the batch size that is fastest. Printed are
-medians over the rounds:
+The engines are:
 
-- sentences and output pieces, ends included, a second;
-- ms/step: time over the steps of the search, of all batches together (translator only);
-- roofline: the time that the matrix products of the real pieces alone, of every hypothesis that is
-  alive at a step, would take at the rates that `tf.matmul` reaches here on many rows at once, over
-  the time it took (translator only);
-- memory: the largest resident memory of the engine's process, with its libraries, of all batch
-  sizes;
-- load: from the process's first line to a model that is ready;
-- prompt: one sentence alone, the median over twenty;
-- BLEU, and how many translations differ from those of translator in float32.
+- translator in float32 and in bfloat16;
+- CTranslate2 (from the extra `ctranslate2`) in float32 and int8, each with one worker that has all
+  threads, and with one worker per thread;
+- with --peer, Hugging Face's `generate` in PyTorch (from the extra `bench`).
 
-Others divide a translation's log-probability by its length, and end a batch at one length; so their
-beams may find other translations. Hugging Face's process loads the run by our own code first, which
-is why it has no memory and no load time here.
+Each engine runs in its own process, and all take turns at the whole text. translator uses the batch
+size of the run. For every other engine and beam size, the fastest batch size is found first. The
+output has medians over the rounds:
+
+- sentences and output pieces (ends included) per second;
+- ms/step: time divided by the search steps of all batches (translator only);
+- roofline: the time that the matrix products of the real pieces alone would take, for every alive
+  hypothesis of every step, at the rates that `tf.matmul` reaches here on many rows, divided by the
+  time taken (translator only);
+- memory: the peak resident memory of the engine's process, with libraries, over all batch sizes;
+- load: from the first line of the process until the model is ready;
+- prompt: a single sentence; median of twenty;
+- BLEU, and the number of translations that differ from those of translator in float32.
+
+The other engines divide a translation's log-probability by its length, and limit all translations
+of a batch to the same length. So their beams may find other translations. Hugging Face's process
+loads the run with our code first, so no memory or load time is shown for it.
 """
 
 from __future__ import annotations
@@ -34,43 +37,49 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from machine import PRECISIONS, Machine, Products
-from turns import Process, answer_lines, tell
+from turns import Process, announce, answer_lines
 
 from translator.cli.log_filter import filter_native_logs
 from translator.corpora.lines import read_lines
 from translator.errors import UserError
 
+if TYPE_CHECKING:
+    from translator.config import Config
+
 STARTED = time.perf_counter()
 BATCH_SIZES = (16384, 8192, 4096, 2048, 1024, 512)
-"""As decoding.tokens_per_batch counts."""
+"""Batch sizes to try, counted like decoding.tokens_per_batch."""
 REFERENCE = "translator float32"
 PEER = "hugging face float32"
 
 
 class Round(NamedTuple):
-    """What an engine tells of the whole text."""
+    """What an engine reports after translating the whole text."""
 
     seconds: float
     translations: list[str]
     num_pieces: int
     num_steps: int
-    """0 where it cannot be told."""
+    """Steps of the search; 0 if unknown."""
     peak_mib: float
 
 
 class Facts(NamedTuple):
-    """What it tells of itself."""
+    """What an engine reports once."""
 
     load_seconds: float
     prompt_ms: float
 
 
+Sizes = dict[tuple[str, int], tuple[int, ...]]
+"""By engine and beam size, the batch size to ask for; () for translator, which uses the run's."""
+
 Hypotheses = Callable[..., list[Any]]
-"""Sentences, beam size and, for others than translator, batch size → of each sentence its
-translations."""
+"""(sentences, beam size[, batch size]) → translations of each sentence. Only translator takes no
+batch size."""
 
 
 def translator_engine(run: str, precision: str) -> tuple[Hypotheses, Callable[[], int]]:
@@ -80,7 +89,7 @@ def translator_engine(run: str, precision: str) -> tuple[Hypotheses, Callable[[]
 
     freeze_weights(True)
     share_processors(num_threads())
-    made, steps = {}, [0]
+    translators, steps = {}, [0]
 
     def make(beam_size: int) -> Translator:
         settings = {"precision": precision, "beam_size": beam_size}
@@ -96,15 +105,15 @@ def translator_engine(run: str, precision: str) -> tuple[Hypotheses, Callable[[]
         return translator
 
     def hypotheses(sentences: list[str], beam_size: int) -> list[Any]:
-        if beam_size not in made:
-            made[beam_size] = make(beam_size)
-        return made[beam_size].hypotheses(sentences)
+        if beam_size not in translators:
+            translators[beam_size] = make(beam_size)
+        return translators[beam_size].hypotheses(sentences)
 
     return hypotheses, lambda: steps[0]
 
 
 def needed_products(run: Path, sentences: list[str], beam_size: int) -> Products:
-    """Of a search through all sentences, each multiplication counted as two operations."""
+    """Operations of a search through all sentences. A multiplication counts as two."""
     import tensorflow as tf
 
     from translator.decoding import beam
@@ -112,7 +121,7 @@ def needed_products(run: Path, sentences: list[str], beam_size: int) -> Products
     from translator.decoding.translator import Translator
     from translator.runs import RunDirectory
 
-    beam.ROW_MULTIPLE = 1  # no rows that only fill up
+    beam.ROW_MULTIPLE = 1  # no padding rows
     translator = Translator.load(run, [f"decoding.beam_size={beam_size}"])
     counts = tf.Variable(tf.zeros([3], tf.int64))
     step = translator.model._step
@@ -152,12 +161,12 @@ def ctranslate2_engine(folder: str, workers: str) -> tuple[Hypotheses, Callable[
     path = Path(folder)
     config = load_recorded(path / EXPORT_CONFIG)
     tokenizer = Tokenizer.load(RunDirectory(path).tokenizer())
-    told = options(config, tokenizer, alpha=1.0)
-    most = config.decoding.tokens_per_batch
-    engine = CTranslate2(path, tokenizer, told, config.data.max_length, most, int(workers))
+    search_options = options(config, tokenizer, alpha=1.0)
+    max_length, batch_size = config.data.max_length, config.decoding.tokens_per_batch
+    engine = CTranslate2(path, tokenizer, search_options, max_length, batch_size, int(workers))
     search = engine.search
 
-    def hypotheses(sentences: list[str], beam_size: int, size: int = most) -> list[Any]:
+    def hypotheses(sentences: list[str], beam_size: int, size: int = batch_size) -> list[Any]:
         search.beam_size = search._options["beam_size"] = beam_size
         search.tokens_per_batch = size
         return engine.hypotheses(sentences)
@@ -166,7 +175,7 @@ def ctranslate2_engine(folder: str, workers: str) -> tuple[Hypotheses, Callable[
 
 
 def hugging_face_engine(run: str) -> tuple[Hypotheses, Callable[[], int]]:
-    """The weights of a Transformer with normalization before its blocks, in M2M100's network."""
+    """The weights of the run in the network of M2M100, which is a pre-norm Transformer."""
     import torch
     from hugging_face import HuggingFace, load
 
@@ -194,7 +203,7 @@ ENGINES: dict[str, Callable[..., tuple[Hypotheses, Callable[[], int]]]] = {
 
 
 def serve(engine: str, source: str, *arguments: str) -> None:
-    """An engine's process: `facts`, or a beam size and perhaps a batch size to translate with."""
+    """Run the child. A line is `facts`, or a beam size and possibly a batch size."""
 
     def make() -> Callable[[str], Any]:
         from translator.environment import peak_memory
@@ -236,10 +245,10 @@ def main() -> None:
     )
     parser.add_argument("run", type=Path, help="directory of the run")
     parser.add_argument("--source", type=Path, required=True, help="text to translate")
-    parser.add_argument("--target", type=Path, required=True, help="its references")
+    parser.add_argument("--target", type=Path, required=True, help="references")
     parser.add_argument("--beam", type=int, nargs="+", default=[1, 5], help="beam sizes (1 5)")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each engine (5)")
-    parser.add_argument("--peer", action="store_true", help="measure Hugging Face's, too")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each engine (5)")
+    parser.add_argument("--peer", action="store_true", help="measure Hugging Face, too")
     options = parser.parse_args()
     filter_native_logs()
     with tempfile.TemporaryDirectory() as folder:
@@ -248,8 +257,6 @@ def main() -> None:
 
 def bench(options: argparse.Namespace, folder: Path) -> None:
     from translator.decoding.loaded_run import load_run_config
-    from translator.environment import num_threads
-    from translator.evaluation.score import bleu
     from translator.runs import RunDirectory
 
     config = load_run_config(RunDirectory(options.run))
@@ -258,8 +265,23 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
     sentences = list(read_lines(options.source))
     products = {}
     for i, beam in enumerate(options.beam, start=1):
-        tell(f"counting the products of a search with beam {beam}", i, len(options.beam))
+        announce(f"counting the products of a search with beam {beam}", i, len(options.beam))
         products[beam] = needed_products(options.run, sentences, beam)
+    running = start_engines(options, folder)
+    try:
+        facts, size, rounds = measure(options, running, machine)
+    finally:
+        for process in running.values():
+            process.close()
+    for precision in PRECISIONS:
+        print(machine.describe(precision))
+    report(options, config, machine, products, facts, size, rounds)
+
+
+def start_engines(options: argparse.Namespace, folder: Path) -> dict[str, Process]:
+    """The process of each engine; runs are exported into `folder`."""
+    from translator.environment import num_threads
+
     running = {
         f"translator {precision}": Process(
             __file__, "translator", options.source, options.run, precision
@@ -267,7 +289,7 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
         for precision in ("float32", "bfloat16")
     }
     for quantization in ("float32", "int8"):
-        tell(f"exporting to CTranslate2 in {quantization}")
+        announce(f"exporting to CTranslate2 in {quantization}")
         export(options.run, folder / quantization, quantization)
         for workers in sorted({1, num_threads()}):
             name = f"ctranslate2 {quantization}, {workers} × {num_threads() // workers}"
@@ -276,13 +298,21 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
             )
     if options.peer:
         running[PEER] = Process(__file__, "hugging-face", options.source, options.run)
-    try:
-        facts, size, rounds = measured(options, running, machine)
-    finally:
-        for process in running.values():
-            process.close()
-    for precision in PRECISIONS:
-        print(machine.described(precision))
+    return running
+
+
+def report(
+    options: argparse.Namespace,
+    config: Config,
+    machine: Machine,
+    products: dict[int, Products],
+    facts: dict[str, Facts],
+    size: Sizes,
+    rounds: dict[tuple[str, int], list[Round]],
+) -> None:
+    """Print a row for each engine and beam size."""
+    from translator.evaluation.score import bleu
+
     references = list(read_lines(options.target))
     language = config.data.target_language
     print(
@@ -292,7 +322,7 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
     for (name, beam_size), done in rounds.items():
         seconds, last = median(one.seconds for one in done), done[-1]
         expected = rounds[REFERENCE, beam_size][-1].translations
-        others = sum(a != b for a, b in zip(last.translations, expected, strict=True))
+        num_different = sum(a != b for a, b in zip(last.translations, expected, strict=True))
         score = bleu(last.translations, references, config.evaluation, language)
         (batch,) = size[name, beam_size] or (config.decoding.tokens_per_batch,)
         memory, load = f"{last.peak_mib:4,.0f}", f"{facts[name].load_seconds:7.1f}"
@@ -307,27 +337,23 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
             f"{name:26} {beam_size:4}  {batch:5} {len(references) / seconds:7.1f} "
             f"{last.num_pieces / seconds:9,.0f}  {step}  {roofline} {memory} {load} "
             f"{facts[name].prompt_ms:10.1f} "
-            f"{score.value:6.2f} {others:10}"
+            f"{score.value:6.2f} {num_different:10}"
         )
     print(f"BLEU: {score.signature}")
 
 
-Sizes = dict[tuple[str, int], tuple[int, ...]]
-
-
-def measured(
+def measure(
     options: argparse.Namespace, running: dict[str, Process], machine: Machine
 ) -> tuple[dict[str, Facts], Sizes, dict[tuple[str, int], list[Round]]]:
-    """Facts of the engines; by engine and beam size, the batch size if it is not ours, and the
-    rounds."""
+    """The facts by engine; and by engine and beam size, the batch size and the rounds."""
     facts = {}
     for i, (name, process) in enumerate(running.items(), start=1):
-        tell(f"loading {name}, and one sentence at a time", i, len(running))
+        announce(f"loading {name}, and one sentence at a time", i, len(running))
         facts[name] = Facts(*process.ask("facts"))
     size: Sizes = {}
     each = [(beam, *engine) for beam in options.beam for engine in running.items()]
     for i, (beam_size, name, process) in enumerate(each, start=1):
-        tell(f"warming up {name}, beam {beam_size}", i, len(each))
+        announce(f"warming up {name}, beam {beam_size}", i, len(each))
         process.ask(beam_size)
         is_ours = name.startswith("translator")
         size[name, beam_size] = () if is_ours else (fastest(name, process, beam_size),)
@@ -335,18 +361,20 @@ def measured(
     for i in range(1, options.rounds + 1):
         machine.measure()
         for j, (beam_size, name, process) in enumerate(each, start=1):
-            tell(f"round {i} of {options.rounds}: {name}, beam {beam_size}", j, len(each))
+            announce(f"round {i} of {options.rounds}: {name}, beam {beam_size}", j, len(each))
             found = Round(*process.ask(beam_size, *size[name, beam_size]))
             rounds.setdefault((name, beam_size), []).append(found)
     return facts, size, rounds
 
 
 def fastest(name: str, process: Process, beam_size: int) -> int:
-    """Of the batch sizes that with which an engine takes the least time; none is tried beyond one
-    that takes twice as long as another."""
+    """The batch size with which an engine takes the least time.
+
+    Sizes are tried in descending order until one takes more than twice as long as the fastest.
+    """
     seconds: dict[int, float] = {}
     for i, size in enumerate(BATCH_SIZES, start=1):
-        tell(f"  {name}, beam {beam_size}: a batch size of {size}", i, len(BATCH_SIZES))
+        announce(f"  {name}, beam {beam_size}, batch size {size}", i, len(BATCH_SIZES))
         seconds[size] = Round(*process.ask(beam_size, size)).seconds
         if seconds[size] > 2 * min(seconds.values()):
             break
@@ -354,7 +382,7 @@ def fastest(name: str, process: Process, beam_size: int) -> int:
 
 
 def export(run: Path, folder: Path, quantization: str) -> None:
-    """What CTranslate2 reads of a run."""
+    """Write a run as a folder for CTranslate2."""
     import shutil
 
     from translator.data.tokenizer import Tokenizer

@@ -1,16 +1,16 @@
-"""Does the working tree still compute what another commit computes, to the bit?
+"""Check that the working tree computes the same bits as another commit.
 
     .venv/bin/python scripts/compare_with.py COMMIT
     .venv/bin/python scripts/compare_with.py COMMIT --only tiny --only mixed
 
-Both trees train the same runs on this machine, translate with them and score them. Compared are all
-arrays of the best weights and of the newest checkpoint, n-best lists with scores, greedy
-translations, and the scores of `translator eval`. The table says what is the same, and where the
-first difference is; any difference makes the exit code 1.
+Both trees train the same runs on this machine, translate with them and score them. The script
+compares all arrays of the best weights and of the newest checkpoint, n-best lists with scores,
+greedy translations, and the scores of `translator eval`. It prints a table with the first
+difference of each. The exit code is 1 if anything differs.
 
 The other commit is checked out as a git worktree in a temporary folder, which is removed at the
-end. Text comes from data/everyday of the working tree. Results are reproducible only on one
-machine, so no digest is stored anywhere.
+end. The text is that of data/everyday in the working tree. Results are reproducible only on one
+machine, so no digests are stored.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ data:
 
 
 class Run(NamedTuple):
-    """What both trees train, and how they translate with it."""
+    """A run that both trees train and translate with."""
 
     yaml: str | None
-    """None stands for configs/tiny.yaml of each tree."""
+    """Its configuration; None means configs/tiny.yaml of each tree."""
     settings: tuple[str, ...] = ()
     tag: str = ""
-    """Goes in front of the lines to translate."""
+    """Put in front of the lines to translate."""
     precisions: tuple[str, ...] = ("float32",)
-    """Of decoding."""
+    """Values of decoding.precision to translate with."""
 
 
 RUNS = {
@@ -126,7 +126,7 @@ training:
         tag="<two> ",
         precisions=("float32", "bfloat16"),
     ),
-    # One shard on each processor, a temperature, R-Drop with checkpointed activations, no sharing.
+    # One shard per processor, a temperature, R-Drop with checkpointed activations, no sharing.
     "apart": Run(
         DATA
         + """\
@@ -160,7 +160,7 @@ decoding: {beam_size: 3, length_penalty_kind: power}
 
 
 class Row(NamedTuple):
-    """Of the table."""
+    """A row of the table."""
 
     run: str
     compared: str
@@ -169,11 +169,11 @@ class Row(NamedTuple):
 
 
 class Failed(Exception):
-    """A command did not end well; the other runs are compared all the same."""
+    """A command failed. The other runs are still compared."""
 
 
 class Side:
-    """A tree, and the folder in which its runs are made."""
+    """A tree, and the folder of its runs."""
 
     def __init__(self, tree: Path, folder: Path) -> None:
         self.tree, self.folder = tree, folder
@@ -230,7 +230,7 @@ def _set(*settings: str) -> list[str]:
 
 
 def compare(name: str, run: Run, other: Side, own: Side) -> Iterator[Row]:
-    """What a run is in both trees. Raises Failed."""
+    """Make a run with both trees, and yield the comparisons. Raises Failed."""
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda side: side.make(name, run), (other, own)))
     yield Row(name, "best weights", arrays_differ(other.best(name), own.best(name)))
@@ -251,7 +251,7 @@ def compare(name: str, run: Run, other: Side, own: Side) -> Iterator[Row]:
 
 
 def arrays_differ(other: Path, own: Path) -> str:
-    """Where two files of arrays differ, if they do; facts and their order do not count."""
+    """How two files of arrays differ; "" if they do not. Order and metadata do not count."""
     if other.name != own.name:
         return f"{other.name}, now {own.name}"
     there, here = load_file(other), load_file(own)
@@ -270,7 +270,7 @@ def arrays_differ(other: Path, own: Path) -> str:
 
 
 def lines_differ(other: Path, own: Path) -> str:
-    """How many lines of two files differ, and the first, if any does."""
+    """How many lines of two files differ, and the first of them; "" if none does."""
     there, here = (path.read_text("utf-8").removesuffix("\n").split("\n") for path in (other, own))
     if len(there) != len(here):
         return f"{len(there)} lines, now {len(here)}"
@@ -282,7 +282,7 @@ def lines_differ(other: Path, own: Path) -> str:
 
 
 def write_text(folder: Path) -> None:
-    """Small corpora, and lines to translate: some of them empty, long or unlike the corpus."""
+    """Write small corpora, and lines to translate: some are empty, long or unlike the corpus."""
     folder.mkdir()
     slices = {
         "one": ("train", 0, 1500),
@@ -301,7 +301,7 @@ def write_text(folder: Path) -> None:
 
 @contextmanager
 def checked_out(commit: str, folder: Path) -> Iterator[Path]:
-    """A worktree of a commit."""
+    """Check out a commit as a worktree in `folder`, and remove it at the end."""
 
     def git(*arguments: object) -> None:
         subprocess.run(["git", "-C", ROOT, "worktree", *map(str, arguments)], check=True)
@@ -315,8 +315,10 @@ def checked_out(commit: str, folder: Path) -> Iterator[Path]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare the working tree with another commit.")
-    parser.add_argument("commit", help="any name that git knows, such as 6ab5e60 or HEAD~1")
-    parser.add_argument("--only", action="append", choices=RUNS, help="a run; may be repeated")
+    parser.add_argument("commit", help="any revision, such as 6ab5e60 or HEAD~1")
+    parser.add_argument(
+        "--only", action="append", choices=RUNS, help="compare this run only; may be repeated"
+    )
     options = parser.parse_args()
     chosen = {name: RUNS[name] for name in options.only or RUNS}
     rows: list[Row] = []
@@ -331,8 +333,8 @@ def main() -> None:
             try:
                 rows += compare(name, run, other, own)
             except Failed as error:
-                rows.append(Row(name, "made by both", str(error)))
-    table = Table("run", "compared", f"beside {options.commit}")
+                rows.append(Row(name, "training", str(error)))
+    table = Table("run", "compared", f"difference from {options.commit}")
     for row in rows:
         table.add_row(row.run, row.compared, escape(row.difference) or "same")
     Console().print(table)

@@ -1,8 +1,8 @@
-"""A run's Transformer in Hugging Face's network, translated with by their `generate`.
+"""The weights of a run in a network of Hugging Face, whose `generate` translates with them.
 
-Of their networks, M2M100's is the one that can be ours: norms before the blocks and one more at
-either end, positions added, embeddings scaled by √D. What it has and we have not, the biases of
-attention, is zero.
+M2M100 is their network with the same structure as ours: normalization before each block and after
+the last layer of encoder and decoder, positions added, embeddings scaled by √D. Its attention also
+has biases, which are set to zero.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ NORMS = {
 }
 LINEARS = {"query": "q_proj", "output": "out_proj", "inner": "fc1", "outer": "fc2"}
 PARTS = {"kernel": "weight", "bias": "bias", "scale": "weight", "offset": "bias"}
-"""What theirs are called."""
+"""Their names by ours."""
 
 
 def load(run: str) -> Engine:
-    """An engine with their search on the weights of a run.
+    """An engine that searches with `generate`, with the weights of a run.
 
-    Raises ConfigError if the run's model is not of that kind.
+    Raises ConfigError if M2M100 does not have the structure of the run's model.
     """
     config, ours = load_run_config(RunDirectory.existing(Path(run))), Translator.load(run)
     search = HuggingFace(config.decoding, network(config, ours), len(ours.tokenizer.target))
@@ -51,7 +51,7 @@ def load(run: str) -> Engine:
 
 
 class HuggingFace:
-    """Their search, in float32."""
+    """`generate` as a `Search`, in float32."""
 
     def __init__(
         self, config: DecodingConfig, model: M2M100ForConditionalGeneration, vocabulary_size: int
@@ -61,7 +61,7 @@ class HuggingFace:
         self._config, self._model, self._vocabulary_size = config, model, vocabulary_size
 
     def find(self, sources: Mapping[int, Sequence[int]], num_returned: int) -> Iterator[Found]:
-        """`Search.find`"""
+        """As `Search.find`; all scores are 0."""
         batches = pack(
             sources,
             self.longest,
@@ -91,15 +91,15 @@ class HuggingFace:
                 yield Found(i, ids, [0.0] * num_returned)
 
     def longest(self, num_pieces: int) -> int:
-        """`Search.longest`"""
+        """As `Search.longest`."""
         return longest_translation(self._config, num_pieces)
 
 
 def network(config: Config, ours: Translator) -> M2M100ForConditionalGeneration:
-    """M2M100's, of the size and with the weights of ours."""
+    """M2M100 with the size and the weights of our model. Raises ConfigError."""
     shape = config.model
     if shape.normalization != "pre" or shape.share_embeddings != "all":
-        raise ConfigError("Hugging Face has this model only pre-norm, with one embedding for all.")
+        raise ConfigError("M2M100 needs a model with normalization: pre and share_embeddings: all.")
     sides = {
         f"{side}_{name}": value
         for side in ("encoder", "decoder")
@@ -138,15 +138,15 @@ def network(config: Config, ours: Translator) -> M2M100ForConditionalGeneration:
         (model.model.encoder, ours.model.source_positions),
         (model.model.decoder, ours.model.target_positions),
     ):
-        table = side.embed_positions.weights  # the first position has row PAD_ID + 1
+        table = side.embed_positions.weights  # row PAD_ID + 1 is the first position
         table[PAD_ID + 1 :] = torch.from_numpy(positions(np.arange(len(table) - 1)).numpy())
     return model.eval()
 
 
 def renamed(weights: Arrays) -> Arrays:
-    """Ours, with kernels [in, out], by the names that theirs have, [out, in]."""
-    places = ("model.shared", "model.encoder.embed_tokens", "model.decoder.embed_tokens", "lm_head")
-    found = {f"{place}.weight": weights["target_embedding/table"] for place in places}
+    """Our weights by their names; kernels [in, out] become [out, in]."""
+    tables = ("model.shared", "model.encoder.embed_tokens", "model.decoder.embed_tokens", "lm_head")
+    found = {f"{name}.weight": weights["target_embedding/table"] for name in tables}
     for name, array in weights.items():
         match name.split("/"):
             case [layer, attention, "key_value", "kernel"]:
@@ -154,8 +154,8 @@ def renamed(weights: Arrays) -> Arrays:
                 key, value = np.split(array.T, 2)
                 found |= {f"{block}.k_proj.weight": key, f"{block}.v_proj.weight": value}
             case [layer, "feed_forward", linear, part]:
-                place = f"{_layer(layer)}.{LINEARS[linear]}"
-                found[f"{place}.{PARTS[part]}"] = array.T
+                block = f"{_layer(layer)}.{LINEARS[linear]}"
+                found[f"{block}.{PARTS[part]}"] = array.T
             case [layer, attention, linear, "kernel"]:
                 block = f"{_layer(layer)}.{BLOCKS[attention]}"
                 found[f"{block}.{LINEARS[linear]}.weight"] = array.T

@@ -1,4 +1,4 @@
-"""The matrix products that a model is made of, and how fast they are on this machine."""
+"""The matrix products that a model consists of, and their speed on this machine."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ PRECISIONS = ("float32", "bfloat16")
 
 
 class Products(NamedTuple):
-    """Floating-point operations of matrix products, by the shape that limits them."""
+    """Floating-point operations of matrix products, grouped by shape."""
 
     layers: float
-    """Projections, feed-forward and attention: forward, and in training backward towards the
-    states."""
+    """Projections, feed-forward and attention: the forward pass, and in training the gradients of
+    the states."""
     weights: float
-    """Backward towards the layers' weights, in training."""
+    """Gradients of the layers' weights; only in training."""
     logits: float
-    """States times output table: forward, and in training backward towards both."""
+    """States times output table: the forward pass, and in training the gradients of both."""
 
 
 class Machine:
-    """Such products, on so many rows at once."""
+    """The speed of such products with `rows` rows at once."""
 
     def __init__(self, rows: int, width: int, inner: int, vocabulary_size: int) -> None:
         import tensorflow as tf
@@ -48,24 +48,24 @@ class Machine:
         return lambda: product().numpy()
 
     def measure(self, seconds: float = 0.2) -> None:
-        """Measure each once more."""
+        """Measure every product once, for at least `seconds` each."""
         for (name, precision), run in self._products.items():
             m, k, n = self._sizes[name]
             run()
             count, started = 0, time.perf_counter()
-            while (passed := time.perf_counter() - started) < seconds:
+            while (elapsed := time.perf_counter() - started) < seconds:
                 run()
                 count += 1
-            self._rates[name, precision].append(2 * m * k * n * count / passed)
+            self._rates[name, precision].append(2 * m * k * n * count / elapsed)
 
     def rate(self, name: str, precision: str) -> float:
-        """Operations a second."""
+        """Median of the measured operations per second."""
         return median(self._rates[name, precision])
 
-    def described(self, precision: str) -> str:
+    def describe(self, precision: str) -> str:
         each = (f"{name} {self.rate(name, precision) / 1e9:,.0f}" for name in Products._fields)
         return f"tf.matmul {precision}: {', '.join(each)} GFLOP/s"
 
     def seconds(self, products: Products, precision: str) -> float:
-        """What these products would take."""
+        """The time that these products would take."""
         return sum(n / self.rate(name, precision) for name, n in products._asdict().items())

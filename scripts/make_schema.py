@@ -1,4 +1,4 @@
-"""Writes translator/config/schema.json, by which editors complete and check a configuration."""
+"""Write translator/config/schema.json, with which editors complete and check a configuration."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ SCHEMA = Path(__file__).parent.parent / "translator" / "config" / "schema.json"
 
 
 def schema() -> str:
-    """The JSON Schema of a configuration, as the file holds it."""
+    """The JSON Schema of a configuration, as it stands in the file."""
     return json.dumps(Config.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,11 +1,11 @@
-"""Draw BLEU against minutes: runs with a budget of minutes beside a run that knows no end.
+"""Draw BLEU against minutes: runs with a budget of minutes beside a run without one.
 
     python scripts/plot_minutes.py PLAIN BUDGET … --output FILE.svg
 
-PLAIN and each BUDGET are directories of runs of one configuration, the BUDGETs with
-training.max_minutes (`configs/sweeps/multi30k_minutes.yaml` is a list of such). Of PLAIN the best
-validation until every minute is drawn, which is what one has when it is cut off there; of each
-BUDGET the best of all. The figures go into a CSV file beside FILE.svg. Needs matplotlib
+PLAIN and each BUDGET are runs of one configuration; every BUDGET has training.max_minutes. The
+sweep `configs/sweeps/multi30k_minutes.yaml` trains such runs. For PLAIN, the curve shows the best
+validation so far, which is the result of cutting it off at that minute. Each BUDGET is one point:
+its best validation. The figures are also written to a CSV file beside FILE.svg. Needs matplotlib
 (`pip install -e '.[bench]'`).
 """
 
@@ -28,14 +28,14 @@ matplotlib.rcParams["svg.hashsalt"] = "translator"
 
 
 class Point(NamedTuple):
-    """The best validation of a run until then."""
+    """The best validation BLEU of a run within its first `minutes`."""
 
     minutes: float
     bleu: float
 
 
 def validations(run: RunDirectory) -> list[Point]:
-    """Of each validation, when its training was done, and the best BLEU until then."""
+    """A point for each validation: the minutes trained before it, and the best BLEU so far."""
     rows = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
     found = [row for row in rows if row["kind"] == "validation"]
     minutes = [(row["seconds"] - row["validation_seconds"]) / 60 for row in found]
@@ -43,8 +43,8 @@ def validations(run: RunDirectory) -> list[Point]:
     return [Point(*point) for point in zip(minutes, best, strict=True)]
 
 
-def until(points: list[Point], minutes: float) -> float:
-    """The best BLEU of what was validated by then; 0 without any."""
+def best_until(points: list[Point], minutes: float) -> float:
+    """The best BLEU validated within the first `minutes`; 0 if there was no validation."""
     return max((point.bleu for point in points if point.minutes <= minutes), default=0.0)
 
 
@@ -56,7 +56,7 @@ def draw(plain: list[Point], budgets: list[Point], output: Path) -> None:
     axes.plot(*zip(*plain, strict=True), "--", drawstyle="steps-post", label="plain, cut off")
     axes.plot(*zip(*budgets, strict=True), "o-", label="budget of minutes")
     axes.set(xlabel="minutes of training", ylabel="validation BLEU", xlim=(0, None))
-    axes.set_ylim(bottom=0.8 * until(plain, min(budget.minutes for budget in budgets)))
+    axes.set_ylim(bottom=0.8 * best_until(plain, min(budget.minutes for budget in budgets)))
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(output, metadata={"Date": None})
@@ -68,7 +68,7 @@ def main() -> None:
     )
     parser.add_argument("plain", type=Path, help="a run without a budget")
     parser.add_argument("budgets", type=Path, nargs="+", help="runs with max_minutes")
-    parser.add_argument("--output", type=Path, required=True, help="the picture, .svg")
+    parser.add_argument("--output", type=Path, required=True, help="SVG file to write")
     arguments = parser.parse_args()
     plain = validations(RunDirectory.existing(arguments.plain))
     budgets = []
@@ -84,7 +84,7 @@ def main() -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["minutes", "budget", "cut_off"])
         for minutes, bleu in budgets:
-            writer.writerow([f"{minutes:g}", f"{bleu:.2f}", f"{until(plain, minutes):.2f}"])
+            writer.writerow([f"{minutes:g}", f"{bleu:.2f}", f"{best_until(plain, minutes):.2f}"])
 
 
 if __name__ == "__main__":

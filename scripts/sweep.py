@@ -1,10 +1,10 @@
-"""Trains a list of variations of one configuration, and keeps a table of how good each became.
+"""Train variations of one configuration, and keep a table of their scores.
 
     python scripts/sweep.py configs/sweeps/multi30k.yaml --runs runs/sweep --set data.folder=…
     python scripts/sweep.py configs/sweeps/multi30k.yaml --runs runs/sweep --minutes 10
 
-The list is YAML: a configuration (its path relative to the list), what is set in all runs, the
-seeds, and the runs, each a name with what is set in it:
+The list is a YAML file. It names a configuration (relative to the list), the settings of all runs,
+the seeds, and the runs, each with its own settings:
 
     config: ../multi30k_en_de.yaml
     set: [training.max_steps=2000]
@@ -13,13 +13,15 @@ seeds, and the runs, each a name with what is set in it:
       base: []
       more dropout: [model.dropout_rate=0.4]
 
-They are trained by `translator train`, one after the other, or --jobs of them at a time, each on
-its share of the processors: small models learn more in all when each has one processor for itself.
-Stopped, the same command goes on where it was. Every run that is finished becomes a row of a CSV
-file beside the list (or --table): what was set, seed, steps, minutes, and BLEU and loss of its best
-validation. A row that is there is not computed again; one of another configuration is refused, and
-a table is of one text. A run that fails is told of, and the others go on. `--test NAME …` scores
-the test split, of those runs only.
+`translator train` trains them one after the other. With --jobs N, it trains N at a time, each on
+its share of the processors: several small models train faster with one processor each. If the sweep
+is stopped, the same command continues it. If a run fails, the error is reported and the others
+continue.
+
+Each finished run becomes a row of a CSV file beside the list (or --table): settings, seed, steps,
+minutes, and BLEU and loss of its best validation. Existing rows are not computed again. A row of
+another configuration is refused. All rows of a table should be of the same text. `--test NAME …`
+also scores the test split, for these runs only.
 """
 
 from __future__ import annotations
@@ -68,13 +70,13 @@ COLUMNS = (
     "test_signature",
 )
 PLACES = set(DataConfig.path_keys())
-"""Keys of data that make no difference, as they only say where the text is."""
+"""Keys of data that name a place. They do not count as a difference between runs."""
 
 Row = dict[str, str]
 
 
 class Sweep(BaseModel):
-    """What a list says."""
+    """The content of a list."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -91,14 +93,14 @@ class Trial(NamedTuple):
     seed: int
     overrides: list[str]
     difference: str
-    """What it sets: key=value; key=value."""
+    """Its settings, as key=value; key=value."""
     configuration: str
-    """Digest of what that makes of the configuration."""
+    """Digest of the configuration with these settings."""
     run: RunDirectory
 
 
 def read_sweep(path: Path) -> Sweep:
-    """Raises UserError."""
+    """Read a list. Raises UserError."""
     try:
         values, _ = parse_yaml(path.read_text(encoding="utf-8"), str(path))
         return Sweep.model_validate(values)
@@ -109,18 +111,18 @@ def read_sweep(path: Path) -> Sweep:
         key = ".".join(map(str, first["loc"])) or "the list"
         raise UserError(f"{path}: {key}: {first['msg'].lower()}.") from None
     except UnicodeDecodeError:
-        raise UserError(f"{path}: this is not UTF-8 text, so it is no list.") from None
+        raise UserError(f"{path}: this is not a list, because it is not UTF-8 text.") from None
 
 
 def trials(sweep: Sweep, config: Path, runs: Path, everywhere: list[str]) -> list[Trial]:
-    """The runs of a list, seed by seed, all of them checked. Raises UserError."""
+    """The runs of a list, seed by seed. Raises UserError if one is not valid."""
     places = tuple(f"data.{key}=" for key in PLACES)
     found: dict[Path, Trial] = {}
     for seed in sweep.seeds:
         for name, own in sweep.runs.items():
             settings = [*sweep.set, *own, *everywhere]
             if any(one.startswith("training.seed=") for one in settings):
-                raise UserError(f"{name}: seeds are named by `seeds`, not set.")
+                raise UserError(f"{name}: training.seed cannot be set; use the key seeds.")
             overrides = [*settings, f"training.seed={seed}"]
             try:
                 values = load_config(config, overrides).model_dump(mode="json", exclude_unset=True)
@@ -149,28 +151,31 @@ sys.argv[0] = "translator"
 from translator.cli.app import main
 main()
 """
-"""`translator`, in a process that is stopped when the thread that began it has ended."""
+"""Runs `translator` in a process that is stopped when the thread that started it ends."""
 
 
 class Children:
-    """The `translator` processes of a sweep, which get the signals that it gets."""
+    """The `translator` processes of a sweep. They receive its signals."""
 
     def __init__(self) -> None:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._signal: int | None = None
 
     def call(self, *arguments: str, log: IO[str] | None = None) -> int:
-        """Run `translator` on the processors of this thread; its exit code. Raises Stopped."""
+        """Run `translator` on the processors of this thread; return its exit code.
+
+        Raises Stopped.
+        """
         code = 0
         if self._signal is None:
             child = subprocess.Popen(
                 [sys.executable, "-c", BOUND, str(os.getpid()), *arguments],
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C reaches it from here, and once.
+                start_new_session=True,  # so that Ctrl-C reaches it only once, from `_stop`
             )
             self._running.add(child)
-            if self._signal is not None:  # since it was looked at
+            if self._signal is not None:  # a signal has arrived since the check above
                 child.send_signal(self._signal)
             code = child.wait()
             self._running.remove(child)
@@ -179,7 +184,7 @@ class Children:
         return code
 
     def check(self) -> None:
-        """Raises Stopped, if there was a signal."""
+        """Raise Stopped if there was a signal."""
         if self._signal is not None:
             raise Stopped(self._signal)
 
@@ -190,9 +195,9 @@ class Children:
 
     @contextmanager
     def signalled(self) -> Iterator[None]:
-        """Pass SIGINT, SIGTERM and SIGHUP on. Raises Stopped at the end, if there was one."""
+        """Pass on SIGINT, SIGTERM and SIGHUP. Raises Stopped at the end if there was one."""
         numbers = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
             numbers.append(signal.SIGHUP)
         before = [signal.signal(number, self._stop) for number in numbers]
         try:
@@ -209,13 +214,13 @@ def log_of(trial: Trial) -> Path:
 
 
 def train(config: Path, trial: Trial, children: Children) -> None:
-    """Raises UserError when it fails, Stopped."""
+    """Train a run. Raises UserError if that fails, or Stopped."""
     log = log_of(trial)
     overrides = [f"--set={one}" for one in trial.overrides]
     arguments = "train", str(config), "--run", str(trial.run.path), *overrides
     with log.open("a") as output:
         if children.call(*arguments, log=output):
-            raise UserError(f"{trial.name}, seed {trial.seed}: it failed; {log} tells why.")
+            raise UserError(f"{trial.name}, seed {trial.seed}: training failed; see {log}.")
 
 
 def result(trial: Trial) -> Row:
@@ -223,7 +228,7 @@ def result(trial: Trial) -> Row:
     rows = [json.loads(line) for line in trial.run.metrics.read_text().splitlines()]
     bests = [row for row in rows if row["kind"] == "validation" and row["best"]]
     if not bests:
-        raise UserError(f"{trial.run.path}: no validation gave a score.")
+        raise UserError(f"{trial.run.path}: the run has no validation.")
     best = bests[-1]
     return {
         "run": trial.name,
@@ -241,11 +246,11 @@ def result(trial: Trial) -> Row:
 
 
 def test_scores(trial: Trial, children: Children) -> Row:
-    """Of the test split. Raises UserError, Stopped."""
+    """The columns of the test split. Raises UserError or Stopped."""
     if children.call("eval", str(trial.run.path)):
         raise UserError(f"{trial.run.path}: the test split could not be scored.")
-    report = json.loads(trial.run.result("test", "json").read_text(encoding="utf-8"))
-    metrics, found = report["evaluation"]["metrics"], report["scores"]
+    results = json.loads(trial.run.result("test", "json").read_text(encoding="utf-8"))
+    metrics, found = results["evaluation"]["metrics"], results["scores"]
     values = {
         f"test_{name}": f"{score['value']:.2f}"
         for name, score in zip(metrics, found, strict=True)
@@ -265,7 +270,9 @@ def read_table(path: Path) -> dict[tuple[str, str], Row]:
                 return {(row["run"], row["seed"]): row for row in reader}
     except UnicodeDecodeError:
         pass
-    raise UserError(f"{path}: this is no table of a sweep; its columns are {', '.join(COLUMNS)}.")
+    raise UserError(
+        f"{path}: this is not a table of a sweep; one has columns {', '.join(COLUMNS)}."
+    )
 
 
 def write_table(path: Path, rows: dict[tuple[str, str], Row]) -> None:
@@ -277,21 +284,21 @@ def write_table(path: Path, rows: dict[tuple[str, str], Row]) -> None:
 
 
 def row_of(trial: Trial, config: Path, row: Row, score: bool, children: Children) -> Row:
-    """What is still missing in the row of a trial, found. Raises UserError, Stopped."""
+    """Complete the row of a trial: train and score it if needed. Raises UserError or Stopped."""
     if not row:
         children.check()
-        say(f"{trial.name}, seed {trial.seed} … (log: {log_of(trial)})")
+        report(f"{trial.name}, seed {trial.seed} … (log: {log_of(trial)})")
         train(config, trial, children)
         row = result(trial)
     if score and not row.get("test_bleu"):
         children.check()
-        say(f"{trial.name}, seed {trial.seed}: scoring the test split …")
+        report(f"{trial.name}, seed {trial.seed}: scoring the test split …")
         row = row | test_scores(trial, children)
     return row
 
 
 def sweep(arguments: argparse.Namespace) -> None:
-    """Raises UserError, Stopped."""
+    """Train all runs that are missing in the table. Raises UserError or Stopped."""
     listed = read_sweep(arguments.sweep)
     if unknown := [name for name in arguments.test if name not in listed.runs]:
         raise UserError(f"--test {unknown[0]}: {arguments.sweep} has no such run.")
@@ -307,21 +314,22 @@ def sweep(arguments: argparse.Namespace) -> None:
     for key, trial in found.items():
         if rows[key] and rows[key]["difference"] != trial.difference:
             raise UserError(
-                f"{table}: {trial.name}, seed {trial.seed}, was with {rows[key]['difference']!r}, "
-                f"and is {trial.difference!r} now; give it another name, or delete the row."
+                f"{table}: {trial.name}, seed {trial.seed}, was trained with "
+                f"{rows[key]['difference']!r} and now has {trial.difference!r}; give it another "
+                "name, or delete the row."
             )
         if rows[key] and rows[key]["configuration"] != trial.configuration:
             raise UserError(
-                f"{table}: {trial.name}, seed {trial.seed}, was with another {config.name}; give "
-                "it another name, or delete the row."
+                f"{table}: {trial.name}, seed {trial.seed}, was trained with another "
+                f"{config.name}; give it another name, or delete the row."
             )
     arguments.runs.mkdir(parents=True, exist_ok=True)
-    write_table(table, rows)  # Before hours are spent: that it can be.
+    write_table(table, rows)  # fails now rather than after hours, if it cannot be written
     failures = []
     children, jobs = Children(), arguments.jobs
     with (
         children.signalled(),
-        ThreadPoolExecutor(jobs, initializer=own_processors(jobs)) as pool,
+        ThreadPoolExecutor(jobs, initializer=divide_processors(jobs)) as pool,
     ):
         futures = {
             pool.submit(
@@ -334,7 +342,7 @@ def sweep(arguments: argparse.Namespace) -> None:
             try:
                 rows[key] = future.result()
             except UserError as error:
-                say(f"Error: {error}")
+                report(f"Error: {error}")
                 failures.append(f"{name}, seed {seed}")
                 continue
             except Stopped:
@@ -342,13 +350,13 @@ def sweep(arguments: argparse.Namespace) -> None:
             write_table(table, rows)
             num_done = sum(bool(rows[each]) for each in found)
             bleu = rows[key]["validation_bleu"]
-            say(f"{name}, seed {seed}: validation BLEU {bleu} ({num_done} of {len(found)} done)")
+            report(f"{name}, seed {seed}: validation BLEU {bleu} ({num_done} of {len(found)} done)")
     if failures:
         raise UserError(f"{len(failures)} of {len(found)} failed: {'; '.join(failures)}.")
 
 
-def own_processors(jobs: int) -> Callable[[], None]:
-    """What a thread calls to be limited, with its children, to its share of the processors."""
+def divide_processors(jobs: int) -> Callable[[], None]:
+    """A function that limits the thread that calls it, and its children, to its processors."""
     processors = sorted(os.sched_getaffinity(0))
     shares: SimpleQueue[list[int]] = SimpleQueue()
     for i in range(jobs):
@@ -356,7 +364,7 @@ def own_processors(jobs: int) -> Callable[[], None]:
     return lambda: os.sched_setaffinity(0, shares.get())
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
@@ -364,24 +372,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sweep", type=Path, help="the list")
+    parser.add_argument("sweep", type=Path, help="the list of runs, a YAML file")
     parser.add_argument("--runs", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--table", type=Path, help="CSV file (the list's name with .csv)")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (1)")
+    parser.add_argument("--jobs", type=int, default=1, help="number of runs at a time (1)")
     parser.add_argument("--minutes", type=float, help="time for each run: training.max_minutes")
-    parser.add_argument("--set", action="append", default=[], help="KEY=VALUE, in all runs")
-    parser.add_argument("--test", nargs="+", default=[], metavar="NAME", help="runs to score")
+    parser.add_argument("--set", action="append", default=[], help="KEY=VALUE for all runs")
+    parser.add_argument(
+        "--test", nargs="+", default=[], metavar="NAME", help="runs to score on test"
+    )
     arguments = parser.parse_args()
     if arguments.jobs < 1:
-        parser.error("--jobs: at least 1")
+        parser.error("--jobs must be at least 1")
     if arguments.minutes is not None and not arguments.minutes > 0:
-        parser.error("--minutes: more than 0")
+        parser.error("--minutes must be greater than 0")
     try:
         sweep(arguments)
     except UserError as error:
         sys.exit(f"Error: {error}")
     except Stopped as stopped:
-        say("Stopped. The same command goes on.")
+        report("Stopped. The same command continues.")
         sys.exit(128 + stopped.signal_number)
     except OSError as error:
         sys.exit(f"Error: {error.filename}: {error.strerror}.")

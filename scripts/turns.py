@@ -1,4 +1,4 @@
-"""Processes that take turns at the same work, so that a busy machine slows all of them alike."""
+"""Processes that take turns at the same work, so that a busy machine slows all of them equally."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class Process:
-    """A process of a script, started with --serve and some arguments, that answers lines."""
+    """A child process that answers lines: a script, started with --serve and some arguments."""
 
     def __init__(self, script: str | Path, *arguments: object) -> None:
         self._process = subprocess.Popen(
@@ -25,12 +25,12 @@ class Process:
         )
 
     def ask(self, *words: object) -> Any:
-        """Send a line, and wait for the answer."""
+        """Send a line and wait for the answer."""
         assert self._process.stdin is not None and self._process.stdout is not None
         print(*words, file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         if not answer:
-            raise SystemExit(f"{' '.join(map(str, self._process.args))} has ended")  # type: ignore[arg-type]
+            raise SystemExit(f"{' '.join(map(str, self._process.args))} ended without an answer")  # type: ignore[arg-type]
         return json.loads(answer)
 
     def close(self) -> None:
@@ -38,16 +38,19 @@ class Process:
         self._process.wait()
 
 
-def tell(what: str, number: int = 1, total: int = 1) -> None:
-    """Say on stderr what is being measured now, and how much of how much that is."""
+def announce(what: str, number: int = 1, total: int = 1) -> None:
+    """Print to stderr what starts now, with its number if there are several."""
     count = f" ({number} of {total})" if total > 1 else ""
     print(f"{time.strftime('%H:%M:%S')}  {what}{count} …", file=sys.stderr, flush=True)
 
 
 def answer_lines(make: Callable[[], Callable[[str], Any]]) -> None:
-    """What such a process does: make what answers, then answer every line on standard input."""
+    """Run the child: call `make` once, and its result on every line of standard input.
+
+    Each answer is written to standard output as a line of JSON.
+    """
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print does not mix with the answers
+    os.dup2(2, 1)  # keeps what libraries print out of the answers
     answer = make()
     for line in sys.stdin:
         answers.write(json.dumps(answer(line)) + "\n")

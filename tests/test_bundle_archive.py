@@ -1,4 +1,4 @@
-"""A bundle: the files that were packed, and nothing that a stranger might want to slip in."""
+"""A bundle has the files that were packed; other files in it are refused."""
 
 import zipfile
 from pathlib import Path
@@ -23,7 +23,7 @@ def archive(path: Path, files: dict[str, str], compression: int = zipfile.ZIP_ST
     return path
 
 
-def test_holds_what_was_packed_and_is_a_function_of_it(tmp_path: Path) -> None:
+def test_unpacking_restores_the_files_and_packing_is_deterministic(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     for name in NAMES:
@@ -40,7 +40,7 @@ def test_holds_what_was_packed_and_is_a_function_of_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "compression", "said"),
+    ("files", "compression", "reason"),
     [
         (FILES | {"../evil": ""}, zipfile.ZIP_STORED, r"it holds '../evil'\.$"),
         (FILES | {"/tmp/evil": ""}, zipfile.ZIP_STORED, "it holds '/tmp/evil'"),
@@ -49,15 +49,15 @@ def test_holds_what_was_packed_and_is_a_function_of_it(tmp_path: Path) -> None:
         ({"config.yaml": "", "export.json": ""}, zipfile.ZIP_STORED, "it lacks a model"),
     ],
 )
-def test_of_a_stranger_it_may_hold_nothing_else(
-    files: dict[str, str], compression: int, said: str, tmp_path: Path
+def test_unexpected_files_are_refused(
+    files: dict[str, str], compression: int, reason: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(RunError, match=f"neither a run nor a bundle, or it is damaged: {said}"):
+    with pytest.raises(RunError, match=f"neither a run nor a bundle, or it is damaged: {reason}"):
         unpacked(archive(tmp_path / "b", files, compression))
     assert not (tmp_path / "evil").exists() and not list(tmp_path.glob("cache/*/bundle-*"))
 
 
-def test_it_declares_its_true_sizes(tmp_path: Path) -> None:
+def test_wrong_sizes_are_refused(tmp_path: Path) -> None:
     path = archive(tmp_path / "b", FILES)
     data = bytearray(path.read_bytes())
     entry = data.rindex(b"PK\x01\x02", 0, data.rindex(b"config.yaml"))
@@ -67,7 +67,7 @@ def test_it_declares_its_true_sizes(tmp_path: Path) -> None:
         unpacked(path)
 
 
-def test_damage_is_found(tmp_path: Path) -> None:
+def test_damage_is_detected(tmp_path: Path) -> None:
     path = archive(tmp_path / "b", FILES)
     data = path.read_bytes()
     path.write_bytes(data.replace(b"weights", b"heights"))
@@ -81,7 +81,7 @@ def test_damage_is_found(tmp_path: Path) -> None:
             unpacked(path)
 
 
-def test_nothing_is_there_twice(tmp_path: Path) -> None:
+def test_duplicate_files_are_refused(tmp_path: Path) -> None:
     path = archive(tmp_path / "b", FILES)
     with zipfile.ZipFile(path, "a") as more, pytest.warns(UserWarning, match="Duplicate"):
         more.writestr("config.yaml", "b: 2\n")
@@ -90,7 +90,7 @@ def test_nothing_is_there_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "more"])
-def test_what_is_damaged_in_the_cache_is_unpacked_anew_with_a_word(
+def test_damaged_copy_in_the_cache_is_unpacked_again_with_a_message(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
     path = archive(tmp_path / "b", FILES)

@@ -1,4 +1,4 @@
-"""A folder of the cache is made once, by one process at a time, and is whole when it appears."""
+"""A folder of the cache is made once, by one process at a time, and appears complete."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ print("done", flush=True)
 
 
 def start(folder: Path, name: str) -> "subprocess.Popen[str]":
-    """A process that makes the folder until its standard input ends."""
+    """A process that is making the folder until its standard input ends."""
     return subprocess.Popen(
         [sys.executable, "-c", SLOW_MAKER, str(folder), name],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -39,7 +39,7 @@ def start(folder: Path, name: str) -> "subprocess.Popen[str]":
     )
 
 
-def said(process: "subprocess.Popen[str]") -> str:
+def next_output(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
     return process.stdout.readline()
 
@@ -56,7 +56,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
+def test_existing_folder_is_not_made_again(tmp_path: Path) -> None:
     make_once(tmp_path / "a", fill, silent, Path.is_dir)
     make_once(tmp_path / "a", lambda _: silent("made again"), silent, Path.is_dir)
     assert names(tmp_path) == ["a"]
@@ -64,7 +64,7 @@ def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_folder", [True, False])
-def test_what_is_not_whole_is_made_again_with_a_word(tmp_path: Path, is_folder: bool) -> None:
+def test_incomplete_folder_is_made_again_with_a_message(tmp_path: Path, is_folder: bool) -> None:
     def is_whole(folder: Path) -> bool:
         return folder.is_dir() and names(folder) == ["file"]
 
@@ -73,17 +73,17 @@ def test_what_is_not_whole_is_made_again_with_a_word(tmp_path: Path, is_folder: 
         (tmp_path / "a/other").write_text("left over")
     else:
         (tmp_path / "a").write_text("")
-    said: list[str] = []
-    make_once(tmp_path / "a", fill, said.append, is_whole)
+    messages: list[str] = []
+    make_once(tmp_path / "a", fill, messages.append, is_whole)
     assert names(tmp_path) == ["a"] and names(tmp_path / "a") == ["file"]
-    assert said == [
+    assert messages == [
         f"{tmp_path}/a: this part of the cache is damaged or incomplete; making it again."
     ]
     make_once(tmp_path / "a", lambda _: silent("made again"), silent, is_whole)
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt(), Stopped(15)])
-def test_what_was_interrupted_is_taken_up(tmp_path: Path, interruption: BaseException) -> None:
+def test_interrupted_folder_is_continued(tmp_path: Path, interruption: BaseException) -> None:
     def stop(folder: Path) -> None:
         fill(folder)
         raise interruption
@@ -100,7 +100,7 @@ def test_what_was_interrupted_is_taken_up(tmp_path: Path, interruption: BaseExce
     assert names(tmp_path) == ["a"]
 
 
-def test_what_failed_is_removed(tmp_path: Path) -> None:
+def test_failed_folder_is_removed(tmp_path: Path) -> None:
     def fail(folder: Path) -> None:
         fill(folder)
         raise ZeroDivisionError
@@ -110,7 +110,7 @@ def test_what_failed_is_removed(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_an_error_of_the_disk_is_said(tmp_path: Path) -> None:
+def test_disk_error_becomes_one_sentence(tmp_path: Path) -> None:
     def fail(_: Path) -> None:
         raise OSError(28, os.strerror(28))
 
@@ -123,7 +123,7 @@ def test_an_error_of_the_disk_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["x.unfinished", "unfinished-x", "x.unfinished-lock"])
-def test_only_what_was_abandoned_long_ago_is_removed(tmp_path: Path, name: str) -> None:
+def test_only_old_unfinished_folders_are_removed(tmp_path: Path, name: str) -> None:
     old, new, whole = (tmp_path / n for n in (name, "y.unfinished", "z"))
     for path in (old, new, whole):
         path.touch() if path.name.endswith("lock") else path.mkdir()
@@ -135,13 +135,13 @@ def test_only_what_was_abandoned_long_ago_is_removed(tmp_path: Path, name: str) 
 
 def test_a_second_process_waits_for_the_first(tmp_path: Path) -> None:
     with start(tmp_path / "a", "first") as first:
-        assert said(first) == "making\n"
+        assert next_output(first) == "making\n"
         with start(tmp_path / "a", "second") as second:
             waiting = "Another process is preparing the same files; waiting for it …\n"
-            assert said(second) == waiting
+            assert next_output(second) == waiting
             assert not (tmp_path / "a").exists()
             first.communicate()
-            assert said(second) == "done\n"
+            assert next_output(second) == "done\n"
             second.communicate()
     assert (tmp_path / "a/by").read_text() == "first"
     assert names(tmp_path) == ["a"]
@@ -149,35 +149,37 @@ def test_a_second_process_waits_for_the_first(tmp_path: Path) -> None:
 
 def test_a_second_process_takes_over_when_the_first_is_killed(tmp_path: Path) -> None:
     with start(tmp_path / "a", "first") as first:
-        assert said(first) == "making\n"
+        assert next_output(first) == "making\n"
         with start(tmp_path / "a", "second") as second:
-            assert "waiting" in said(second)
+            assert "waiting" in next_output(second)
             first.kill()
-            assert said(second) == "making\n"
+            assert next_output(second) == "making\n"
             second.communicate()
     assert (tmp_path / "a/by").read_text() == "second"
     assert names(tmp_path) == ["a"]
 
 
-def test_a_lock_that_is_no_longer_the_file_is_none(tmp_path: Path) -> None:
-    """As when a third process begins before one that waited has woken up."""
+def test_lock_on_a_deleted_file_is_not_trusted(tmp_path: Path) -> None:
+    """As if a third process started before a waiting one has woken up."""
     lock = tmp_path / "a.unfinished-lock"
     with start(tmp_path / "a", "first") as first:
-        assert said(first) == "making\n"
+        assert next_output(first) == "making\n"
         with start(tmp_path / "a", "second") as second:
-            assert "waiting" in said(second)
+            assert "waiting" in next_output(second)
             lock.unlink()
             with FileLock(lock):
                 first.kill()
                 first.wait()
-                time.sleep(0.5)  # for the second to take the lock that is none
+                time.sleep(0.5)  # for the second to take the lock of the deleted file
                 assert (tmp_path / "a.unfinished/by").read_text() != "second"
-            assert said(second) == "making\n"
+            assert next_output(second) == "making\n"
             second.communicate()
     assert names(tmp_path) == ["a"]
 
 
-def test_without_a_home_directory_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_directory_the_error_names_the_solution(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 

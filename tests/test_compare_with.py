@@ -1,4 +1,4 @@
-"""The comparison of two commits finds a single bit that differs."""
+"""scripts/compare_with.py finds a difference of a single bit."""
 
 import runpy
 from pathlib import Path
@@ -23,7 +23,7 @@ def arrays_differ(folder: Path, own: Arrays) -> str:
     return found
 
 
-def test_the_order_of_arrays_and_facts_do_not_count(tmp_path: Path) -> None:
+def test_order_of_arrays_and_metadata_do_not_count(tmp_path: Path) -> None:
     own = tmp_path / "own/best.safetensors"
     assert arrays_differ(tmp_path, dict(reversed(ARRAYS.items()))) == ""
     own.write_bytes(safetensors.numpy.save(ARRAYS, {"facts": "others"}))
@@ -31,7 +31,7 @@ def test_the_order_of_arrays_and_facts_do_not_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         (
             {"b": np.array([0, 0, np.nextafter(np.float32(0), np.float32(1)), 0], np.float32)},
@@ -46,11 +46,11 @@ def test_the_order_of_arrays_and_facts_do_not_count(tmp_path: Path) -> None:
     ],
     ids=["one bit", "the sign of zero", "shape", "name"],
 )
-def test_arrays_that_differ_are_named(tmp_path: Path, changed: Arrays, said: str) -> None:
-    assert arrays_differ(tmp_path, ARRAYS | changed) == said
+def test_different_arrays_are_named(tmp_path: Path, changed: Arrays, message: str) -> None:
+    assert arrays_differ(tmp_path, ARRAYS | changed) == message
 
 
-def test_lines_that_differ_are_counted_and_the_first_is_shown(tmp_path: Path) -> None:
+def test_different_lines_are_counted_and_the_first_is_shown(tmp_path: Path) -> None:
     other, own = tmp_path / "other.txt", tmp_path / "own.txt"
     other.write_text("1\t-0.5\tA\n2\t-0.25\tB\n")
     own.write_text("1\t-0.5\tA\n2\t-0.250001\tB\n")

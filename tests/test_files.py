@@ -28,7 +28,7 @@ def test_text_and_bytes_are_written_as_they_are(
 
 
 @pytest.mark.parametrize("fails", ["os.fsync", "pathlib.Path.replace"])
-def test_an_error_leaves_what_was_there(
+def test_error_keeps_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     def full(*_: object) -> None:

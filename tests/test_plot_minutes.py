@@ -1,4 +1,4 @@
-"""BLEU against minutes, from what runs have recorded."""
+"""scripts/plot_minutes.py draws BLEU against minutes from the metrics of runs."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def make_run(path: Path, max_minutes: int | None, *validations: tuple[float, float]) -> Path:
-    """A run with validations after so many minutes of training, each with its BLEU."""
+    """A run with these validations: minutes of training, and BLEU."""
     path.mkdir()
     overrides = [] if max_minutes is None else [f"training.max_minutes={max_minutes}"]
     save_config(load_config(ROOT / "configs/tiny.yaml", overrides), path / "config.yaml")
@@ -32,7 +32,7 @@ def plot(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.slow
-def test_a_budget_stands_beside_what_a_cut_off_run_has(tmp_path: Path) -> None:
+def test_budget_is_compared_with_the_run_cut_off_at_the_same_minute(tmp_path: Path) -> None:
     plain = make_run(tmp_path / "plain", None, (4, 10), (9, 30), (12, 25), (20, 33))
     ten = make_run(tmp_path / "ten", 10, (5, 12), (10, 32), (10, 31))
     five = make_run(tmp_path / "five", 5, (5, 20))
@@ -47,7 +47,7 @@ def test_a_budget_stands_beside_what_a_cut_off_run_has(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_budget_without_minutes_is_named(tmp_path: Path) -> None:
+def test_budget_run_without_max_minutes_is_refused(tmp_path: Path) -> None:
     plain = make_run(tmp_path / "plain", None, (4, 10))
     done = plot(plain, plain, "--output", tmp_path / "plot.svg")
     assert done.returncode == 2

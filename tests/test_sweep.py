@@ -1,4 +1,4 @@
-"""A sweep: variations of a configuration trained, and their table."""
+"""scripts/sweep.py: it trains variations of a configuration and keeps their table."""
 
 import csv
 import signal
@@ -57,7 +57,7 @@ def table(folder: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.slow
-def test_every_run_becomes_a_row_once(folder: Path) -> None:
+def test_each_run_becomes_one_row(folder: Path) -> None:
     (folder / "list.yaml").write_text(LIST.replace("[1, 2]", "[1]"))
     done = sweep(folder, "--jobs", "2")
     assert done.returncode == 0, done.stderr
@@ -88,7 +88,7 @@ def test_every_run_becomes_a_row_once(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_fails_does_not_end_the_others(folder: Path) -> None:
+def test_failing_run_does_not_stop_the_others(folder: Path) -> None:
     (folder / "other.tsv").write_text("\t\n")
     failing = "  failing: ['data.train={tsv: other.tsv}']\n"
     (folder / "list.yaml").write_text(
@@ -96,14 +96,16 @@ def test_a_run_that_fails_does_not_end_the_others(folder: Path) -> None:
     )
     done = sweep(folder)
     assert done.returncode == 1
-    assert "Error: failing, seed 1: it failed; runs/failing-seed1.log tells why.\n" in done.stderr
+    assert "Error: failing, seed 1: training failed; see runs/failing-seed1.log.\n" in done.stderr
     assert done.stderr.endswith("Error: 1 of 3 failed: failing, seed 1.\n")
     assert [row["run"] for row in table(folder)] == ["base", "post-norm"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_sweep_that_is_stopped_goes_on(number: signal.Signals, folder: Path) -> None:
+def test_stopped_sweep_is_continued_by_the_same_command(
+    number: signal.Signals, folder: Path
+) -> None:
     text = (folder / "small.yaml").read_text()
     (folder / "small.yaml").write_text(text.replace("max_steps: 2,", "max_steps: 3000,"))
     (folder / "list.yaml").write_text(LIST.replace("[1, 2]", "[1]"))
@@ -117,14 +119,16 @@ def test_a_sweep_that_is_stopped_goes_on(number: signal.Signals, folder: Path) -
         assert running.poll() is None
         time.sleep(0.1)
     running.send_signal(number)
-    said = running.communicate()[1]
+    stderr = running.communicate()[1]
     if number == signal.SIGTERM:
-        assert said.endswith("Stopped. The same command goes on.\n")
+        assert stderr.endswith("Stopped. The same command continues.\n")
         assert running.returncode == 128 + number
     deadline = time.monotonic() + 60
     while not all("The same command continues" in log.read_text() for log in logs):
         assert time.monotonic() < deadline
-        time.sleep(0.1)  # The runs end with the sweep, also where it could not tell them.
+        time.sleep(
+            0.1
+        )  # The runs end with the sweep, even if it was killed and could not signal them.
     assert table(folder) == []
     assert sweep(folder).returncode == 0
     assert all("Continuing runs/" in log.read_text() for log in logs)
@@ -152,7 +156,7 @@ def test_a_sweep_that_is_stopped_goes_on(number: signal.Signals, folder: Path) -
         (
             "[model.normalization=post]",
             "[training.seed=5]",
-            "post-norm: seeds are named by `seeds`",
+            "post-norm: training.seed cannot be set; use the key seeds.",
         ),
         ("[1, 2]", "[-1]", "base, seed -1: --set training.seed: training.seed should be"),
         ("seeds", "seed", "list.yaml: seed: extra inputs are not permitted."),
@@ -170,15 +174,15 @@ def test_a_list_is_checked_before_the_first_run(
     assert not list((folder / "runs").glob("*"))
 
 
-def test_a_run_to_score_must_be_in_the_list(folder: Path) -> None:
+def test_unknown_run_to_score_is_refused(folder: Path) -> None:
     done = sweep(folder, "--test", "bsae")
     assert done.returncode == 1
     assert done.stderr == "Error: --test bsae: list.yaml has no such run.\n"
 
 
-def test_what_cannot_be_is_said_before_the_first_run(folder: Path) -> None:
-    assert "--jobs: at least 1" in sweep(folder, "--jobs", "0").stderr
-    assert "--minutes: more than 0" in sweep(folder, "--minutes", "0").stderr
+def test_impossible_options_are_refused_before_the_first_run(folder: Path) -> None:
+    assert "--jobs must be at least 1" in sweep(folder, "--jobs", "0").stderr
+    assert "--minutes must be greater than 0" in sweep(folder, "--minutes", "0").stderr
     done = sweep(folder, "--table", "nowhere/table.csv")
     assert done.returncode == 1
     assert done.stderr.endswith("No such file or directory.\n") and "Traceback" not in done.stderr
@@ -190,18 +194,19 @@ def test_what_cannot_be_is_said_before_the_first_run(folder: Path) -> None:
     [
         (
             f"{HEADER}\nbase,1,model.num_layers=9,x{REST}",
-            "was with 'model.num_layers=9', and is ''",
+            "was trained with 'model.num_layers=9' and now has ''",
         ),
         (
             f"{HEADER}\nbase,1,,x{REST}",
-            "base, seed 1, was with another small.yaml; give it another",
+            "base, seed 1, was trained with another small.yaml; give it another",
         ),
-        ("run,seed\nbase,1", "list.csv: this is no table of a sweep; its columns are run, seed,"),
+        (
+            "run,seed\nbase,1",
+            "list.csv: this is not a table of a sweep; one has columns run, seed,",
+        ),
     ],
 )
-def test_a_row_of_another_configuration_is_not_taken_for_this_one(
-    table: str, sentence: str, folder: Path
-) -> None:
+def test_row_of_another_configuration_is_refused(table: str, sentence: str, folder: Path) -> None:
     (folder / "list.csv").write_text(f"{table}\n")
     done = sweep(folder)
     assert done.returncode == 1
@@ -209,7 +214,7 @@ def test_a_row_of_another_configuration_is_not_taken_for_this_one(
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs/sweeps").glob("*.yaml")), ids=str)
-def test_the_lists_in_the_project_are_true(path: Path, tmp_path: Path) -> None:
+def test_shipped_lists_are_valid(path: Path, tmp_path: Path) -> None:
     sys.path.insert(0, str(ROOT / "scripts"))
     try:
         import sweep as script

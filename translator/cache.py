@@ -1,6 +1,6 @@
 """Folders that are made once and kept: prepared text, vocabularies, unpacked bundles.
 
-One process at a time makes a folder under another name, and renames it when it is complete.
+One process at a time makes a folder, under another name, and renames it when it is complete.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def cache_folder() -> Path:
 def make_once(
     folder: Path,
     make: Callable[[Path], None],
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     is_whole: Callable[[Path], bool],
 ) -> None:
     """Make `folder` unless it exists; wait if another process is making it.
 
-    `make` fills a folder in which an interrupted call may have left files to continue from. After a
-    failed call, these are removed. A folder for which `is_whole` is false is made again, with a
-    message to `say`. Raises DataError if files cannot be written there.
+    `make` fills a folder in which an interrupted call may have left files to continue from; a
+    failed call leaves none. A folder for which `is_whole` is false is made again, and `report`
+    gets a message. Raises DataError if files cannot be written there.
     """
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     try:
@@ -51,11 +51,13 @@ def make_once(
             return
         folder.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(folder.parent)
-        with _alone(folder.with_name(f"{folder.name}.unfinished-lock"), say):
+        with _alone(folder.with_name(f"{folder.name}.unfinished-lock"), report):
             if folder.exists():
                 if is_whole(folder):
                     return
-                say(f"{folder}: this part of the cache is damaged or incomplete; making it again.")
+                report(
+                    f"{folder}: this part of the cache is damaged or incomplete; making it again."
+                )
                 _remove(folder)
             unfinished.mkdir(exist_ok=True)
             try:
@@ -74,17 +76,17 @@ def make_once(
 
 
 @contextmanager
-def _alone(path: Path, say: Callable[[str], None]) -> Iterator[None]:
+def _alone(path: Path, report: Callable[[str], None]) -> Iterator[None]:
     """Hold a lock file, and remove it afterwards.
 
-    It is removed while it is still locked. A process that waits for it then locks a file without a
-    name, notices that, and opens the path again.
+    It is removed while it is still locked. A waiting process then locks a file without a name,
+    notices that, and opens the path again.
     """
     lock = FileLock(path)
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        say("Another process is preparing the same files; waiting for it …")
+        report("Another process is preparing the same files; waiting for it …")
         lock.acquire()
     try:
         yield

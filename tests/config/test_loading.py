@@ -1,4 +1,4 @@
-"""YAML becomes a Config by the rules of YAML 1.2, and each mistake becomes one sentence."""
+"""YAML is parsed by the rules of YAML 1.2, and each mistake in it becomes one sentence."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ Load = Callable[..., Config]
 
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
-    """Loads BASE with some lines added from line 7 on."""
+    """Loads BASE with lines added after it, from line 7."""
 
     def load_with(more: str = "", overrides: tuple[str, ...] = (), base: str = BASE) -> Config:
         path = tmp_path / "c.yaml"
@@ -37,7 +37,7 @@ def load(tmp_path: Path) -> Load:
 
 @pytest.fixture
 def refused(load: Load, tmp_path: Path) -> Callable[..., str]:
-    """What is said of BASE with some lines added, without the name of the folder."""
+    """The error of loading BASE with lines added, without the folder's name."""
 
     def message(more: str = "", overrides: tuple[str, ...] = (), base: str = BASE) -> str:
         with pytest.raises(ConfigError) as caught:
@@ -47,7 +47,7 @@ def refused(load: Load, tmp_path: Path) -> Callable[..., str]:
     return message
 
 
-def test_norwegian_is_a_language_and_not_false(load: Load) -> None:
+def test_language_code_no_is_not_false(load: Load) -> None:
     assert load().data.target_language == "no"
 
 
@@ -64,7 +64,7 @@ def test_numbers_are_those_of_yaml_1_2(load: Load, written: str, value: float | 
 
 
 @pytest.mark.parametrize("written", ["yes", "on", "No", "'true'"])
-def test_only_true_and_false_are_truth(refused: Callable[..., str], written: str) -> None:
+def test_only_true_and_false_are_booleans(refused: Callable[..., str], written: str) -> None:
     assert refused(f"tokenizer: {{joint: {written}}}").startswith(
         "c.yaml, line 7: tokenizer.joint should be a valid boolean, not "
     )
@@ -138,7 +138,7 @@ def test_a_byte_order_mark_is_not_part_of_the_first_key(load: Load) -> None:
         ),
     ],
 )
-def test_a_mistake_is_told_with_line_key_and_way_out(
+def test_error_names_line_key_and_solution(
     refused: Callable[..., str], more: str, sentence: str
 ) -> None:
     assert refused(more) == sentence
@@ -165,7 +165,7 @@ def test_a_mistake_is_told_with_line_key_and_way_out(
     ],
     ids=lambda text: text[:48] if ":" in text else "",
 )
-def test_a_configuration_is_data_and_nothing_else(
+def test_yaml_beyond_plain_data_is_refused(
     refused: Callable[..., str], more: str, reason: str
 ) -> None:
     message = refused(more)
@@ -179,13 +179,13 @@ NAMES_OF_TYPES = (
 )
 
 
-class TestAKeyNamedLikeATypeOrANumber:
+class TestKeyNamedLikeATypeOrNumber:
     @pytest.mark.parametrize("name", NAMES_OF_TYPES)
     @pytest.mark.parametrize(
         "section",
         ["", "data", "data.train", "model", "training.optimizer", "training.averaging", "decoding"],
     )
-    def test_is_an_unknown_key_like_any_other(
+    def test_is_reported_as_an_unknown_key(
         self, refused: Callable[..., str], section: str, name: str
     ) -> None:
         inner = f"'{name.replace(chr(39), 2 * chr(39))}': [1]"
@@ -208,7 +208,7 @@ class TestAKeyNamedLikeATypeOrANumber:
         )
 
     @pytest.mark.parametrize("name", ["list", "int", "corpus", "TsvFiles"])
-    def test_is_named_in_an_override_too(self, refused: Callable[..., str], name: str) -> None:
+    def test_is_reported_in_an_override(self, refused: Callable[..., str], name: str) -> None:
         for parent in ("", "data.", "data.train.", "training.optimizer."):
             key = f"{parent}{name}"
             message = refused(overrides=(f"{key}=1",))
@@ -216,7 +216,7 @@ class TestAKeyNamedLikeATypeOrANumber:
         message = refused(overrides=(f"data.train=[{{tsv: a, {name}: 1}}]",))
         assert message.startswith(f"--set data.train: there is no key data.train[0].{name}; ")
 
-    def test_whose_value_is_wrong_is_not_left_out(self, refused: Callable[..., str]) -> None:
+    def test_with_a_wrong_value_is_shown_in_the_error(self, refused: Callable[..., str]) -> None:
         assert refused(overrides=("data.train={tsv: {str: x}}",)) == (
             "--set data.train: data.train.tsv should be a valid string or a valid list, not "
             "{'str': 'x'}."
@@ -239,13 +239,13 @@ class TestAKeyNamedLikeATypeOrANumber:
     ],
     ids=["dotted", "list", "mapping", "long value"],
 )
-def test_a_key_or_value_of_a_strange_form_is_told_in_one_short_sentence(
+def test_unusual_keys_and_long_values_give_one_short_sentence(
     refused: Callable[..., str], more: str, sentence: str
 ) -> None:
     assert refused(more) == f"c.yaml, line 7: {sentence}"
 
 
-def test_a_key_of_another_kind_of_corpus_is_not_advised(refused: Callable[..., str]) -> None:
+def test_key_of_another_kind_of_corpus_is_not_suggested(refused: Callable[..., str]) -> None:
     base = BASE.replace("tsv: train.tsv", "tsv: train.tsv, source: a")
     assert refused(base=base) == (
         "c.yaml, line 4: there is no key data.train.source; data.train may hold tag, weight, tsv, "
@@ -263,7 +263,7 @@ def test_a_key_of_another_kind_of_corpus_is_not_advised(refused: Callable[..., s
         ("2", "columns should be a valid list, not 2."),
     ],
 )
-def test_columns_of_a_tsv_are_two(refused: Callable[..., str], columns: str, sentence: str) -> None:
+def test_tsv_needs_two_columns(refused: Callable[..., str], columns: str, sentence: str) -> None:
     base = BASE.replace("tsv: train.tsv", f"tsv: train.tsv, columns: {columns}")
     assert refused(base=base) == f"c.yaml, line 4: data.train.{sentence}"
 
@@ -276,7 +276,7 @@ def test_columns_of_a_tsv_are_two(refused: Callable[..., str], columns: str, sen
         (r"\ud800", "half of a surrogate pair"),
     ],
 )
-def test_what_no_file_name_can_hold_is_refused(
+def test_characters_impossible_in_file_names_are_refused(
     refused: Callable[..., str], written: str, problem: str
 ) -> None:
     reason = f"this is not valid YAML: {problem} is not allowed."
@@ -288,7 +288,7 @@ def test_what_no_file_name_can_hold_is_refused(
         assert refused(overrides=(text,)) == f"--set {text}, line 1: {reason}"
 
 
-def test_a_path_with_a_nul_is_no_configuration() -> None:
+def test_path_with_a_nul_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^'c\\x00\.yaml': a file name cannot hold a NUL"):
         load_config(Path("c\0.yaml"))
 
@@ -301,7 +301,7 @@ def dotted_keys(section: type[BaseModel], parents: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize("key", [*dotted_keys(Config), "data.train[0].weight"])
-def test_no_number_is_too_large_to_compute_with(refused: Callable[..., str], key: str) -> None:
+def test_numbers_too_large_for_float32_are_refused(refused: Callable[..., str], key: str) -> None:
     for number in ("1e300", "1" + 30 * "0", "1" + 400 * "0", "1e23", ".inf", "-.inf", ".nan"):
         message = refused(overrides=(f"{key}={number}",), base=SEVERAL)
         assert message.startswith(f"--set {key}: {key} should be ") and len(message) < 300
@@ -325,7 +325,7 @@ def test_no_number_is_too_large_to_compute_with(refused: Callable[..., str], key
         ),
     ],
 )
-def test_a_number_out_of_bounds_is_told_with_the_bound(
+def test_error_for_a_number_out_of_bounds_names_the_bound(
     refused: Callable[..., str], text: str, sentence: str
 ) -> None:
     assert refused(overrides=(text,)) == f"--set {text.partition('=')[0]}: {sentence}"
@@ -375,18 +375,18 @@ def test_a_number_out_of_bounds_is_told_with_the_bound(
         ),
     ],
 )
-def test_what_is_missing_or_of_the_wrong_kind_is_named(
+def test_missing_keys_and_wrong_types_are_named(
     refused: Callable[..., str], text: str, sentence: str
 ) -> None:
     assert refused(base=text) == sentence
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"c\.yaml: .*No such file or directory\.$"):
         load_config(tmp_path / "c.yaml")
 
 
-def test_bytes_that_are_no_text_are_no_configuration(tmp_path: Path) -> None:
+def test_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not UTF-8 text"):
@@ -400,18 +400,18 @@ SEVERAL = BASE.replace(
 
 
 class TestSeveralCorpora:
-    """They stand on the lines 5 and 6."""
+    """They are on lines 5 and 6."""
 
     def test_have_weights_and_tags(self, load: Load) -> None:
         data = load(base=SEVERAL).data
         assert list(data.corpora("train")) == ["data.train[0]", "data.train[1]"]
         assert (data.weights, data.tags) == ([2, 0.5], ["<2de>"])
 
-    def test_need_neither(self, load: Load) -> None:
+    def test_work_without_weights_and_tags(self, load: Load) -> None:
         data = load(overrides=("data.train=[{tsv: a}, {source: b, target: c}]",)).data
         assert (data.weights, data.tags, data.temperature) == (None, [], 1)
 
-    def test_are_one_without_a_list(self, load: Load) -> None:
+    def test_single_corpus_needs_no_list(self, load: Load) -> None:
         assert list(load().data.corpora("train")) == ["data.train"]
         assert load().data.corpora("test") == {}
 
@@ -424,18 +424,18 @@ class TestSeveralCorpora:
             "TsvFiles",
         ]
 
-    def test_come_back_from_disk(self, load: Load, tmp_path: Path) -> None:
+    def test_survive_saving_and_loading(self, load: Load, tmp_path: Path) -> None:
         config = load(base=SEVERAL)
         save_config(config, tmp_path / "saved.yaml")
         assert load_config(tmp_path / "saved.yaml") == config
 
-    def test_are_reached_by_overrides(self, load: Load) -> None:
+    def test_can_be_overridden_by_index(self, load: Load) -> None:
         overrides = "data.train[0].weight=7", "data.train[1]={tsv: z, weight: 1}"
         data = load(overrides=overrides, base=SEVERAL).data
         assert data.weights == [7, 1]
         assert data.corpora("train")["data.train[1]"] == TsvFiles(tsv="z", weight=1)
 
-    def test_differ_one_by_one(self, load: Load) -> None:
+    def test_differences_name_the_index(self, load: Load) -> None:
         other = load(overrides=("data.train[1].weight=3",), base=SEVERAL)
         assert list(differences(load(base=SEVERAL), other)) == [("data.train[1].weight", 0.5, 3.0)]
 
@@ -516,14 +516,14 @@ class TestSeveralCorpora:
             ),
         ],
     )
-    def test_that_are_wrong_are_named_by_their_place(
+    def test_errors_name_the_index(
         self, refused: Callable[..., str], old: str, new: str, sentence: str
     ) -> None:
         assert SEVERAL.count(old) == 1
         assert refused(base=SEVERAL.replace(old, new)) == f"c.yaml, {sentence}"
 
     @pytest.mark.parametrize("tag", ["<s>", "</s>", "<unk>", "<pad>", "<0x41>", "<a b>", "<>", "<"])
-    def test_have_no_tag_that_could_be_something_else(
+    def test_reserved_or_malformed_tags_are_refused(
         self, refused: Callable[..., str], tag: str
     ) -> None:
         message = refused(base=SEVERAL.replace("<2de>", f"'{tag}'"))
@@ -539,14 +539,14 @@ class TestSeveralCorpora:
             ("[0]=1", "write it as section.key=value."),
         ],
     )
-    def test_that_an_override_does_not_find_are_named(
+    def test_override_of_a_missing_item_is_refused(
         self, refused: Callable[..., str], text: str, sentence: str
     ) -> None:
         assert refused(overrides=(text,), base=SEVERAL) == f"--set {text}: {sentence}"
 
 
 class TestOverrides:
-    def test_are_read_like_the_file(self, load: Load) -> None:
+    def test_are_parsed_like_the_file(self, load: Load) -> None:
         config = load(
             overrides=(
                 "training.optimizer.learning_rate=5e-3",
@@ -589,16 +589,16 @@ class TestOverrides:
             ),
         ],
     )
-    def test_that_are_wrong_are_named(
+    def test_errors_name_the_override(
         self, refused: Callable[..., str], text: str, sentence: str
     ) -> None:
         assert refused(overrides=(text,)) == sentence
 
-    def test_run_nothing(self, refused: Callable[..., str]) -> None:
+    def test_execute_no_code(self, refused: Callable[..., str]) -> None:
         message = refused(overrides=("model.num_layers=!!python/object/apply:os.getpid []",))
         assert "tag" in message
 
-    def test_apply_to_a_config_too_and_leave_it_as_it_was(self, load: Load) -> None:
+    def test_of_a_config_return_a_copy(self, load: Load) -> None:
         config = load()
         assert override(config, ["decoding.beam_size=1"]).decoding.beam_size == 1
         assert config.decoding.beam_size == 5
@@ -613,14 +613,14 @@ class TestFolders:
         assert load(base=base).data.folder == str(tmp_path / "texts")
         assert load(base=base).data.dataset_folder == str(tmp_path / "sets")
 
-    def test_in_an_override_are_relative_to_where_one_is(
+    def test_in_an_override_are_relative_to_the_working_directory(
         self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "here").mkdir()
         monkeypatch.chdir(tmp_path / "here")
         assert load(overrides=("data.folder=texts",)).data.folder == str(tmp_path / "here/texts")
 
-    def test_in_an_override_of_the_whole_section_too(
+    def test_in_an_override_of_the_whole_section_are_relative_to_it_too(
         self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "here").mkdir()
@@ -638,14 +638,14 @@ class TestFolders:
         assert load(overrides=(f"data={{{section}}}",)).data.folder == str(tmp_path / "here")
         assert load(overrides=("data.train={tsv: x}",)).data.folder == str(tmp_path)
 
-    def test_may_start_at_home(
+    def test_may_start_with_a_tilde(
         self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("HOME", str(tmp_path / "home"))
         base = BASE.replace("data:", "data:\n  folder: ~/texts")
         assert load(base=base).data.folder == str(tmp_path / "home/texts")
 
-    def test_do_not_move_with_a_saved_config(self, load: Load, tmp_path: Path) -> None:
+    def test_stay_absolute_in_a_saved_config(self, load: Load, tmp_path: Path) -> None:
         (tmp_path / "run").mkdir()
         config = load()
         save_config(config, tmp_path / "run/config.yaml")
@@ -653,14 +653,16 @@ class TestFolders:
 
 
 @pytest.mark.parametrize("kind", ["word", "char"])
-def test_sampling_needs_pieces_to_choose_from(kind: str, refused: Callable[..., str]) -> None:
+def test_sampling_is_refused_for_words_and_characters(
+    kind: str, refused: Callable[..., str]
+) -> None:
     assert refused(f"tokenizer: {{kind: {kind}, sampling_alpha: 0.1}}") == (
         "c.yaml, line 7: tokenizer.sampling_alpha needs kind: unigram or bpe; with kind: "
         f"{kind} a sentence has only one segmentation."
     )
 
 
-def test_what_is_saved_is_what_is_loaded(load: Load, tmp_path: Path) -> None:
+def test_saving_and_loading_gives_the_same_config(load: Load, tmp_path: Path) -> None:
     config = load(
         "tokenizer: {sampling_alpha: 0.1}",
         ("training.optimizer.epsilon=1e-9", "data.test={source: ä, target: b}"),
@@ -669,7 +671,7 @@ def test_what_is_saved_is_what_is_loaded(load: Load, tmp_path: Path) -> None:
     assert load_config(tmp_path / "saved.yaml") == config
 
 
-def test_places_can_be_left_out(load: Load) -> None:
+def test_without_local_paths_names_no_folders(load: Load) -> None:
     data = load(
         overrides=(
             "data.folder=/secret",
@@ -684,7 +686,7 @@ def test_places_can_be_left_out(load: Load) -> None:
     assert data.validation == TsvFiles(tsv="validation.tsv") and data.test is None
 
 
-def test_what_is_saved_says_every_default(load: Load, tmp_path: Path) -> None:
+def test_saved_config_contains_every_default(load: Load, tmp_path: Path) -> None:
     save_config(load(), tmp_path / "saved.yaml")
     text = (tmp_path / "saved.yaml").read_text()
     assert "  beta_2: 0.98\n" in text and "  lowercase: false\n" in text
@@ -699,6 +701,6 @@ def test_differences_are_dotted_keys_with_both_values(load: Load) -> None:
     ]
 
 
-def test_a_config_cannot_be_changed(load: Load) -> None:
+def test_config_is_immutable(load: Load) -> None:
     with pytest.raises(ValueError, match="frozen"):
         load().training.seed = 2

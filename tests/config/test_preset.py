@@ -1,4 +1,4 @@
-"""`preset: auto`: rules one can follow in the head, smooth, and yielding to the user."""
+"""`preset: auto`: its rules change smoothly with the corpus, and keys that the user sets win."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -39,19 +39,19 @@ def resolved(config: Config, num_pairs: float = 30_000, machine: Machine = CPU) 
     return resolve(config, statistics, machine)
 
 
-def test_a_line_through_points_runs_over_the_logarithm() -> None:
+def test_between_interpolates_over_the_logarithm() -> None:
     points = {10.0: 1.0, 1000.0: 3.0}
     assert [between(points, size) for size in (1, 10, 100, 1000, 5000)] == [1, 1, 2, 3, 3]
 
 
 class TestPreset:
-    def test_is_what_a_file_without_model_means(self, load: Load) -> None:
+    def test_is_auto_for_a_file_without_model(self, load: Load) -> None:
         assert load().preset == load("training: {max_minutes: 5}").preset == "auto"
         assert load("", "model.num_layers=2").preset == "auto"
         assert load(BY_HAND).preset is None
         assert choose(load(BY_HAND), CorpusStatistics(9), CPU) == []
 
-    def test_goes_by_its_points(self, load: Load) -> None:
+    def test_follows_its_points(self, load: Load) -> None:
         small = resolved(load(), 10_000)
         assert small.model.model_dim == 128 and small.model.num_heads == 4
         ordinary = resolved(load(), 30_000)
@@ -61,45 +61,47 @@ class TestPreset:
         assert large.training.max_epochs == 20
         assert large.training.optimizer.learning_rate == pytest.approx(2e-3, rel=0.03)
 
-    def test_counts_long_sentences_for_more_and_short_ones_for_less(self, load: Load) -> None:
+    def test_long_sentences_count_for_more_than_short_ones(self, load: Load) -> None:
         long = resolve(load(), CorpusStatistics(50_000, length=132), CPU)
         short = resolve(load(), CorpusStatistics(200_000, length=33), CPU)
         ordinary = resolved(load(), 100_000)
         assert long.model == short.model == ordinary.model
         assert long.training == short.training == ordinary.training
 
-    def test_reads_half_as_much_again_as_the_sentences_hold(self, load: Load) -> None:
+    def test_max_length_is_half_as_much_again_as_the_longest_sentences(self, load: Load) -> None:
         texts = (CorpusStatistics(9, longest=longest) for longest in (10, 46, 64, 300, 9_000))
         found = [resolve(load(), text, CPU).data.max_length for text in texts]
         assert found == [64, 80, 96, 464, 1024]
 
-    def test_waits_for_the_vocabulary_to_settle_how_much_it_reads(self, load: Load) -> None:
+    def test_chooses_max_length_once_there_is_a_vocabulary(self, load: Load) -> None:
         before = CorpusStatistics(30_000)
         assert "data.max_length" not in [choice.key for choice in choose(load(), before, CPU)]
-        settled = resolve(load(), before, CPU)
+        resolved_before = resolve(load(), before, CPU)
         after = before._replace(longest=300)
-        assert [(c.key, c.value) for c in choose(settled, after, CPU)] == [("data.max_length", 464)]
-        both = resolve(settled, after, CPU)
-        assert both == replaced(settled, {"data.max_length": 464})
+        assert [(c.key, c.value) for c in choose(resolved_before, after, CPU)] == [
+            ("data.max_length", 464)
+        ]
+        both = resolve(resolved_before, after, CPU)
+        assert both == replaced(resolved_before, {"data.max_length": 464})
         assert resolve(load("", "data.max_length=9"), after, CPU).data.max_length == 9
 
-    def test_takes_every_word_it_may_where_words_are_pieces(self, load: Load) -> None:
+    def test_vocabulary_of_words_is_the_largest(self, load: Load) -> None:
         words = resolved(load("", "tokenizer.kind=word"), 2_000)
         assert words.tokenizer.vocabulary_size == 32_000
 
-    def test_parts_two_scripts(self, load: Load) -> None:
+    def test_languages_of_different_scripts_share_no_vocabulary(self, load: Load) -> None:
         text = CorpusStatistics(30_000, num_characters=4_000, shared_letters=0.02)
         apart = resolve(load(), text, CPU)
         assert not apart.tokenizer.joint and apart.model.share_embeddings == "target"
         assert apart.tokenizer.character_coverage == 0.9995
-        told = resolve(load("model: {share_embeddings: all}\npreset: auto"), text, CPU)
-        assert told.tokenizer.joint
+        shared = resolve(load("model: {share_embeddings: all}\npreset: auto"), text, CPU)
+        assert shared.tokenizer.joint
 
-    def test_makes_wide_models_only_for_gpus(self, load: Load) -> None:
+    def test_widest_models_need_a_gpu(self, load: Load) -> None:
         assert resolved(load(), 5e7, CPU).model.model_dim == 512
         assert resolved(load(), 5e7, GPU).model.model_dim == 1024
 
-    def test_tells_each_choice_with_its_findings(self, load: Load) -> None:
+    def test_each_choice_names_its_findings(self, load: Load) -> None:
         text = CorpusStatistics(30_000, longest=40)
         choices = choose(load(), text, CPU)
         config = resolve(load(), text, CPU)
@@ -108,8 +110,10 @@ class TestPreset:
         assert all(choice.findings for choice in choices)
 
     @pytest.mark.parametrize("machine", [CPU, GPU])
-    def test_is_smooth(self, machine: Machine, load: Load) -> None:
-        """A step of 3 % moves a value by little more than a unit of its rounding."""
+    def test_choices_change_smoothly_with_the_corpus_size(
+        self, machine: Machine, load: Load
+    ) -> None:
+        """A corpus 3 % larger changes a value by little more than its rounding."""
         most = {
             "data.max_length": 0,
             "tokenizer.vocabulary_size": 600,
@@ -136,12 +140,12 @@ class TestPreset:
                     assert abs(new - old) <= most[key] + 1e-9, key
 
     @pytest.mark.parametrize("size", SIZES[::43])
-    def test_makes_configurations_that_are_allowed(self, size: float, load: Load) -> None:
+    def test_choices_are_valid_configurations(self, size: float, load: Load) -> None:
         chosen = resolved(load(), size, GPU)
         assert Config.model_validate(chosen.model_dump()) == chosen
 
 
-class TestWhatTheUserSets:
+class TestKeysThatTheUserSets:
     @pytest.mark.parametrize(
         ("key", "given"),
         [
@@ -153,20 +157,20 @@ class TestWhatTheUserSets:
             ("data.max_length", 33),
         ],
     )
-    def test_wins(self, key: str, given: object, load: Load) -> None:
+    def test_are_kept(self, key: str, given: object, load: Load) -> None:
         assert value(resolved(load("", f"{key}={given}")), key) == given
 
-    def test_is_what_the_rest_goes_by(self, load: Load) -> None:
+    def test_determine_dependent_keys(self, load: Load) -> None:
         wide = resolved(load("", "model.model_dim=512"))
         assert wide.model.num_heads == 8 and wide.model.feed_forward_dim == 1024
         assert wide.training.optimizer.learning_rate == pytest.approx(1e-3, rel=0.03)
         assert resolved(load("", "model.num_heads=3")).model.model_dim % 3 == 0
 
-    def test_is_the_end_if_it_sets_one_in_steps(self, load: Load) -> None:
+    def test_max_steps_replaces_max_epochs(self, load: Load) -> None:
         assert resolved(load("", "training.max_steps=9")).training.max_epochs is None
         assert resolved(load("", "training.max_minutes=9")).training.max_epochs == 30
 
-    def test_makes_smaller_batches_the_fewer_minutes_it_leaves(self, load: Load) -> None:
+    def test_fewer_minutes_give_smaller_batches(self, load: Load) -> None:
         def tokens(minutes: object, machine: Machine) -> int:
             config = load("", f"training.max_minutes={minutes}")
             return resolved(config, 1e6, machine).training.tokens_per_step
@@ -175,7 +179,7 @@ class TestWhatTheUserSets:
         assert 1536 < tokens(20, CPU) < tokens(40, CPU) < 4096 < tokens(65, CPU) < 8192
         assert tokens(5, GPU) == 8192
 
-    def test_drops_out_less_where_there_is_no_time_to_learn_by_heart(self, load: Load) -> None:
+    def test_short_runs_get_less_dropout(self, load: Load) -> None:
         def rate(minutes: object, machine: Machine = CPU) -> float:
             config = load("", f"training.max_minutes={minutes}")
             return resolved(config, 30_000, machine).model.dropout_rate
@@ -187,9 +191,7 @@ class TestWhatTheUserSets:
         assert six.model.dropout_rate == 0.09  # 0.2 √(6/30)
         assert rate(5.625, CPU._replace(num_processors=2)) == 0.1
 
-    def test_makes_the_model_for_as_much_text_as_its_minutes_are_enough_for(
-        self, load: Load
-    ) -> None:
+    def test_model_size_follows_the_text_that_can_be_learnt_in_time(self, load: Load) -> None:
         def shape(minutes: object, size: float, machine: Machine = CPU) -> list[int]:
             config = resolved(load("", f"training.max_minutes={minutes}"), size, machine)
             return [config.model.model_dim, config.model.num_layers, config.model.feed_forward_dim]
@@ -200,8 +202,8 @@ class TestWhatTheUserSets:
         assert shape(30, 1e6, GPU) == shape("null", 1e6, GPU)
 
 
-class TestAnEnd:
-    """There is always one, and a learning rate that falls to zero falls there."""
+class TestEndOfTraining:
+    """Training always has an end. A learning rate that falls to zero reaches zero there."""
 
     @pytest.mark.parametrize(
         ("overrides", "schedule"),
@@ -212,12 +214,10 @@ class TestAnEnd:
             (["tokenizer.joint=false"], "cooldown"),
         ],
     )
-    def test_is_what_the_schedule_goes_by(
-        self, overrides: list[str], schedule: str, load: Load
-    ) -> None:
+    def test_determines_the_schedule(self, overrides: list[str], schedule: str, load: Load) -> None:
         assert resolved(load("", *overrides)).training.optimizer.schedule == schedule
 
-    def test_cannot_be_taken_away(self, load: Load) -> None:
+    def test_cannot_be_removed(self, load: Load) -> None:
         with pytest.raises(ConfigError, match="training needs an end"):
             load("", "training.max_epochs=null")
         begun = resolved(load("", "training.max_steps=4", "training.optimizer.schedule=constant"))
@@ -227,8 +227,8 @@ class TestAnEnd:
             continued(begun, replaced(wanted, {"training.max_steps": None}), RUN)
 
 
-class TestARunThatGoesOn:
-    def test_keeps_what_was_chosen_though_the_rules_have_changed(self, load: Load) -> None:
+class TestResumedRun:
+    def test_keeps_its_choices_when_the_rules_change(self, load: Load) -> None:
         begun = resolved(load(), 5_000)
         assert continued(begun, load(), RUN) == begun
 
@@ -242,7 +242,7 @@ class TestARunThatGoesOn:
         with pytest.raises(RunError, match=r"max_length_ratio is auto, but a run records a value"):
             continued(lost, load(), RUN)
 
-    def test_must_be_said_to_have_a_preset(self, load: Load) -> None:
+    def test_configuration_must_name_the_preset(self, load: Load) -> None:
         with pytest.raises(ConfigError, match="run was started with preset: auto; add that to"):
             continued(resolved(load()), load(BY_HAND), RUN)
 
@@ -254,7 +254,7 @@ class TestARunThatGoesOn:
             continued(begun, load("", "model.model_dim=2", "model.num_heads=1"), RUN)
 
 
-def test_a_run_begun_from_another_has_its_model(load: Load) -> None:
+def test_run_started_from_another_has_its_model(load: Load) -> None:
     other = resolved(load("", "model.positions=learned"), 5_000)
     wanted = begun_from(other, load("", "model.dropout_rate=0.05"), Path("other"))
     assert wanted.model == replaced(other, {"model.dropout_rate": 0.05}).model

@@ -1,4 +1,4 @@
-"""`auto` becomes a value, by rules one can check in the head."""
+"""`auto` is replaced by a value."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def resolved(config: Config, num_pairs: int = 10_000, speedup: float = 1.0) -> C
         (10**8, 32_000),
     ],
 )
-def test_the_vocabulary_grows_with_the_root_of_the_corpus(num_pairs: int, size: int) -> None:
+def test_vocabulary_grows_with_the_square_root_of_the_corpus(num_pairs: int, size: int) -> None:
     assert auto_vocabulary_size(CorpusStatistics(num_pairs)) == size
     assert resolved(config(), num_pairs).tokenizer.vocabulary_size == size
 
@@ -43,7 +43,7 @@ def test_the_vocabulary_has_room_for_every_character() -> None:
 
 
 @pytest.mark.parametrize(("speedup", "precision"), [(1.0, "float32"), (1.5, "bfloat16")])
-def test_the_faster_precision_is_taken(speedup: float, precision: str) -> None:
+def test_faster_precision_is_chosen(speedup: float, precision: str) -> None:
     result = resolved(config(decoding={"precision": "auto"}), speedup=speedup)
     assert result.training.precision == precision
     assert result.decoding.precision == precision
@@ -57,17 +57,19 @@ def test_the_faster_precision_is_taken(speedup: float, precision: str) -> None:
         ({"max_minutes": 9.0, "optimizer": {"schedule": "constant"}}, "constant"),
     ],
 )
-def test_the_learning_rate_ends_with_the_time(limits: dict[str, object], schedule: str) -> None:
+def test_auto_schedule_is_cooldown_with_max_minutes(
+    limits: dict[str, object], schedule: str
+) -> None:
     assert resolved(config(training=limits)).training.optimizer.schedule == schedule
 
 
-def test_the_decoder_is_as_deep_as_the_encoder_unless_told() -> None:
+def test_decoder_is_as_deep_as_the_encoder_by_default() -> None:
     assert resolved(config(model={"num_layers": 3})).model.num_decoder_layers == 3
     depths = {"num_layers": 3, "num_decoder_layers": 1}
     assert resolved(config(model=depths)).model.num_decoder_layers == 1
 
 
-def test_the_length_limit_is_that_of_the_text_once_it_is_known() -> None:
+def test_length_limit_is_resolved_once_that_of_the_text_is_known() -> None:
     def limit(decoding: dict[str, object], known: LengthLimit | None) -> tuple[object, object]:
         statistics = CorpusStatistics(1, length_limit=known)
         found = resolve(config(decoding=decoding), statistics, Machine(1.0)).decoding
@@ -79,7 +81,7 @@ def test_the_length_limit_is_that_of_the_text_once_it_is_known() -> None:
     assert limit({"max_length_ratio": 1.0, "max_length_extra": 0}, LengthLimit(6.0, 40)) == (1.0, 0)
 
 
-def test_what_was_given_stays() -> None:
+def test_values_that_are_set_are_kept() -> None:
     given = config(
         tokenizer={"vocabulary_size": 77},
         training={"max_steps": 1, "precision": "bfloat16"},
@@ -91,7 +93,7 @@ def test_what_was_given_stays() -> None:
     assert result.decoding.precision == "float32"
 
 
-def test_resolving_is_pure_and_done_once() -> None:
+def test_resolving_is_pure_and_idempotent() -> None:
     given = config()
     before = given.model_dump()
     once = resolved(given)
@@ -100,7 +102,7 @@ def test_resolving_is_pure_and_done_once() -> None:
     assert resolved(once, num_pairs=5, speedup=9.0) == once
 
 
-def test_nothing_stays_auto_but_what_means_a_language_or_the_devices_of_a_session() -> None:
+def test_only_distribution_and_tokenize_stay_auto() -> None:
     def autos(values: dict[str, object], path: str = "") -> list[str]:
         found = []
         for key, value in values.items():

@@ -1,4 +1,4 @@
-"""The JSON Schema and the configurations in configs/ are true, and every key is explained."""
+"""The JSON Schema, the files in configs/ and the examples of READMEs are valid and explained."""
 
 import importlib.util
 import json
@@ -47,21 +47,21 @@ def validator() -> Any:
     return jsonschema.Draft202012Validator(schema)
 
 
-def test_there_are_configurations() -> None:
+def test_configurations_exist() -> None:
     assert CONFIGS
 
 
-def test_the_schema_is_the_one_that_the_code_gives() -> None:
+def test_schema_file_is_up_to_date() -> None:
     assert SCHEMA.read_text(encoding="utf-8") == generated_schema()
 
 
 @each_config
-def test_a_configuration_loads(path: Path) -> None:
+def test_configuration_loads(path: Path) -> None:
     load_config(path)
 
 
 @each_config
-def test_a_configuration_fits_the_schema(path: Path) -> None:
+def test_configuration_fits_the_schema(path: Path) -> None:
     values, _ = parse_yaml(path.read_text(encoding="utf-8"), path.name)
     validator().validate(values)
 
@@ -81,7 +81,7 @@ def test_example_of_a_readme_loads_and_fits_the_schema(text: str, tmp_path: Path
 
 
 @each_config
-def test_a_configuration_tells_editors_its_schema(path: Path) -> None:
+def test_configuration_names_its_schema_for_editors(path: Path) -> None:
     first = path.read_text(encoding="utf-8").splitlines()[0]
     place = first.removeprefix("# yaml-language-server: $schema=")
     assert (path.parent / place).resolve() == SCHEMA
@@ -92,7 +92,7 @@ def several(corpus: dict[str, object]) -> dict[str, object]:
     return languages | {"train": [{"tsv": "t"}, corpus], "validation": {"tsv": "v"}}
 
 
-def test_the_schema_knows_several_corpora() -> None:
+def test_schema_allows_several_corpora() -> None:
     values, _ = parse_yaml(CONFIGS[0].read_text(encoding="utf-8"), "config")
     validator().validate(values | {"data": several({"tsv": "a", "tag": "<2de>", "weight": 1})})
 
@@ -113,14 +113,14 @@ def test_the_schema_knows_several_corpora() -> None:
     ],
     ids=str,
 )
-def test_the_schema_refuses_what_loading_refuses(wrong: dict[str, object]) -> None:
+def test_schema_refuses_what_loading_refuses(wrong: dict[str, object]) -> None:
     values, _ = parse_yaml(CONFIGS[0].read_text(encoding="utf-8"), "config")
     validator().validate(values)
     assert not validator().is_valid(values | wrong)
 
 
 @each_config
-def test_every_key_is_explained_where_it_stands(path: Path) -> None:
+def test_every_key_has_a_comment(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     bare = [
         f"{path.name}, line {line}: {key}"
@@ -131,7 +131,7 @@ def test_every_key_is_explained_where_it_stands(path: Path) -> None:
 
 
 def keys(path: Path) -> Iterator[tuple[str, int]]:
-    """Every key that holds a value, with its line; a flow mapping `{…}` is a value."""
+    """Every key with a value, and its line. A flow mapping `{…}` is a value."""
 
     def walk(node: yaml.Node, parents: str) -> Iterator[tuple[str, int]]:
         for key, value in node.value:

@@ -1,4 +1,4 @@
-"""A recorded configuration means what it meant when it was written, and a run keeps it."""
+"""A recorded configuration keeps the meaning that it had when it was written."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +37,7 @@ training: {max_steps: 5}
 """
 RUN = RunDirectory(Path("run"))
 LIMIT = LengthLimit(3.0, 20)
-"""Unlike that of version 1, which had 2.0 and 10 by default."""
+"""It differs from the default of version 1, 2.0 and 10."""
 
 Load = Callable[..., Config]
 
@@ -57,10 +57,10 @@ def resolved(config: Config) -> Config:
     return resolve(config, CorpusStatistics(30_000, length_limit=LIMIT), Machine(1.0))
 
 
-class TestARecordedConfiguration:
+class TestRecordedConfiguration:
     @pytest.fixture
     def old(self, load: Load, tmp_path: Path) -> Path:
-        """As version 1 wrote them, but for a key that had another default."""
+        """As version 1 wrote it, without a key that has another default today."""
         path = tmp_path / "old.yaml"
         save_config(resolved(load()), path)
         values = yaml.safe_load(path.read_text())
@@ -68,28 +68,28 @@ class TestARecordedConfiguration:
         path.write_text(yaml.safe_dump(values))
         return path
 
-    def test_names_its_version_on_top(self, load: Load, tmp_path: Path) -> None:
+    def test_starts_with_its_version(self, load: Load, tmp_path: Path) -> None:
         save_config(load(), tmp_path / "new.yaml")
         assert (tmp_path / "new.yaml").read_text().startswith("schema_version: 2\npreset: ")
         assert load_recorded(tmp_path / "new.yaml") == load_config(tmp_path / "new.yaml")
 
-    def test_without_a_version_is_of_the_first_one(self, old: Path) -> None:
+    def test_without_a_version_is_of_version_1(self, old: Path) -> None:
         assert load_recorded(old).decoding.max_length_extra == 10
         assert load_config(old).decoding.max_length_extra == "auto"
 
-    def test_of_the_current_version_has_todays_defaults(self, old: Path) -> None:
+    def test_of_the_current_version_has_current_defaults(self, old: Path) -> None:
         old.write_text("schema_version: 2\n" + old.read_text())
         assert load_recorded(old).decoding.max_length_extra == "auto"
 
-    def test_that_holds_a_later_key_keeps_its_value(self, old: Path) -> None:
+    def test_keeps_the_value_of_a_key_that_was_added_later(self, old: Path) -> None:
         old.write_text(old.read_text().replace("decoding:\n", "decoding:\n  max_length_extra: 3\n"))
         assert load_recorded(old).decoding.max_length_extra == 3
 
-    def test_is_read_by_its_version_in_a_users_copy_too(self, old: Path) -> None:
+    def test_is_upgraded_in_a_users_copy_too(self, old: Path) -> None:
         old.write_text("schema_version: 1\n" + old.read_text())
         assert load_config(old).decoding.max_length_extra == 10
 
-    def test_takes_overrides_before_old_values(self, old: Path) -> None:
+    def test_overrides_win_over_old_values(self, old: Path) -> None:
         assert load_recorded(old, ["decoding.max_length_extra=2"]).decoding.max_length_extra == 2
 
     def test_of_a_newer_version_asks_for_an_upgrade(self, old: Path) -> None:
@@ -103,24 +103,24 @@ class TestARecordedConfiguration:
             )
 
     @pytest.mark.parametrize("version", ["0", "-1", "x", "1.0", "true", "null", "[2]"])
-    def test_of_no_version_is_refused(self, old: Path, version: str) -> None:
+    def test_with_an_invalid_version_is_refused(self, old: Path, version: str) -> None:
         old.write_text(f"schema_version: {version}\n" + old.read_text())
         with pytest.raises(ConfigError, match="line 1: schema_version should be a whole number"):
             load_recorded(old)
 
-    def test_has_no_version_that_a_setting_could_change(self, old: Path) -> None:
+    def test_version_cannot_be_overridden(self, old: Path) -> None:
         with pytest.raises(ConfigError, match="there is no key schema_version"):
             load_recorded(old, ["schema_version=1"])
 
-    def test_has_old_values_only_of_keys_that_there_are(self) -> None:
+    def test_old_values_are_of_existing_keys(self) -> None:
         config = Config.model_validate(yaml.safe_load(BASE))
         for later in range(versions.FIRST + 1, versions.CURRENT + 1):
             for key, old in versions.OLD_VALUES[later].items():
                 assert replaced(config, {key: old})
 
 
-class TestARunThatGoesOn:
-    def test_keeps_its_value_of_each_key_that_is_left_unset(self, load: Load) -> None:
+class TestResumedRun:
+    def test_keeps_its_value_of_each_unset_key(self, load: Load) -> None:
         begun = resolved(
             load(
                 "decoding: {beam_size: 2}",
@@ -149,7 +149,7 @@ class TestARunThatGoesOn:
         with pytest.raises(ConfigError, match=r"label_smoothing was 0\.2 and is now 0\.1"):
             continued(begun, load("", "training.label_smoothing=0.1"), RUN)
 
-    def test_does_not_mind_a_default_that_has_changed(
+    def test_keeps_its_value_when_a_default_has_changed(
         self, load: Load, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         begun = resolved(load())
@@ -181,28 +181,28 @@ class TestARunThatGoesOn:
             (["training.max_epochs=null"], (5, None, None)),
         ],
     )
-    def test_keeps_an_end_that_is_left_unset_until_it_is_taken_away(
+    def test_keeps_its_limits_unless_they_are_changed_or_removed(
         self, load: Load, overrides: list[str], limits: tuple[int | None, ...]
     ) -> None:
         begun = resolved(load("", "training.max_steps=9", "training.max_epochs=1"))
         training = continued(begun, load("", *overrides), RUN).training
         assert (training.max_steps, training.max_epochs, training.patience) == limits
 
-    def test_keeps_its_model_where_no_model_is_named(self, load: Load) -> None:
+    def test_keeps_its_model_if_none_is_named(self, load: Load) -> None:
         begun = resolved(load())
         wanted = load()
         without = replaced(wanted, {"preset": "auto"}).model_copy(update={"model": ModelConfig()})
         without.model_fields_set.discard("model")
         assert continued(begun, without, RUN) == begun
 
-    def test_keeps_nothing_of_a_corpus_that_was_exchanged(self, load: Load) -> None:
+    def test_keeps_no_keys_of_a_corpus_that_was_replaced(self, load: Load) -> None:
         begun = resolved(load("", "data.test={tsv: test.tsv, columns: [1, 3]}"))
         wanted = load("", "data.test={tsv: other.tsv}")
         assert continued(begun, wanted, RUN).data.test == wanted.data.test
         same = load("", "data.test={tsv: test.tsv}")
         assert continued(begun, same, RUN).data.test == begun.data.test
 
-    def test_profiles_and_distributes_as_this_session_says(self, load: Load) -> None:
+    def test_profile_and_distribution_are_those_of_the_session(self, load: Load) -> None:
         begun = resolved(load("", "training.profile=true", "training.distribution=mirrored"))
         training = continued(begun, load(), RUN).training
         assert (training.profile, training.distribution) == (False, "auto")

@@ -1,4 +1,4 @@
-"""Lines are lines, pairs stay aligned, and each bad input is one sentence."""
+"""Lines end at line feeds, pairs stay aligned, and each bad input gives one sentence."""
 
 import builtins
 import gzip
@@ -107,7 +107,7 @@ class TestLines:
         assert list(read_lines(tmp_path / write("text.gz", content))) == lines
         assert list(read_stream(io.BytesIO(content), "standard input")) == lines
 
-    def test_that_are_not_utf8_name_their_place(self) -> None:
+    def test_that_are_not_utf8_are_named_by_number(self) -> None:
         with pytest.raises(
             DataError, match=r"^standard input, line 2: not UTF-8 \(byte 0xe9\); .*iconv"
         ):
@@ -119,7 +119,7 @@ class TestTextFiles:
         split = TextFiles(source=write("a.en", b"one\ntwo\n"), target=write("a.de", b"eins\nzwei"))
         assert pairs_of(tmp_path, split) == [Pair("one", "eins"), Pair("two", "zwei")]
 
-    def test_empty_lines_are_sentences(self, tmp_path: Path, write: Write) -> None:
+    def test_empty_lines_are_kept(self, tmp_path: Path, write: Write) -> None:
         split = TextFiles(source=write("a.en", b"a\n\n\n"), target=write("a.de", b"\nb\n\n"))
         assert pairs_of(tmp_path, split) == [Pair("a", ""), Pair("", "b"), Pair("", "")]
 
@@ -146,13 +146,13 @@ class TestTextFiles:
             f"{num_source} and {num_target}: line i of one translates line i of the other"
         )
 
-    def test_must_be_as_many_on_either_side(self, tmp_path: Path, write: Write) -> None:
+    def test_both_sides_need_equally_many_files(self, tmp_path: Path, write: Write) -> None:
         split = TextFiles(source=[write("1", b"a\n"), write("2", b"a\n")], target="1")
         assert error_of(tmp_path, split).startswith(
             "data.train names 2 source and 1 target files; "
         )
 
-    def test_not_named_at_all(self, tmp_path: Path) -> None:
+    def test_empty_lists_are_refused(self, tmp_path: Path) -> None:
         assert error_of(tmp_path, TextFiles(source=[], target=[])).startswith(
             "data.train has no pairs; "
         )
@@ -206,12 +206,12 @@ class TestTextFiles:
         ("\ufffd", False),
     ],
 )
-def test_blank_is_what_shows_nothing(text: str, blank: bool) -> None:
+def test_is_blank(text: str, blank: bool) -> None:
     assert is_blank(text) == blank
 
 
 class TestUnreadableFiles:
-    """The same sentence whether a file is to be read or only looked at."""
+    """Reading and fingerprinting give the same error."""
 
     @pytest.fixture(params=["read", "look"])
     def error(self, request: pytest.FixtureRequest, tmp_path: Path) -> ErrorAbout:
@@ -265,7 +265,7 @@ class TestDamagedGzip:
         ],
         ids=["not gzip", "cut off", "overwritten", "wrong checksum", "something after it"],
     )
-    def test_is_said(self, tmp_path: Path, damage: Damage) -> None:
+    def test_gives_one_sentence(self, tmp_path: Path, damage: Damage) -> None:
         text = b"".join(b"%d\n" % number for number in range(100))
         (tmp_path / "a.gz").write_bytes(damage(gzip.compress(text)))
         message = error_of(tmp_path, TextFiles(source="a.gz", target="a.gz"))
@@ -293,7 +293,7 @@ class TestTsvFiles:
             ),
         ],
     )
-    def test_has_two_columns(self, tmp_path: Path, write: Write, line: bytes, found: str) -> None:
+    def test_needs_two_columns(self, tmp_path: Path, write: Write, line: bytes, found: str) -> None:
         split = TsvFiles(tsv=write("a.tsv", b"a\tb\n" + line + b"\n"))
         assert error_of(tmp_path, split) == f"{tmp_path}/a.tsv, line 2: {found}"
 
@@ -304,7 +304,7 @@ class TestTsvFiles:
             ([3, 1], [Pair("c", "a"), Pair("", "e")]),
         ],
     )
-    def test_may_have_columns_that_are_named(
+    def test_columns_can_be_named(
         self, tmp_path: Path, write: Write, columns: list[int], pairs: list[Pair]
     ) -> None:
         split = TsvFiles(tsv=write("a.tsv", b"a\tb\tc\td\r\ne\t\t\n"), columns=columns)
@@ -313,7 +313,7 @@ class TestTsvFiles:
     @pytest.mark.parametrize(
         ("line", "found"), [(b"a\tb", "2 columns"), (b"a", "no tab, so one column")]
     )
-    def test_has_the_columns_that_are_named(
+    def test_named_columns_must_exist(
         self, tmp_path: Path, write: Write, line: bytes, found: str
     ) -> None:
         split = TsvFiles(tsv=write("a.tsv", b"a\tb\tc\n" + line + b"\n"), columns=[3, 1])
@@ -321,7 +321,7 @@ class TestTsvFiles:
             f"{tmp_path}/a.tsv, line 2: {found}, but data.train.columns names column 3"
         )
 
-    def test_has_another_fingerprint_with_other_columns(self, tmp_path: Path, write: Write) -> None:
+    def test_fingerprint_depends_on_columns(self, tmp_path: Path, write: Write) -> None:
         name = write("a.tsv", b"a\tb\tc\n")
         facts = [
             fingerprint(file_config(tmp_path, TsvFiles(tsv=name, columns=columns)), "train")
@@ -343,15 +343,15 @@ class TestTsvFiles:
         assert message.startswith("data.train has an empty side: every line of its target")
 
 
-def test_a_split_that_is_not_set(tmp_path: Path) -> None:
+def test_unset_split_is_refused(tmp_path: Path) -> None:
     data = file_config(tmp_path, TsvFiles(tsv="a.tsv"))
     for read in (lambda: list(read_pairs(data, "test")), lambda: fingerprint(data, "test")):
         with pytest.raises(DataError, match=r"^data\.test is not set; "):
             read()
 
 
-class TestATag:
-    def test_stands_in_front_of_every_source(self, tmp_path: Path, write: Write) -> None:
+class TestTag:
+    def test_is_put_in_front_of_every_source(self, tmp_path: Path, write: Write) -> None:
         split = TsvFiles(tsv=write("a", b"one\teins\ntwo\tzwei\n"), tag="<2de>")
         assert pairs_of(tmp_path, split) == [Pair("<2de> one", "eins"), Pair("<2de> two", "zwei")]
 
@@ -361,7 +361,7 @@ class TestATag:
         sources = [pair.source for pair in pairs_of(tmp_path, split)]
         assert sources == ["<2de> one", "", " "]
 
-    def test_does_not_hide_an_empty_side(self, tmp_path: Path, write: Write) -> None:
+    def test_does_not_make_an_empty_side_count_as_text(self, tmp_path: Path, write: Write) -> None:
         split = TsvFiles(tsv=write("a", b"\teins\n"), tag="<2de>")
         assert "every line of its source is empty" in error_of(tmp_path, split)
 
@@ -380,17 +380,17 @@ class TestSeveralCorpora:
         assert list(read_pairs(data, "train")) == both
         assert [list(read_pairs(data, "train", i)) for i in (0, 1)] == [both[:1], both[1:]]
 
-    def test_are_named_by_their_place(self, data: DataConfig, write: Write) -> None:
+    def test_errors_name_the_index(self, data: DataConfig, write: Write) -> None:
         write("a.tsv", b"one\n")
         with pytest.raises(DataError, match=r"; data\.train\[0\] needs two: "):
             list(read_pairs(data, "train"))
 
-    def test_have_a_fingerprint_each_and_one_together(self, data: DataConfig) -> None:
+    def test_each_has_a_fingerprint_and_so_has_the_list(self, data: DataConfig) -> None:
         first, second = (fingerprint(data, "train", i) for i in (0, 1))
         assert fingerprint(data, "train") == {"corpora": [first, second]}
         assert (first.get("tag"), second["tag"]) == (None, "<bt>")
 
-    def test_of_one_are_that_one(self, tmp_path: Path, write: Write) -> None:
+    def test_list_of_one_corpus_equals_that_corpus(self, tmp_path: Path, write: Write) -> None:
         corpus = TsvFiles(tsv=write("a.tsv", b"one\teins\n"))
         one, listed = file_config(tmp_path, corpus), file_config(tmp_path, [corpus])
         assert list(read_pairs(one, "train")) == list(read_pairs(listed, "train"))
@@ -415,12 +415,12 @@ class TestSeveralCorpora:
         (TfdsSplit(split="train[:90%]", tag="<2de>"), "<2de> train[:90%]"),
     ],
 )
-def test_a_corpus_has_a_name(corpus: Corpus, name: str) -> None:
+def test_name_of_a_corpus(corpus: Corpus, name: str) -> None:
     assert corpus.name == name
 
 
 class TestFingerprint:
-    def test_is_json_and_stays_the_same(self, tmp_path: Path, write: Write) -> None:
+    def test_is_json_and_reproducible(self, tmp_path: Path, write: Write) -> None:
         split = TextFiles(source=write("a.en", b"a\n"), target=write("a.de", b"bc\n"))
         data = file_config(tmp_path, split)
         facts = fingerprint(data, "train")
@@ -442,7 +442,7 @@ class TestFingerprint:
             seen.append(fingerprint(file_config(tmp_path, split), "train"))
         assert all(one not in seen[:i] for i, one in enumerate(seen))
 
-    def test_does_not_read(
+    def test_is_computed_without_reading_the_text(
         self, tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         data = file_config(tmp_path, TsvFiles(tsv=write("a.tsv", b"\xff")))
@@ -450,7 +450,7 @@ class TestFingerprint:
         monkeypatch.setattr(Path, "open", None)
         assert fingerprint(data, "train")
 
-    def test_of_a_set_names_version_split_languages_and_folder(self, tmp_path: Path) -> None:
+    def test_of_a_dataset_names_version_split_languages_and_folder(self, tmp_path: Path) -> None:
         data = set_config(dataset_folder=str(tmp_path), train="train[:90%]")
         assert fingerprint(data, "train") == {
             "dataset": "ted_hrlr_translate/pt_to_en/1.0.0",
@@ -462,7 +462,7 @@ class TestFingerprint:
 
 class TestDatasets:
     @pytest.mark.parametrize("split", ["train", "train[:90%]"])
-    def test_languages_choose_the_sides(self, split: str) -> None:
+    def test_languages_determine_the_sides(self, split: str) -> None:
         with tfds.testing.mock_data(num_examples=3):
             there = list(read_pairs(set_config(train=split), "train"))
             back = set_config(train=split, source_language="en", target_language="pt")
@@ -470,7 +470,7 @@ class TestDatasets:
         assert len(there) == 3
         assert all(pair.source != pair.target for pair in there)
 
-    def test_other_features_than_translation(self) -> None:
+    def test_without_translation_features_are_refused(self) -> None:
         features = tfds.features.FeaturesDict(
             {
                 "id": tfds.features.Scalar(np.int64),
@@ -485,14 +485,14 @@ class TestDatasets:
         with info, tfds.testing.mock_data(num_examples=2):
             assert len(list(read_pairs(set_config(), "train"))) == 2
 
-    def test_without_the_language(self) -> None:
+    def test_without_the_language_are_refused(self) -> None:
         message = error_of_set(set_config(target_language="de"))
         assert message == (
             "data.dataset: ted_hrlr_translate/pt_to_en/1.0.0 has no 'de', only en, pt; "
             "change data.source_language and data.target_language, or the set"
         )
 
-    def test_without_languages(self) -> None:
+    def test_without_languages_are_refused(self) -> None:
         message = error_of_set(set_config(dataset="mnist"))
         assert message.startswith("data.dataset: mnist/3.0.1 has no 'pt', only image, label; ")
 
@@ -523,11 +523,11 @@ class TestDatasets:
             ("ted_hrlr_translate/pt_to_en:9.9.9", "data.dataset: there is no 'ted_hrlr_translate/"),
         ],
     )
-    def test_unknown(self, tmp_path: Path, name: str, sentence: str) -> None:
+    def test_unknown_name_is_refused(self, tmp_path: Path, name: str, sentence: str) -> None:
         data = set_config(dataset=name, dataset_folder=str(tmp_path))
         assert error_of_set(data).startswith(sentence)
 
-    def test_that_cannot_be_fetched_says_so_and_nothing_else(
+    def test_failed_download_gives_one_sentence(
         self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
         def fail(builder: tfds.core.DatasetBuilder) -> None:
@@ -547,7 +547,7 @@ class TestDatasets:
         )
         assert capfd.readouterr() == ("", "")
 
-    def test_that_need_another_package(self, tmp_path: Path) -> None:
+    def test_missing_package_is_named(self, tmp_path: Path) -> None:
         missing = ModuleNotFoundError("No module named 'apache_beam'", name="apache_beam")
         ted = tfds.builder_cls("ted_hrlr_translate")
         with mock.patch.object(ted, "download_and_prepare", side_effect=missing):

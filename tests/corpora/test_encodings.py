@@ -1,4 +1,4 @@
-"""Bytes that are no text in UTF-8 are refused with what they are and what helps."""
+"""Text that is not UTF-8 is refused. The error names what it is and how to convert it."""
 
 import bz2
 import gzip
@@ -43,7 +43,7 @@ class TestUtf16:
     @pytest.mark.parametrize("stream", [io.BytesIO, Pipe])
     @pytest.mark.parametrize("order", ["UTF-16LE", "UTF-16BE"])
     @pytest.mark.parametrize("language", TEXTS)
-    def test_without_a_mark_is_known_with_its_byte_order(
+    def test_without_a_mark_is_recognized_with_its_byte_order(
         self, language: str, order: str, stream: type[io.BytesIO]
     ) -> None:
         assert refused(TEXTS[language].encode(order), stream) == (
@@ -51,7 +51,7 @@ class TestUtf16:
         )
 
     @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
-    def test_with_a_mark_is_known(self, encoding: str) -> None:
+    def test_with_a_mark_is_recognized(self, encoding: str) -> None:
         name = encoding.upper()
         assert refused(TEXTS["English"].encode(encoding)) == (
             f"text is {name}, not UTF-8; convert it, for example with: iconv -f {name} -t UTF-8"
@@ -59,19 +59,19 @@ class TestUtf16:
         big = "\ufeff" + TEXTS["English"]
         assert refused(big.encode(f"{encoding}-be")).startswith(f"text is {name}, not UTF-8")
 
-    def test_in_a_gzip_file_is_known(self, tmp_path: Path) -> None:
+    def test_in_a_gzip_file_is_recognized(self, tmp_path: Path) -> None:
         path = tmp_path / "text.gz"
         path.write_bytes(gzip.compress(TEXTS["Russian"].encode("utf-16-le")))
         with pytest.raises(DataError, match=r"/text\.gz is UTF-16LE, not UTF-8"):
             list(read_lines(path))
 
     @pytest.mark.parametrize("language", TEXTS)
-    def test_utf8_is_not_taken_for_it(self, language: str) -> None:
+    def test_utf8_is_not_mistaken_for_it(self, language: str) -> None:
         text = TEXTS[language]
         assert list(read_stream(io.BytesIO(text.encode()), "text")) == text.splitlines()
 
     @pytest.mark.parametrize("line", ["a\0b", "\0" * 20, "A line of text with one\0 NUL.", "\1\2"])
-    def test_control_characters_in_utf8_do_not_make_it(self, line: str) -> None:
+    def test_utf8_with_control_characters_is_not_mistaken_for_it(self, line: str) -> None:
         assert list(read_stream(io.BytesIO(f"{line}\n".encode()), "text")) == [line]
 
 
@@ -105,7 +105,7 @@ def archived(raw: bytes) -> bytes:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_packed_text_is_known(packed: bytes, kind: str, command: str, tmp_path: Path) -> None:
+def test_packed_text_is_recognized(packed: bytes, kind: str, command: str, tmp_path: Path) -> None:
     sentence = f"is packed with {kind}; unpack it, for example with: {command}"
     assert refused(packed) == f"text {sentence}"
     path = tmp_path / "text.gz"
@@ -116,20 +116,20 @@ def test_packed_text_is_known(packed: bytes, kind: str, command: str, tmp_path: 
 
 
 @pytest.mark.parametrize("raw", [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01", bytes(range(256))])
-def test_a_binary_file_is_known(raw: bytes) -> None:
+def test_binary_file_is_recognized(raw: bytes) -> None:
     assert "nor any other text: this seems to be a binary file; name a text" in refused(raw)
 
 
-class TestAFlippedBit:
+class TestFlippedBit:
     @pytest.mark.parametrize("language", [name for name in TEXTS if name != "English"])
-    def test_in_utf8_is_no_other_encoding(self, language: str) -> None:
+    def test_in_utf8_is_not_mistaken_for_another_encoding(self, language: str) -> None:
         raw = bytearray(TEXTS[language].encode())
         raw[raw.index(b"\n") + 1] ^= 0x80
         message = refused(bytes(raw))
         assert message.startswith("text, line 2: not UTF-8 (byte 0x") and "LATIN1" not in message
         assert "while the text around it is; this place is damaged: " in message
 
-    def test_is_told_with_its_place(self) -> None:
+    def test_error_names_its_position(self) -> None:
         raw = "Où allez-vous ?\n".encode().replace(b"z", b"\xfa")
         assert refused(raw) == (
             "text, line 1: not UTF-8 (byte 0xfa) at character 8, while the text around it is; "
@@ -137,7 +137,7 @@ class TestAFlippedBit:
             "iconv -c -f UTF-8 -t UTF-8"
         )
 
-    def test_in_ascii_may_be_either(self) -> None:
+    def test_in_ascii_may_be_damage_or_another_encoding(self) -> None:
         sentence = (
             "not UTF-8 (byte 0xe9); convert the text from its encoding, Western European text for "
             "example with: iconv -f LATIN1 -t UTF-8; or download it again if only this place is "
@@ -146,7 +146,7 @@ class TestAFlippedBit:
         assert refused(b"caf\xe9 noir\nlait\n") == f"text, line 1: {sentence}"
 
 
-def test_text_cut_off_within_a_character_is_known() -> None:
+def test_text_cut_off_within_a_character_is_recognized() -> None:
     assert refused("Où allez-vous ?\nLà".encode()[:-1]) == (
         "text, line 2: not UTF-8 (byte 0xc3): the text is cut off within its last character; "
         "download it again"
@@ -163,20 +163,20 @@ def test_text_cut_off_within_a_character_is_known() -> None:
         ("Korean", "euc-kr"),
     ],
 )
-def test_an_encoding_of_one_script_is_to_be_converted(language: str, encoding: str) -> None:
+def test_single_byte_encoding_should_be_converted(language: str, encoding: str) -> None:
     assert "; convert the text from its encoding" in refused(TEXTS[language].encode(encoding))
 
 
-class TestCarriageReturnsAlone:
+class TestLoneCarriageReturns:
     @pytest.mark.parametrize("stream", [io.BytesIO, Pipe])
     @pytest.mark.parametrize("raw", [b"one\rtwo\rthree", b"one\rtwo\rthree\r"])
-    def test_are_no_lines(self, raw: bytes, stream: type[io.BytesIO]) -> None:
+    def test_are_refused_as_line_ends(self, raw: bytes, stream: type[io.BytesIO]) -> None:
         assert refused(raw, stream) == (
             f"text has no line feed in its {len(raw)} bytes, but 2 carriage returns; lines must "
             r"end with line feeds: convert it, for example with: tr '\r' '\n'"
         )
 
-    def test_are_found_without_reading_to_the_end(self) -> None:
+    def test_are_found_in_the_first_part_of_a_stream(self) -> None:
         stream = io.BytesIO(b"line\r" * 2**20)
         with pytest.raises(DataError, match="no line feed in its first 1,048,576 bytes, but 209,7"):
             list(read_stream(stream, "text"))
@@ -192,11 +192,11 @@ class TestCarriageReturnsAlone:
         ],
         ids=["one line", "a line feed at the end", "a line feed before", "a long line"],
     )
-    def test_are_text_beside_line_feeds(self, raw: bytes, lines: list[str]) -> None:
+    def test_are_text_if_there_are_line_feeds(self, raw: bytes, lines: list[str]) -> None:
         assert list(read_stream(io.BytesIO(raw), "text")) == lines
 
 
-def test_a_pipe_is_not_read_ahead() -> None:
+def test_pipe_is_not_read_ahead() -> None:
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as stream, os.fdopen(writer, "wb") as source:
         source.write("é\n".encode())

@@ -1,4 +1,4 @@
-"""What TensorFlow Datasets does for a long time is told to whoever watches."""
+"""The progress of TensorFlow Datasets is reported."""
 
 import re
 import sys
@@ -17,26 +17,26 @@ from translator.corpora.tfds_split import TfdsSplit
 
 MIB = 2**20
 PATIENCE = 60
-"""Seconds until a test gives up."""
+"""Seconds after which a test fails."""
 
 
 class Watcher:
-    """Remembers what it hears, and lets others wait until it has heard something."""
+    """Keeps the reports that it gets, and lets tests wait for a report."""
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.reports: list[str] = []
         self._changed = threading.Condition()
 
     def __call__(self, text: str) -> None:
         with self._changed:
-            self.heard.append(text)
+            self.reports.append(text)
             self._changed.notify_all()
 
     def wait_for(self, pattern: str) -> None:
         with self._changed:
             assert self._changed.wait_for(
-                lambda: any(re.search(pattern, text) for text in self.heard), PATIENCE
-            ), self.heard
+                lambda: any(re.search(pattern, text) for text in self.reports), PATIENCE
+            ), self.reports
 
 
 watcher = Watcher()
@@ -44,7 +44,7 @@ address = ""
 
 
 class HeavySet(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc, unused-ignore]
-    """Downloads a file of 3 MiB and makes two examples; goes on when that has been heard."""
+    """Downloads a file of 3 MiB and makes two examples. Each stage waits until it is reported."""
 
     VERSION = tfds.core.Version("1.0.0")
     code_path = Path(__file__)
@@ -99,29 +99,29 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DataConfig
         thread.join()
 
 
-def test_fetching_a_set_is_told_with_sizes_and_speed(
+def test_progress_shows_sizes_and_speed(
     data: DataConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with watched(watcher):
         pairs = list(TfdsSplit(split="train").read(data, "data.train"))
     assert len(pairs) == 2
     assert capsys.readouterr() == ("", "")
-    downloads = [text for text in watcher.heard if "downloaded" in text]
+    downloads = [text for text in watcher.reports if "downloaded" in text]
     assert re.fullmatch(r"downloaded 1 of 3 MiB, [\d.,]+ per second, 0:\d\d so far", downloads[0])
-    told = re.compile(r"(preparing heavy_set/1\.0\.0|[a-z]+ [\d,]+ .+ per second), 0:\d\d so far")
-    assert all(map(told.fullmatch, watcher.heard))
-    num_heard = len(watcher.heard)
+    line = re.compile(r"(preparing heavy_set/1\.0\.0|[a-z]+ [\d,]+ .+ per second), 0:\d\d so far")
+    assert all(map(line.fullmatch, watcher.reports))
+    num_reports = len(watcher.reports)
     with watched(watcher):
         assert list(TfdsSplit(split="train").read(data, "data.train")) == pairs
-    assert len(watcher.heard) == num_heard  # it is there already
+    assert len(watcher.reports) == num_reports  # it is there already
 
 
-def test_where_nobody_watches_nothing_is_told(
+def test_without_a_watcher_nothing_is_reported(
     data: DataConfig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watcher, "wait_for", lambda _: None)
     assert len(list(TfdsSplit(split="train").read(data, "data.train"))) == 2
-    assert watcher.heard == [] and capsys.readouterr() == ("", "")
+    assert watcher.reports == [] and capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_where_nobody_watches_nothing_is_told(
         (("Shuffling /x...", " examples", 400, 800), "sorted 400 of 800 examples, 100 per second"),
     ],
 )
-def test_a_bar_in_words(bar: tuple[str, str, int, int | None], words: str) -> None:
+def test_progress_bar_in_words(bar: tuple[str, str, int, int | None], words: str) -> None:
     prefix, unit, n, total = bar
     values = {"prefix": prefix, "unit": unit, "n": n, "total": total, "elapsed": 4.0}
     assert fetching._in_words(values) == words

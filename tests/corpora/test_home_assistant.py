@@ -1,4 +1,4 @@
-"""From a wheel to splits: on an invented wheel, whose SHA-256 stands in for the real one's."""
+"""The Home Assistant set, made from an invented wheel with a patched SHA-256."""
 
 import hashlib
 import json
@@ -56,7 +56,7 @@ def write_wheel(folder: Path) -> Path:
 
 @pytest.fixture
 def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A wheel that is taken for the real one."""
+    """An invented wheel, with its SHA-256 in place of the real one."""
     path = write_wheel(tmp_path)
     monkeypatch.setattr(home_assistant, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
     return path
@@ -82,7 +82,7 @@ def error_of(data: DataConfig) -> str:
 
 
 class TestTexts:
-    def test_flatten_keeps_the_way_to_each_text(self) -> None:
+    def test_flatten_keeps_the_path_of_each_text(self) -> None:
         tree = {"a": {"b": "one", "c": {"d": "two"}}, "e": "three", "f": {}, "g": 7}
         assert list(flatten(tree, ("top",))) == [
             (("top", "a", "b"), "one"),
@@ -165,10 +165,10 @@ class TestSplits:
         "twin",
         ["open THE door", "Open the door 2", "“Open: the_door!”", " 1. Open  the door: 37 "],
     )
-    def test_do_not_part_twins(self, twin: str) -> None:
+    def test_near_duplicates_are_in_the_same_split(self, twin: str) -> None:
         assert split_name(twin) == "validation"
 
-    def test_hold_a_fortieth_for_validation_and_for_test(self) -> None:
+    def test_a_fortieth_goes_to_validation_and_to_test(self) -> None:
         letters = "abcdefghijklmnopqrstuvwxyz"
         sentences = {a + b + c: "" for a in letters for b in letters for c in letters}
         sizes = {name: len(pairs) for name, pairs in split_pairs(sentences).items()}
@@ -178,7 +178,7 @@ class TestSplits:
 
 
 class TestWheel:
-    def test_there_already_is_not_fetched_again(
+    def test_on_disk_is_not_fetched_again(
         self, tmp_path: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(subprocess, "run", None)
@@ -200,7 +200,7 @@ class TestWheel:
         assert commands[0][-1] == home_assistant.REQUIREMENT
 
     @pytest.mark.parametrize("python", ["false", "true"])
-    def test_that_pip_cannot_fetch(
+    def test_failed_download_is_reported(
         self,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
@@ -220,19 +220,19 @@ class TestWheel:
         assert message.startswith(f"{other} is not homeassistant==2026.11.0 as published (SHA-256 ")
         assert home_assistant.SHA256 in message
 
-    def test_must_be_there(self, tmp_path: Path) -> None:
+    def test_must_exist(self, tmp_path: Path) -> None:
         message = error_of(config(tmp_path, wheel="/nowhere/at/all.whl"))
         assert message == (
             "/nowhere/at/all.whl cannot be read (No such file or directory); "
             "name homeassistant-2026.11.0-py3-none-any.whl on disk with data.wheel"
         )
 
-    def test_verified_is_handed_back(self, wheel: Path) -> None:
+    def test_is_returned_when_verified(self, wheel: Path) -> None:
         assert verified(wheel) == wheel
 
 
 class TestAsCorpus:
-    def test_prepared_once_needs_no_wheel_any_more(
+    def test_needs_no_wheel_once_prepared(
         self, tmp_path: Path, wheel: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
         assert list(read_pairs(config(tmp_path, wheel=str(wheel)), "train")) == [
@@ -269,7 +269,7 @@ class TestAsCorpus:
         )
 
     @pytest.mark.parametrize("split", ["dev", "train[:", "train[:0]", "train[90%:80%]", ""])
-    def test_without_such_a_split(self, tmp_path: Path, wheel: Path, split: str) -> None:
+    def test_unknown_split_is_refused(self, tmp_path: Path, wheel: Path, split: str) -> None:
         assert error_of(config(tmp_path, wheel=str(wheel), train=split)) == (
             f"data.train: home_assistant/en_es/1.0.0 has no pairs in '{split}'; its splits are "
             "test, train, validation, and slices of them such as test[:90%]"
@@ -278,7 +278,7 @@ class TestAsCorpus:
     @pytest.mark.parametrize(
         "damage", ["missing", "cut off", "no description", "no folder content"]
     )
-    def test_damaged_on_disk(self, tmp_path: Path, wheel: Path, damage: str) -> None:
+    def test_damaged_files_are_refused(self, tmp_path: Path, wheel: Path, damage: str) -> None:
         data = config(tmp_path, wheel=str(wheel))
         list(read_pairs(data, "train"))
         folder = tmp_path / "sets/home_assistant/en_es/1.0.0"
@@ -297,7 +297,7 @@ class TestAsCorpus:
         assert "damaged" in message
         assert "to prepare it again" in message
 
-    def test_of_languages_it_does_not_pair(self, tmp_path: Path) -> None:
+    def test_unknown_language_pair_is_refused(self, tmp_path: Path) -> None:
         assert error_of(config(tmp_path, source_language="de", target_language="fr")).startswith(
             "data.dataset: home_assistant/en_de/1.0.0 has no 'fr', only de, en; "
         )
@@ -305,7 +305,7 @@ class TestAsCorpus:
             "data.dataset: there is no 'home_assistant/en_tlh'; "
         )
 
-    def test_fingerprint_tells_direction(self, tmp_path: Path) -> None:
+    def test_fingerprint_depends_on_direction(self, tmp_path: Path) -> None:
         there = fingerprint(config(tmp_path), "train")
         back = fingerprint(config(tmp_path, source_language="es", target_language="en"), "train")
         assert there["dataset"] == back["dataset"] == "home_assistant/en_es/1.0.0"
@@ -317,7 +317,7 @@ def test_a_builder_keeps_its_wheel_when_pickled(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(builder))._wheel == Path("a.whl")
 
 
-def test_is_a_set_as_any_other(tmp_path: Path, wheel: Path) -> None:
+def test_works_as_a_builder_of_tensorflow_datasets(tmp_path: Path, wheel: Path) -> None:
     builder = tfds.builder("home_assistant/en_es", data_dir=tmp_path, wheel=wheel)
     builder.download_and_prepare()
     assert {name: split.num_examples for name, split in builder.info.splits.items()} == {
@@ -331,8 +331,8 @@ def test_is_a_set_as_any_other(tmp_path: Path, wheel: Path) -> None:
     assert builder.info.redistribution_info.license == "Apache-2.0"
 
 
-class TestByTheStandardOfTensorFlowDatasets(tfds.testing.DatasetBuilderTestCase):
-    """Registration, keys, types, disjoint splits, reading back: what tfds asks of every set."""
+class TestWithTheTestCaseOfTensorFlowDatasets(tfds.testing.DatasetBuilderTestCase):
+    """The checks of tfds for every set: registration, keys, types, disjoint splits, reading."""
 
     DATASET_CLASS = HomeAssistant
     BUILDER_CONFIG_NAMES_TO_TEST = ["en_es"]  # noqa: RUF012  (as tfds wants it)

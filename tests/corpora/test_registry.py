@@ -1,4 +1,4 @@
-"""A new kind of corpus takes one class and one line of the registry."""
+"""Adding a kind of corpus takes one class and one line of the registry."""
 
 import os
 import subprocess
@@ -76,7 +76,7 @@ training: {max_steps: 1}
 """
 
 
-def test_a_new_kind_is_read_checked_and_kept_private(tmp_path: Path) -> None:
+def test_new_kind_is_read_checked_and_made_anonymous(tmp_path: Path) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret/ab").write_text("a\nb\n")
     (tmp_path / "c").write_text("c\n")
@@ -96,7 +96,7 @@ def test_a_new_kind_is_read_checked_and_kept_private(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", CORPORA)
-def test_a_kind_is_distinguished_by_a_key_that_it_requires(key: str) -> None:
+def test_each_kind_is_distinguished_by_a_required_key(key: str) -> None:
     assert CORPORA[key].model_fields[key].is_required()
     others = [kind for other, kind in CORPORA.items() if other != key]
     assert all(key not in kind.model_fields for kind in others)

@@ -1,4 +1,4 @@
-"""The batch of a step depends on store, seed and step, and on nothing else."""
+"""The batch of a step depends on store, seed and step only."""
 
 import numpy as np
 import pytest
@@ -26,9 +26,9 @@ def schedule() -> BatchSchedule:
     return BatchSchedule(LENGTHS, BUDGET, seed=1)
 
 
-class TestABatchSchedule:
+class TestBatchSchedule:
     @pytest.mark.parametrize("number", [0, 1, 7])
-    def test_has_every_pair_exactly_once_an_epoch(
+    def test_has_every_pair_exactly_once_per_epoch(
         self, schedule: BatchSchedule, number: int
     ) -> None:
         rows = [row for batch in epoch(schedule, number) for row in batch]
@@ -56,25 +56,25 @@ class TestABatchSchedule:
         padded = sum(len(rows) * LENGTHS[rows].max() for rows in epoch(schedule, 0))
         assert LENGTHS.sum() / padded > 0.9
 
-    def test_shuffles_every_epoch_anew(self, schedule: BatchSchedule) -> None:
+    def test_shuffles_every_epoch_differently(self, schedule: BatchSchedule) -> None:
         first, second = epoch(schedule, 0), epoch(schedule, 1)
         assert first != second
         assert {frozenset(rows) for rows in first} != {frozenset(rows) for rows in second}
 
-    def test_does_not_go_from_short_to_long(self, schedule: BatchSchedule) -> None:
+    def test_lengths_are_in_random_order(self, schedule: BatchSchedule) -> None:
         longest = [LENGTHS[rows].max() for rows in epoch(schedule, 0)]
         assert longest != sorted(longest)
 
-    def test_is_another_with_another_seed(self, schedule: BatchSchedule) -> None:
+    def test_depends_on_the_seed(self, schedule: BatchSchedule) -> None:
         assert epoch(schedule, 0) != epoch(BatchSchedule(LENGTHS, BUDGET, seed=2), 0)
 
-    def test_knows_any_step_without_those_before(self, schedule: BatchSchedule) -> None:
+    def test_any_step_is_computed_without_earlier_ones(self, schedule: BatchSchedule) -> None:
         steps = [10**6, 3, 10**6 + 1, 0, 2 * schedule.batches_per_epoch, 3]
-        asked = [schedule.rows(step).tolist() for step in steps]
-        for step, rows in reversed(list(zip(steps, asked, strict=True))):
+        expected = [schedule.rows(step).tolist() for step in steps]
+        for step, rows in reversed(list(zip(steps, expected, strict=True))):
             assert BatchSchedule(LENGTHS, BUDGET, seed=1).rows(step).tolist() == rows
 
-    def test_keeps_nothing_of_epochs_gone_by(self, schedule: BatchSchedule) -> None:
+    def test_keeps_no_memory_of_earlier_epochs(self, schedule: BatchSchedule) -> None:
         first = epoch(schedule, 0)
         for number in range(50):
             schedule.rows(number * schedule.batches_per_epoch)
@@ -118,7 +118,7 @@ def sampling(seed: int) -> SubwordSampling:
     return SubwordSampling("unigram", 0.2, seed, max_length=99)
 
 
-class TestABatch:
+class TestBatch:
     def test_holds_the_pairs_of_its_step(
         self, store: Store, tokenizer: Tokenizer, store_schedule: BatchSchedule
     ) -> None:
@@ -137,7 +137,7 @@ class TestABatch:
 
     @pytest.mark.parametrize("num_shards", [2, 3, 100])
     @pytest.mark.parametrize("sampled", [False, True])
-    def test_is_its_shards_one_after_the_other(
+    def test_is_the_concatenation_of_its_shards(
         self,
         store: Store,
         tokenizer: Tokenizer,
@@ -156,7 +156,7 @@ class TestABatch:
             assert joined == rows_of(getattr(whole, name))
         assert sum(s.num_target_tokens for s in shards) == whole.num_target_tokens
 
-    def test_with_sampling_is_decided_by_seed_and_step(
+    def test_with_sampling_depends_on_seed_and_step_only(
         self, store: Store, tokenizer: Tokenizer, store_schedule: BatchSchedule
     ) -> None:
         def drawn(step: int, seed: int) -> list[list[list[int]]]:
@@ -168,7 +168,7 @@ class TestABatch:
         assert drawn(4, 1) == first
         assert drawn(4, 2) != first
 
-    def test_with_sampling_says_the_same_text(
+    def test_with_sampling_contains_the_same_text(
         self, store: Store, tokenizer: Tokenizer, store_schedule: BatchSchedule
     ) -> None:
         [found] = batch(store, tokenizer, store_schedule, 4, 1, sampling(1))
@@ -192,7 +192,7 @@ class TestABatch:
         [first_source, first_labels], [second_source, second_labels] = pairs[:2]
         assert found[0] == (first_source[:-1] + second_source, first_labels[:-1] + second_labels)
 
-    def test_is_segmented_anew_at_every_step(self, store: Store, tokenizer: Tokenizer) -> None:
+    def test_segmentation_differs_between_steps(self, store: Store, tokenizer: Tokenizer) -> None:
         schedule = BatchSchedule(np.array([30]), 256, seed=3)  # of the first pair, again and again
         drawn = [batch(store, tokenizer, schedule, step, 1, sampling(1))[0] for step in range(9)]
         assert len({str(rows_of(found.source)) for found in drawn}) > 1

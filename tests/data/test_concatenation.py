@@ -1,4 +1,4 @@
-"""Pairs joined two by two."""
+"""Pairs are joined two by two."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_rows_may_be_arrays_of_a_store() -> None:
 
 
 @pytest.mark.parametrize(("max_length", "num_rows"), [(5, 1), (4, 2)])
-def test_all_stay_apart_where_the_longest_would_not_fit_twice_with_an_end(
+def test_nothing_is_joined_if_the_longest_does_not_fit_twice(
     max_length: int, num_rows: int
 ) -> None:
     longer, shorter = [[11, 12], [13]], [[21], [22]]
@@ -40,7 +40,7 @@ def test_all_stay_apart_where_the_longest_would_not_fit_twice_with_an_end(
     assert len(join(shorter, longer, max_length)[0]) == num_rows
 
 
-def test_padding_grows_by_no_more_than_an_end() -> None:
+def test_padding_grows_by_at_most_one_piece() -> None:
     random = np.random.default_rng(1)
     for _ in range(50):
         rows = [[1] * n for n in random.integers(20, 33, 30)]
@@ -48,17 +48,17 @@ def test_padding_grows_by_no_more_than_an_end() -> None:
         assert len(sources) * max(map(len, sources)) <= 30 * max(map(len, rows))
 
 
-def test_one_tag_stands_in_front_of_both() -> None:
+def test_joined_source_keeps_one_tag() -> None:
     assert join([[TAG, 11], [TAG, 12]], [[21], [22]]) == ([[TAG, 11, 12]], [[21, 22]])
 
 
 @pytest.mark.parametrize("second", [[OTHER_TAG, 12], [12]])
-def test_pairs_with_different_tags_stay_apart(second: list[int]) -> None:
+def test_pairs_with_different_tags_are_not_joined(second: list[int]) -> None:
     sources, targets = [[TAG, 11], second], [[21], [22]]
     assert join(sources, targets) == (sources, targets)
 
 
-def test_a_share_of_the_steps_is_chosen_by_the_seed() -> None:
+def test_seed_chooses_a_share_of_the_steps() -> None:
     def chosen(seed: int, rate: float) -> list[bool]:
         return [Concatenation(rate, seed, 99).applies(step) for step in range(2000)]
 

@@ -1,4 +1,4 @@
-"""One pass counts the pairs and takes a sample, spread evenly and bounded."""
+"""One pass counts the pairs and takes a bounded, evenly spread sample."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from translator.data.tokenizer import train_tokenizer
 
 
 def pairs(count: int, length: int = 1) -> list[Pair]:
-    """Pairs of `length` bytes each, numbered by their target's number."""
+    """Pairs of `length` bytes each, numbered by their target."""
     return [Pair("", str(i).zfill(length)) for i in range(count)]
 
 
@@ -22,7 +22,7 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_SENTENCES", 40)
 
 
-def test_a_small_text_is_all_sample() -> None:
+def test_sample_of_a_small_text_is_the_whole_text() -> None:
     assert sample_corpus(pairs(10, length=10)) == (10, pairs(10, length=10), 0)
 
 
@@ -30,13 +30,13 @@ def test_a_small_text_is_all_sample() -> None:
     ("count", "length", "stride"),
     [(11, 10, 2), (20, 10, 2), (21, 10, 4), (1000, 10, 128), (20, 4, 1), (21, 4, 2)],
 )
-def test_of_a_large_one_every_nth_pair_is_taken(count: int, length: int, stride: int) -> None:
-    """Ten pairs of ten bytes fit, and no more than twenty pairs in any case."""
+def test_sample_of_a_large_text_has_every_nth_pair(count: int, length: int, stride: int) -> None:
+    """At most ten pairs of ten bytes fit, and never more than twenty pairs."""
     assert sample_corpus(pairs(count, length)) == (count, pairs(count, length)[::stride], 0)
 
 
 @pytest.mark.parametrize("letter", ["x", "日"])
-def test_lines_too_long_to_learn_from_are_counted_and_no_sample(letter: str) -> None:
+def test_overlong_lines_are_counted_and_not_sampled(letter: str) -> None:
     longest = letter * (module.LONGEST_SENTENCE // len(letter.encode()))
     text = [Pair("a", longest + letter), Pair("b", "c"), Pair(longest + "xx", ""), Pair("d", "e")]
     assert sample_corpus(text) == (4, [Pair("b", "c"), Pair("d", "e")], 2)
@@ -44,23 +44,23 @@ def test_lines_too_long_to_learn_from_are_counted_and_no_sample(letter: str) -> 
 
 
 def test_size_is_in_bytes() -> None:
-    """Four characters of three bytes each: eight of nine pairs fit, and every second is left."""
+    """Pairs have four characters of three bytes. Eight fit, and of nine every second is kept."""
     assert len(sample_corpus([Pair("日本", "中文")] * 8).sample) == 8
     assert len(sample_corpus([Pair("日本", "中文")] * 9).sample) == 5
 
 
-def test_a_pair_larger_than_the_sample_is_one() -> None:
+def test_pair_larger_than_the_sample_is_kept() -> None:
     assert sample_corpus(pairs(1, length=101)).sample == pairs(1, length=101)
 
 
-def test_now_and_then_it_shows_how_far_it_is() -> None:
+def test_progress_is_reported_regularly() -> None:
     shown: list[int] = []
     sample_corpus(pairs(25_000), shown.append)
     assert shown == [10_000, 20_000]
 
 
 class TestStatistics:
-    def test_are_those_of_both_sides(self) -> None:
+    def test_are_of_both_sides(self) -> None:
         found = sample_corpus([Pair("abcd", "ab"), Pair("a", "abcdefghi")]).statistics()
         assert (found.num_pairs, found.length, found.num_characters) == (2, 4.0, 9)
 
@@ -68,7 +68,7 @@ class TestStatistics:
         for pair in (Pair("ab", "猫犬鳥"), Pair("猫犬鳥", "ab")):
             assert sample_corpus([pair]).statistics().length == 4.0
 
-    def test_are_enough_for_a_vocabulary_that_can_be_learnt(
+    def test_give_a_vocabulary_size_that_can_be_learnt(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(module, "LARGEST_SAMPLE", 10**6)
@@ -101,5 +101,5 @@ class TestStatistics:
         found = sample_corpus([Pair(source, target)]).statistics()
         assert found.shared_letters == pytest.approx(shared)
 
-    def test_need_no_text(self) -> None:
+    def test_of_an_empty_sample(self) -> None:
         assert sample_corpus([]).statistics().num_pairs == 0

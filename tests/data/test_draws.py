@@ -1,6 +1,6 @@
-"""What a step learns from, by literal numbers that commit 6ab5e60 computed.
+"""The pairs of a step, as recorded from commit 6ab5e60.
 
-A resumed run must draw what it would have drawn unbroken, so these numbers are for ever.
+A resumed run must draw what an uninterrupted run draws, so these numbers must never change.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The length limit that a training text needs, with numbers one can compute in the head."""
+"""The length limit of a text, with numbers that can be computed in the head."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def test_a_limit_counts_the_ends_of_both_sides() -> None:
     assert LengthLimit(2.5, 3).of(4) == 12 + 3
 
 
-def test_ordinary_text_needs_the_least() -> None:
+def test_ordinary_text_gets_the_least_limit() -> None:
     assert needed_limit(lengths(5, 10, 50), lengths(9, 20, 60)) == LEAST_LIMIT
     assert needed_limit(lengths(100), lengths(3)) == LEAST_LIMIT
 
@@ -67,7 +67,7 @@ def test_in_a_very_small_text_every_target_counts() -> None:
     assert needed_limit(sources, targets) == (2.0, 40)
 
 
-def test_what_is_given_is_kept() -> None:
+def test_given_ratio_or_extra_is_kept() -> None:
     sources, targets = lengths(5, 10, 50), lengths(25, 50, 250)
     assert needed_limit(sources, targets, ratio=5.0) == (5.0, 50)
     assert needed_limit(sources, targets, extra=20) == (6.0, 20)
@@ -76,11 +76,11 @@ def test_what_is_given_is_kept() -> None:
     assert needed_limit(sources, lengths(1, 1, 1), extra=0) == (2.0, 0)
 
 
-def test_no_limit_is_beyond_what_the_configuration_takes() -> None:
+def test_limit_is_never_above_that_of_the_configuration() -> None:
     assert needed_limit(lengths(1), lengths(100_000)) == (2.0, 10_000)
 
 
-def test_of_many_pairs_some_stand_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_pairs_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_PAIRS", 2)
     # Every second one is looked at.
     assert needed_limit(lengths(5, 5, 10), lengths(25, 900, 50)) == (5.0, 10)

@@ -1,4 +1,4 @@
-"""Stores in a row are read like one."""
+"""Several stores are read like one."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def mixture(stores: list[Store]) -> Mixture:
 KEPT = [FIRST[0], FIRST[2], *SECOND, *THIRD]
 
 
-def test_rows_count_through_all_stores(mixture: Mixture, tokenizer: Tokenizer) -> None:
+def test_rows_are_numbered_through_all_stores(mixture: Mixture, tokenizer: Tokenizer) -> None:
     assert mixture.sizes == [2, 6, 1]
     for row, pair in enumerate(KEPT):
         for side, text in zip((mixture.source, mixture.target), pair, strict=True):
@@ -57,14 +57,14 @@ def test_lengths_are_those_of_the_stores(mixture: Mixture, stores: list[Store]) 
     assert mixture.lengths.tolist() == expected
 
 
-def test_facts_are_sums_and_know_the_order(stores: list[Store]) -> None:
+def test_facts_are_sums_and_depend_on_the_order(stores: list[Store]) -> None:
     facts = Mixture(stores).facts
     assert (facts.num_pairs, facts.num_empty, facts.num_long) == (9, 1, 0)
     assert facts.digest != Mixture(stores[::-1]).facts.digest
     assert Mixture(stores[:1]).facts == stores[0].facts
 
 
-def test_a_share_is_counted_in_target_pieces(mixture: Mixture, stores: list[Store]) -> None:
+def test_share_counts_target_pieces(mixture: Mixture, stores: list[Store]) -> None:
     tokens = [int((store.target.lengths + 1).sum()) for store in stores]
     repetitions = np.repeat(np.array([2, 0.5, 1], np.float32), mixture.sizes)
     shares = mixture.shares(repetitions)
@@ -75,7 +75,7 @@ def test_a_share_is_counted_in_target_pieces(mixture: Mixture, stores: list[Stor
     assert [share.tokens for share in shares] == pytest.approx(expected)
 
 
-def test_a_share_is_what_the_batches_hold(mixture: Mixture, tokenizer: Tokenizer) -> None:
+def test_share_equals_that_of_the_batches(mixture: Mixture, tokenizer: Tokenizer) -> None:
     schedule = BatchSchedule(mixture.lengths, 60, 1, mix(mixture.sizes, [5, 2, 1], 1.0))
     counts = np.zeros(9)
     for step in range(40 * schedule.batches_per_epoch):
@@ -87,7 +87,7 @@ def test_a_share_is_what_the_batches_hold(mixture: Mixture, tokenizer: Tokenizer
 
 
 @pytest.mark.parametrize("sampled", [False, True])
-def test_a_batch_holds_pairs_of_all_with_their_tags(
+def test_batch_has_pairs_of_all_corpora_with_their_tags(
     mixture: Mixture, tokenizer: Tokenizer, sampled: bool
 ) -> None:
     schedule = BatchSchedule(mixture.lengths, 10_000, 1, mix(mixture.sizes, [2, 1, 1], 1.0))

@@ -1,4 +1,4 @@
-"""SentencePiece in a process of its own learns what it would learn in ours, and ends with us."""
+"""The child process learns the same model as this process would, and ends with its parent."""
 
 import io
 import os
@@ -30,7 +30,7 @@ def children() -> set[int]:
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
 @pytest.mark.parametrize("sentences", [SENTENCES[:400], ["a\nb c", "", "\u2028 d", "\x00 e"] * 9])
-def test_it_learns_what_it_would_learn_here(kind: str, sentences: list[str]) -> None:
+def test_model_equals_one_trained_in_this_process(kind: str, sentences: list[str]) -> None:
     options: dict[str, Any] = OPTIONS | {"vocab_size": 400, "model_type": kind}
     options |= {"hard_vocab_limit": False, "byte_fallback": True}
     model = io.BytesIO()
@@ -41,12 +41,12 @@ def test_it_learns_what_it_would_learn_here(kind: str, sentences: list[str]) -> 
     assert train_model(iter(sentences), 7, options) == model.getvalue()
 
 
-def test_why_it_failed_is_said() -> None:
+def test_error_has_the_reason_from_sentencepiece() -> None:
     with pytest.raises(SentencePieceError, match="Vocabulary size too high"):
         train_model(SENTENCES[:10], 1, OPTIONS | {"vocab_size": 10_000})
 
 
-def test_that_it_was_killed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_names_the_exit_code_of_a_killed_child(monkeypatch: pytest.MonkeyPatch) -> None:
     real = subprocess.Popen
 
     def killed(*arguments: object, **keys: object) -> "subprocess.Popen[bytes]":
@@ -60,7 +60,7 @@ def test_that_it_was_killed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 5_000])
-def test_what_reading_raises_ends_it(count: int) -> None:
+def test_exception_from_reading_ends_the_child(count: int) -> None:
     before = children()
 
     def breaks_off() -> Iterator[str]:
@@ -81,11 +81,11 @@ def sentences():
 
 train_model(sentences(), 1, {"vocab_size": 8000, "minloglevel": 2})
 """
-"""Takes much longer than the test."""
+"""Its training takes much longer than the test."""
 
 
 @pytest.mark.slow
-def test_it_ends_when_its_parent_is_killed() -> None:
+def test_child_ends_when_its_parent_is_killed() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", LONG],
         env=os.environ | {"PYTHONPATH": str(ROOT)},

@@ -1,4 +1,4 @@
-"""A store holds what the tokenizer gives, whole or not at all, and is known by what made it."""
+"""A store has the ids of the tokenizer, is complete or absent, and is named by its inputs."""
 
 import itertools
 import os
@@ -44,7 +44,7 @@ def make(
     return open_store(folder, lambda: pairs, tokenizer, max_length=max_length, keep_text=keep_text)
 
 
-def test_a_store_holds_what_the_tokenizer_gives(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_store_contains_the_ids_of_the_tokenizer(tmp_path: Path, tokenizer: Tokenizer) -> None:
     store = make(tmp_path / "s", tokenizer)
     assert len(store) == 3
     for side, vocabulary, texts in zip(
@@ -55,12 +55,12 @@ def test_a_store_holds_what_the_tokenizer_gives(tmp_path: Path, tokenizer: Token
         assert side.lengths.tolist() == [len(row) for row in expected]
 
 
-def test_a_store_counts_what_it_leaves_out(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_store_counts_the_pairs_left_out(tmp_path: Path, tokenizer: Tokenizer) -> None:
     facts = make(tmp_path / "s", tokenizer).facts
     assert (facts.num_pairs, facts.num_empty, facts.num_long) == (3, 2, 2)
 
 
-class TestASideOfInvisibleCharacters:
+class TestSideOfInvisibleCharacters:
     PAIRS = [  # noqa: RUF012
         PAIRS[0],
         Pair("Alone.", "\u200b"),
@@ -79,7 +79,7 @@ class TestASideOfInvisibleCharacters:
         assert list(store.pairs()) == PAIRS[:2]
         assert (store.facts.num_pairs, store.facts.num_empty, store.facts.num_long) == (2, 3, 0)
 
-    def test_has_no_pieces_where_every_pair_stays(
+    def test_has_no_pieces_if_every_pair_is_kept(
         self, tmp_path: Path, tokenizer: Tokenizer
     ) -> None:
         store = make(tmp_path / "s", tokenizer, self.PAIRS, max_length=None)
@@ -87,13 +87,13 @@ class TestASideOfInvisibleCharacters:
         assert (store.source.lengths > 0).tolist() == [True, True, False, True, True]
         assert (store.target.lengths > 0).tolist() == [True, False, True, False, True]
 
-    def test_behind_a_tag_is_left_out_too(self, tmp_path: Path) -> None:
+    def test_after_a_tag_is_left_out_too(self, tmp_path: Path) -> None:
         config = TokenizerConfig(vocabulary_size=340)
         tokenizer = train_tokenizer(config, lambda: PAIRS, 1, lambda _: None, ["<2de>"])
         tagged = [Pair("<2de> \u200b", "Allein."), Pair("<2de>", "Allein."), PAIRS[0]]
         assert list(make(tmp_path / "s", tokenizer, tagged).pairs()) == [PAIRS[0]]
 
-    def test_stays_in_the_text_of_an_older_run(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
+    def test_is_kept_in_an_older_run(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
         store = open_store(
             tmp_path / "s",
             lambda: [*self.PAIRS, Pair(" ", "Allein.")],
@@ -119,7 +119,7 @@ def test_a_side_without_pieces_is_empty(tmp_path: Path, tokenizer: Tokenizer) ->
     assert list(store.pairs()) == [Pair("c", "d")] and store.facts.num_empty == 2
 
 
-def test_a_side_may_be_just_as_long_as_the_limit(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_side_exactly_as_long_as_the_limit_is_kept(tmp_path: Path, tokenizer: Tokenizer) -> None:
     pair = [PAIRS[0]]
     length = max(len(v.encode([text])[0]) for v, text in zip(tokenizer, pair[0], strict=True))
     assert len(make(tmp_path / "fits", tokenizer, pair, max_length=length)) == 1
@@ -127,15 +127,13 @@ def test_a_side_may_be_just_as_long_as_the_limit(tmp_path: Path, tokenizer: Toke
         make(tmp_path / "does not", tokenizer, pair, max_length=length - 1)
 
 
-def test_without_a_limit_every_pair_stays_in_its_place(
-    tmp_path: Path, tokenizer: Tokenizer
-) -> None:
+def test_without_a_limit_every_pair_keeps_its_index(tmp_path: Path, tokenizer: Tokenizer) -> None:
     store = make(tmp_path / "s", tokenizer, max_length=None)
     assert list(store.pairs()) == PAIRS
     assert (store.facts.num_empty, store.facts.num_long) == (0, 0)
 
 
-def test_text_comes_back_as_it_was(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_text_is_kept_exactly(tmp_path: Path, tokenizer: Tokenizer) -> None:
     assert list(make(tmp_path / "s", tokenizer).pairs()) == SHORT
 
 
@@ -162,7 +160,7 @@ FILES = [f"{s}.{kind}" for s in ("source", "target") for kind in ("ids", "offset
 
 @pytest.mark.parametrize("damage", ["emptied", "cut off", "longer", "missing"])
 @pytest.mark.parametrize("name", [*FILES, "target.text_offsets", "facts.json", "journal.json"])
-def test_a_store_that_is_not_whole_is_made_anew_with_a_word(
+def test_incomplete_store_is_made_again_with_a_message(
     tmp_path: Path, tokenizer: Tokenizer, name: str, damage: str
 ) -> None:
     folder = tmp_path / "s"
@@ -173,13 +171,15 @@ def test_a_store_that_is_not_whole_is_made_anew_with_a_word(
         (folder / name).unlink()
     else:
         (folder / name).write_bytes(changed[damage])
-    said: list[str] = []
+    messages: list[str] = []
     for _ in range(2):
         store = open_store(
-            folder, lambda: PAIRS, tokenizer, max_length=40, keep_text=True, say=said.append
+            folder, lambda: PAIRS, tokenizer, max_length=40, keep_text=True, report=messages.append
         )
         assert store.facts == facts and list(store.pairs()) == SHORT
-    assert said == [f"{folder}: this part of the cache is damaged or incomplete; making it again."]
+    assert messages == [
+        f"{folder}: this part of the cache is damaged or incomplete; making it again."
+    ]
     assert (folder / name).read_bytes() == content
 
 
@@ -187,7 +187,7 @@ def test_the_arrays_stay_on_disk(tmp_path: Path, tokenizer: Tokenizer) -> None:
     assert isinstance(make(tmp_path / "s", tokenizer).source.offsets.base, np.memmap)
 
 
-def test_no_pair_left_is_said_with_the_reasons(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_error_if_no_pair_is_left_names_the_reasons(tmp_path: Path, tokenizer: Tokenizer) -> None:
     with pytest.raises(DataError) as caught:
         make(tmp_path / "s", tokenizer, PAIRS[2:6])
     assert str(caught.value) == (
@@ -198,7 +198,7 @@ def test_no_pair_left_is_said_with_the_reasons(tmp_path: Path, tokenizer: Tokeni
 
 
 @pytest.mark.parametrize("error", [DataError, ZeroDivisionError])
-def test_nothing_is_left_of_a_store_that_failed(
+def test_failed_store_leaves_no_files(
     tmp_path: Path, tokenizer: Tokenizer, error: type[BaseException]
 ) -> None:
     def breaks_off() -> Iterator[Pair]:
@@ -211,7 +211,7 @@ def test_nothing_is_left_of_a_store_that_failed(
     assert len(make(tmp_path / "s", tokenizer)) == 3
 
 
-def test_a_full_disk_leaves_nothing_and_a_sentence(
+def test_full_disk_leaves_no_files_and_gives_one_sentence(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -227,19 +227,21 @@ def test_a_full_disk_leaves_nothing_and_a_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cache_that_cannot_be_made_is_named(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_impossible_cache_folder_is_named(tmp_path: Path, tokenizer: Tokenizer) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"/file: cannot keep files here: .*\.$"):
         make(tmp_path / "file/s", tokenizer)
 
 
-class TestTheDigest:
-    def test_is_that_of_the_pieces(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
+class TestDigest:
+    def test_depends_on_ids_and_not_on_kept_text(
+        self, tmp_path: Path, tokenizer: Tokenizer
+    ) -> None:
         with_text = make(tmp_path / "a", tokenizer).facts.digest
         without = make(tmp_path / "b", tokenizer, keep_text=False).facts.digest
         assert with_text == without
 
-    def test_knows_the_order_and_the_pairing(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
+    def test_depends_on_order_and_pairing(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
         swapped = [Pair(SHORT[0].source, SHORT[1].target), Pair(SHORT[1].source, SHORT[0].target)]
         digests = {
             make(tmp_path / str(i), tokenizer, pairs).facts.digest
@@ -247,7 +249,7 @@ class TestTheDigest:
         }
         assert len(digests) == 3
 
-    def test_knows_where_a_row_ends(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
+    def test_depends_on_where_rows_end(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
         ids = tokenizer.source.encode(["a b c d"])[0]
         cut = [tokenizer.source.decode([part])[0] for part in (ids[:4], ids[4:], ids[:2], ids[2:])]
         one, other = [Pair(cut[0], "x"), Pair(cut[1], "x")], [Pair(cut[2], "x"), Pair(cut[3], "x")]
@@ -258,7 +260,7 @@ class TestTheDigest:
         assert len(digests) == 2
 
 
-class TestTheKey:
+class TestKey:
     def key(self, tokenizer: Tokenizer, folder: Path, **settings: object) -> str:
         data = DataConfig(
             source_language="en",
@@ -269,7 +271,7 @@ class TestTheKey:
         )
         return store_key(fingerprint(data, "train"), tokenizer, **settings)
 
-    def test_stays_while_nothing_changes(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
+    def test_is_the_same_while_nothing_changes(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
         (tmp_path / "t.tsv").write_text("a\tb\n")
         assert self.key(tokenizer, tmp_path) == self.key(tokenizer, tmp_path)
 
@@ -282,7 +284,7 @@ class TestTheKey:
             keys.add(self.key(tokenizer, tmp_path))
         assert len(keys) == 3
 
-    def test_no_setting_stands_in_for_the_text(self, tokenizer: Tokenizer) -> None:
+    def test_depends_on_the_text_even_if_a_setting_has_its_name(self, tokenizer: Tokenizer) -> None:
         one, other = (store_key({"path": p}, tokenizer, text=True, format=3) for p in "ab")
         assert one != other
 
@@ -297,6 +299,6 @@ class TestTheKey:
         }
         assert len(keys) == 8
 
-    def test_is_a_plain_name(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
+    def test_is_a_valid_file_name(self, tmp_path: Path, tokenizer: Tokenizer) -> None:
         (tmp_path / "t.tsv").write_text("a\tb\n")
         assert self.key(tokenizer, tmp_path).isalnum()

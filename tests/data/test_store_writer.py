@@ -1,4 +1,4 @@
-"""However often the writing of a store is broken off, it ends with the same bits."""
+"""However often the writing of a store is interrupted, the result has the same bits."""
 
 import itertools
 import json
@@ -59,7 +59,7 @@ def make(
 
 
 def make_part(folder: Path, tokenizer: Tokenizer) -> None:
-    """Begin, and be stopped after 57 pairs."""
+    """Start to write a store, and be stopped after 57 pairs."""
 
     def breaks_off() -> Iterator[Pair]:
         yield from PAIRS[:57]
@@ -75,7 +75,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def whole(tmp_path: Path, tokenizer: Tokenizer) -> dict[str, bytes]:
-    """A store that was made in one go."""
+    """A store that was written without interruption."""
     store = make(tmp_path / "whole", tokenizer)
     assert (store.facts.num_pairs, store.facts.num_empty, store.facts.num_long) == (54, 29, 17)
     return content(tmp_path / "whole")
@@ -92,7 +92,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize(("owner", "name"), PLACES, ids=[name for _, name in PLACES])
-def test_stopped_anywhere_it_goes_on_to_the_same_bits(
+def test_stopped_anywhere_the_store_ends_with_the_same_bits(
     owner: object,
     name: str,
     whole: dict[str, bytes],
@@ -122,7 +122,9 @@ def test_stopped_anywhere_it_goes_on_to_the_same_bits(
     assert {path.name for path in tmp_path.iterdir()} == {"whole", "s"}
 
 
-def test_what_cannot_be_produced_is_counted(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_unreachable_targets_and_nul_characters_are_counted(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
     make_part(tmp_path / "s", tokenizer)
     facts = make(tmp_path / "s", tokenizer).facts
     assert facts.num_unreachable == 3
@@ -148,7 +150,7 @@ def test_a_store_of_an_older_version_is_opened(tmp_path: Path, tokenizer: Tokeni
     assert make(tmp_path / "s", tokenizer).facts.num_unreachable == 0
 
 
-def test_what_is_written_is_not_encoded_again(
+def test_written_pairs_are_not_encoded_again(
     whole: dict[str, bytes],
     tmp_path: Path,
     tokenizer: Tokenizer,
@@ -176,7 +178,7 @@ def test_the_bits_do_not_depend_on_chunks_and_journal(
 
 
 @pytest.mark.parametrize("damage", ["short", "garbage", "missing"])
-def test_a_journal_that_cannot_be_true_is_not_believed(
+def test_damaged_journal_is_ignored(
     damage: str, whole: dict[str, bytes], tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
     make_part(tmp_path / "s", tokenizer)
@@ -193,7 +195,7 @@ def test_a_journal_that_cannot_be_true_is_not_believed(
     assert content(tmp_path / "s") == whole
 
 
-def test_only_some_pairs_are_held_at_a_time(
+def test_number_of_pairs_in_memory_is_bounded(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_writer, "JOURNAL_EVERY", 3600.0)
@@ -210,7 +212,7 @@ def test_only_some_pairs_are_held_at_a_time(
     assert max(ahead) <= 20
 
 
-def test_fewer_if_they_are_long(
+def test_chunks_of_long_pairs_are_smaller(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_writer, "CHUNK_CHARACTERS", 12)
@@ -234,7 +236,7 @@ class TestTextThatChanges:
             validation=both,
         )
 
-    def test_while_it_is_prepared_is_noticed(
+    def test_during_preparation_is_an_error(
         self, data: DataConfig, tmp_path: Path, tokenizer: Tokenizer
     ) -> None:
         known = fingerprint(data, "train")
@@ -257,7 +259,7 @@ class TestTextThatChanges:
         )
         assert list((tmp_path / "cache").iterdir()) == []
 
-    def test_or_does_not_is_read_to_the_end(self, data: DataConfig) -> None:
+    def test_unchanged_text_is_read_to_the_end(self, data: DataConfig) -> None:
         known = fingerprint(data, "train")
         assert len(list(read_unchanged(data, "train", known))) == len(PAIRS)
 
@@ -306,7 +308,7 @@ open_store(folder / "s", pairs, tokenizer, max_length=int(sys.argv[4]), keep_tex
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["adding", "writing", "replacing", "renaming"])
-def test_killed_again_and_again_it_ends_with_the_same_bits(
+def test_killed_repeatedly_the_store_ends_with_the_same_bits(
     place: str, whole: dict[str, bytes], tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
     tokenizer.save([tmp_path / "source.model", tmp_path / "target.model"])

@@ -1,4 +1,4 @@
-"""Segmentations are drawn as often as their probabilities say, and lose no text."""
+"""Segmentations are drawn by their probabilities, and keep the text."""
 
 import io
 import math
@@ -17,7 +17,7 @@ EVERYDAY = Path(__file__).parents[2] / "data/everyday/train.tsv"
 
 
 class Toy(Pieces):
-    """Two letters, and both together: segmentations ab (3/4) and a b (1/2 · 1/2)."""
+    """Pieces a, b and ab: the segmentations are ab (3/4) and a b (1/2 · 1/2)."""
 
     def __init__(self) -> None:
         self.scores = {"a": math.log(0.5), "b": math.log(0.5), "ab": math.log(0.75)}
@@ -49,14 +49,14 @@ def test_unigram_draws_by_the_probability_to_the_power_alpha(alpha: float, share
 
 
 @pytest.mark.parametrize(("alpha", "share"), [(0.0, 1.0), (0.25, 0.75), (1.0, 0.0)])
-def test_bpe_leaves_out_a_merge_with_probability_alpha(alpha: float, share: float) -> None:
+def test_bpe_drops_a_merge_with_probability_alpha(alpha: float, share: float) -> None:
     random = np.random.default_rng(1)
     draws = [sample_bpe(Toy(), "ab", alpha, random) for _ in range(4000)]
     assert sum(ids == [6] for ids in draws) / len(draws) == pytest.approx(share, abs=0.03)
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_without_chance_it_is_what_sentencepiece_finds(kind: Literal["unigram", "bpe"]) -> None:
+def test_without_randomness_it_equals_sentencepiece(kind: Literal["unigram", "bpe"]) -> None:
     with EVERYDAY.open(encoding="utf-8") as lines:
         sentences = [line.split("\t")[0] for line in islice(lines, 200)]
     model = io.BytesIO()
@@ -89,7 +89,9 @@ def test_without_chance_it_is_what_sentencepiece_finds(kind: Literal["unigram", 
         (sample_bpe, [[4, 5, 4, 5], [6, 6], [6, 4, 5], [6, 4, 5]]),
     ],
 )
-def test_draws_are_these(sample: Callable[..., list[int]], expected: list[list[int]]) -> None:
-    """As commit 6ab5e60 drew them: a resumed run must draw as it would have unbroken."""
+def test_draws_equal_recorded_ones(
+    sample: Callable[..., list[int]], expected: list[list[int]]
+) -> None:
+    """Recorded from commit 6ab5e60. A resumed run must draw what an uninterrupted run draws."""
     random = np.random.Generator(np.random.Philox(3))
     assert [sample(Toy(), "abab", 0.5, random) for _ in range(4)] == expected

@@ -1,4 +1,4 @@
-"""Sentences become ids and come back; vocabularies are as large as they can be; draws repeat."""
+"""Encoding and decoding restores text; vocabularies have their size; sampling is reproducible."""
 
 import hashlib
 import itertools
@@ -37,14 +37,14 @@ SOURCES = [pair.source for pair in PAIRS]
 
 def learn(
     pairs: Iterable[Pair] = PAIRS,
-    said: list[str] | None = None,
+    messages: list[str] | None = None,
     tags: Sequence[str] = (),
     **keys: object,
 ) -> Tokenizer:
     config = TokenizerConfig.model_validate({"vocabulary_size": 340} | keys)
     pairs = list(pairs)
-    say = ([] if said is None else said).append
-    return train_tokenizer(config, lambda: pairs, 1, say, tags)
+    report = ([] if messages is None else messages).append
+    return train_tokenizer(config, lambda: pairs, 1, report, tags)
 
 
 @pytest.fixture(scope="module", params=["unigram", "bpe"])
@@ -52,7 +52,7 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     return learn(kind=request.param)
 
 
-def test_text_comes_back(tokenizer: Tokenizer) -> None:
+def test_decoding_restores_the_text(tokenizer: Tokenizer) -> None:
     assert tokenizer.source.decode(tokenizer.source.encode(SOURCES)) == SOURCES
     assert tokenizer.source.decode([]) == []
 
@@ -74,7 +74,7 @@ WORLD = list("世".encode())
         ([0xEF, 0xBF, 0xBD, 0xFF], "\N{REPLACEMENT CHARACTER}", 1),
     ],
 )
-def test_bytes_that_spell_nothing_are_left_out_and_counted(
+def test_stray_bytes_are_left_out_and_counted(
     tokenizer: Tokenizer, numbers: list[int], text: str, num_stray: int
 ) -> None:
     vocabulary = tokenizer.target
@@ -85,7 +85,7 @@ def test_bytes_that_spell_nothing_are_left_out_and_counted(
     assert vocabulary.decode(rows) == [text, "Tom", f"Tom{text} Tom"]
 
 
-def test_a_replacement_character_of_the_text_stays() -> None:
+def test_replacement_character_in_the_text_is_kept() -> None:
     text = "What is \N{REPLACEMENT CHARACTER}?"
     pairs = [*PAIRS, Pair(text, text)] * 3
     vocabulary = learn(pairs, normalization="identity").target
@@ -106,12 +106,12 @@ def test_no_text_becomes_a_special_id(tokenizer: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("text", ["日本語 🦜", "ñandú", "x\x00y", "<s>", "a </s> b"])
-def test_what_the_corpus_never_held_is_spelt_in_bytes(tokenizer: Tokenizer, text: str) -> None:
+def test_unknown_characters_are_spelt_in_bytes(tokenizer: Tokenizer, text: str) -> None:
     assert tokenizer.source.decode(tokenizer.source.encode([text])) == [text]
 
 
 @pytest.mark.parametrize("text", ["", " ", "\r", "\u200b", "\u3000"])
-def test_what_holds_no_text_holds_no_pieces(tokenizer: Tokenizer, text: str) -> None:
+def test_blank_text_has_no_pieces(tokenizer: Tokenizer, text: str) -> None:
     assert tokenizer.source.encode([text]) == [[]]
 
 
@@ -120,29 +120,29 @@ def test_the_same_corpus_gives_the_same_vocabulary(tokenizer: Tokenizer) -> None
     assert learn().digest != learn(PAIRS[:-5]).digest
 
 
-def test_the_vocabulary_has_the_size_asked_for(tokenizer: Tokenizer) -> None:
+def test_vocabulary_has_the_configured_size(tokenizer: Tokenizer) -> None:
     assert len(tokenizer.source) == 340
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_a_vocabulary_larger_than_the_corpus_is_made_smaller_and_says_so(kind: str) -> None:
-    said: list[str] = []
-    size = len(learn(vocabulary_size=100_000, kind=kind, said=said).source)
+def test_vocabulary_larger_than_the_corpus_becomes_smaller_with_a_message(kind: str) -> None:
+    messages: list[str] = []
+    size = len(learn(vocabulary_size=100_000, kind=kind, messages=messages).source)
     assert 340 < size < 5_000
-    assert said == [
+    assert messages == [
         f"The corpus has only {size:,} pieces, so the vocabulary is smaller than "
         "tokenizer.vocabulary_size 100,000."
     ]
 
 
-def test_one_that_fits_says_nothing() -> None:
-    said: list[str] = []
-    learn(said=said)
-    assert said == []
+def test_vocabulary_that_fits_gives_no_message() -> None:
+    messages: list[str] = []
+    learn(messages=messages)
+    assert messages == []
 
 
 @pytest.mark.parametrize("byte_fallback", [True, False])
-def test_a_vocabulary_too_small_for_the_characters_says_how_many_it_takes(
+def test_error_for_a_vocabulary_too_small_for_the_characters_names_the_needed_size(
     byte_fallback: bool,
 ) -> None:
     with pytest.raises(DataError) as caught:
@@ -157,7 +157,7 @@ def test_a_vocabulary_too_small_for_the_characters_says_how_many_it_takes(
 
 
 @pytest.mark.parametrize(("kind", "size", "least"), [("char", 40, 261), ("word", 16, 22)])
-def test_words_and_characters_need_room_beside_the_special_pieces(
+def test_word_and_char_vocabularies_need_more_than_the_special_pieces(
     kind: str, size: int, least: int
 ) -> None:
     tags = [] if kind == "char" else [f"<t{i}>" for i in range(17)]
@@ -169,7 +169,7 @@ def test_words_and_characters_need_room_beside_the_special_pieces(
     )
 
 
-def test_without_bytes_the_unknown_is_unknown() -> None:
+def test_without_byte_fallback_unknown_characters_are_unknown() -> None:
     vocabulary = learn(vocabulary_size=100, byte_fallback=False).source
     assert 1 in vocabulary.encode(["日本語"])[0]
 
@@ -182,12 +182,12 @@ def test_identity_keeps_what_normalization_changes() -> None:
 
 
 class TestVocabularies:
-    def test_may_be_one_for_both_sides(self) -> None:
+    def test_joint_vocabulary_is_the_same_for_both_sides(self) -> None:
         joint = learn()
         assert joint.joint
         assert joint.source.encode(["Straße"]) == joint.target.encode(["Straße"])
 
-    def test_may_be_one_for_each_side(self) -> None:
+    def test_separate_vocabularies_differ(self) -> None:
         separate = learn(joint=False, vocabulary_size=400)
         assert not separate.joint
         assert separate.source.digest != separate.target.digest
@@ -195,7 +195,7 @@ class TestVocabularies:
         assert len(separate.target.encode([word])[0]) < len(separate.source.encode([word])[0])
 
     @pytest.mark.parametrize("joint", [True, False])
-    def test_come_back_from_disk(self, tmp_path: Path, joint: bool) -> None:
+    def test_survive_saving_and_loading(self, tmp_path: Path, joint: bool) -> None:
         saved = learn(joint=joint)
         run = RunDirectory(tmp_path)
         saved.save(run.vocabularies)
@@ -205,7 +205,7 @@ class TestVocabularies:
         assert loaded.digest == saved.digest
         assert loaded.target.encode(SOURCES) == saved.target.encode(SOURCES)
 
-    def test_that_are_not_there_are_named(self, tmp_path: Path) -> None:
+    def test_missing_files_are_named(self, tmp_path: Path) -> None:
         with pytest.raises(RunError, match=r"/gone: cannot read the tokenizer: No such file"):
             Tokenizer.load([tmp_path / "gone", tmp_path / "too"])
 
@@ -248,19 +248,19 @@ Reading = Callable[..., Tokenizer]
 
 @pytest.fixture(scope="module")
 def reading() -> Reading:
-    """Vocabularies of the everyday pairs and the hostile texts, by their settings."""
+    """Makes vocabularies of the everyday pairs and the hostile texts."""
     pairs = [*PAIRS, *(Pair(text, text) for text in HOSTILE)]
     return cache(lambda **keys: learn(pairs, tags=["<2de>"], **{"vocabulary_size": 620} | keys))
 
 
 class TestTargets:
-    """Whatever a target holds can be produced, but for space at its ends."""
+    """Every target can be produced exactly, except for space at its ends."""
 
     @pytest.mark.parametrize("text", HOSTILE)
     @pytest.mark.parametrize("rule", ["nmt_nfkc", "identity"])
     @pytest.mark.parametrize("joint", [True, False])
     @pytest.mark.parametrize("kind", ["unigram", "bpe", "char"])
-    def test_come_back_exactly(
+    def test_are_restored_exactly(
         self, kind: str, joint: bool, rule: str, text: str, reading: Reading
     ) -> None:
         target = reading(kind=kind, joint=joint, normalization=rule).target
@@ -276,7 +276,7 @@ class TestTargets:
 
     @pytest.mark.parametrize("kind", ["unigram", "bpe", "char", "word"])
     @pytest.mark.parametrize("joint", [True, False])
-    def test_come_back_exactly_without_bytes_if_their_characters_are_known(
+    def test_are_restored_exactly_without_bytes_if_their_characters_are_known(
         self, kind: str, joint: bool, reading: Reading
     ) -> None:
         target = reading(kind=kind, joint=joint, byte_fallback=False).target
@@ -284,7 +284,7 @@ class TestTargets:
         assert target.decode(target.encode(texts)) == texts
 
     @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-    def test_come_back_exactly_when_pieces_are_sampled(
+    def test_are_restored_exactly_with_subword_sampling(
         self, kind: Literal["unigram", "bpe"], reading: Reading
     ) -> None:
         target = reading(kind=kind).target
@@ -294,7 +294,7 @@ class TestTargets:
 
     @pytest.mark.parametrize("kind", ["unigram", "bpe"])
     @pytest.mark.parametrize("joint", [True, False])
-    def test_leave_the_source_to_be_read_by_its_rule(
+    def test_do_not_affect_the_normalization_of_sources(
         self, kind: str, joint: bool, reading: Reading
     ) -> None:
         source = reading(kind=kind, joint=joint).source
@@ -313,7 +313,7 @@ class TestTargets:
         assert tokenizer.joint
         assert tokenizer.source.pieces == tokenizer.target.pieces
 
-    def test_hold_no_tags(self, reading: Reading) -> None:
+    def test_have_no_tags(self, reading: Reading) -> None:
         tokenizer = reading()
         assert tokenizer.source.tags == {"<2de>": 4}
         assert tokenizer.target.tags == {}
@@ -321,17 +321,17 @@ class TestTargets:
         assert 4 not in tokenizer.target.encode(["<2de> Hallo"])[0]
 
     @pytest.mark.parametrize("text", ["", " ", "\u200b", "\ufeff \u200d", "\x00", "\u2028"])
-    def test_without_anything_to_see_are_no_pieces(self, text: str, reading: Reading) -> None:
+    def test_invisible_targets_have_no_pieces(self, text: str, reading: Reading) -> None:
         assert reading().target.encode([text]) == [[]]
 
-    def test_that_are_lost_are_found(self, reading: Reading) -> None:
+    def test_mismatches_are_found(self, reading: Reading) -> None:
         target = reading().target
         texts = ["a▁b", "fine", " two\rlines", "\u200b", "日本"]
         mismatches = target.mismatches(texts, target.encode(texts))
         assert mismatches == {0: ("a▁b", "a b"), 2: ("two\rlines", "two lines")}
         assert target.mismatches([], []) == {}
 
-    def test_that_are_lost_without_bytes_are_found(self, reading: Reading) -> None:
+    def test_mismatches_without_byte_fallback_are_found(self, reading: Reading) -> None:
         target = reading(byte_fallback=False).target
         mismatches = target.mismatches(["I am 日本 today"], target.encode(["I am 日本 today"]))
         assert mismatches == {0: ("I am 日本 today", "I am  ⁇  today")}
@@ -339,8 +339,10 @@ class TestTargets:
 
     @pytest.mark.parametrize("kind", ["unigram", "bpe"])
     @pytest.mark.parametrize("joint", [True, False])
-    def test_change_no_vocabulary_of_plain_text(self, kind: str, joint: bool) -> None:
-        """Pieces, scores and ids are those that SentencePiece learns by itself."""
+    def test_plain_text_gives_the_vocabulary_that_sentencepiece_learns(
+        self, kind: str, joint: bool
+    ) -> None:
+        """Pieces, scores and ids equal those of SentencePiece with its own normalization."""
         vocabularies = learn(kind=kind, joint=joint)
         texts = [list(side) for side in zip(*PAIRS, strict=True)]
         if joint:
@@ -348,7 +350,9 @@ class TestTargets:
         for vocabulary, sentences in zip(vocabularies, texts, strict=True):
             assert scores(vocabulary.model) == scores(normalizing(sentences, kind))
 
-    def test_can_be_read_by_sentencepiece_alone(self, reading: Reading, tmp_path: Path) -> None:
+    def test_model_can_be_read_by_sentencepiece_alone(
+        self, reading: Reading, tmp_path: Path
+    ) -> None:
         tokenizer = reading()
         tokenizer.save(RunDirectory(tmp_path).vocabularies)
         for name, vocabulary in zip(("source", "target"), tokenizer, strict=True):
@@ -383,7 +387,7 @@ def scores(model: bytes) -> list[tuple[str, float]]:
 
 
 class TestOlderRuns:
-    """One tokenizer.model, or two models that both normalize."""
+    """They have one tokenizer.model, or two models that both normalize."""
 
     def test_read_both_sides_by_one_model(self, tmp_path: Path) -> None:
         model = normalizing([text for pair in PAIRS for text in pair], "unigram")
@@ -404,7 +408,7 @@ class TestOlderRuns:
         assert loaded.digest == "".join(hashlib.sha256(model).hexdigest() for model in models)
         assert loaded.target.decode(loaded.target.encode(["x²"])) == ["x2"]
 
-    def test_lend_their_model_to_new_ones(self, tmp_path: Path) -> None:
+    def test_their_model_can_be_used_by_a_new_run(self, tmp_path: Path) -> None:
         model = normalizing([text for pair in PAIRS for text in pair], "unigram")
         (tmp_path / "tokenizer.model").write_bytes(model)
         (tmp_path / "new").mkdir()
@@ -413,7 +417,9 @@ class TestOlderRuns:
         borrowed.save(new.vocabularies)
         assert Tokenizer.load(new.tokenizer()).digest == borrowed.digest
 
-    def test_may_have_left_a_model_where_a_new_one_begins(self, tmp_path: Path) -> None:
+    def test_their_model_file_is_ignored_by_a_new_run_in_the_same_folder(
+        self, tmp_path: Path
+    ) -> None:
         (tmp_path / "tokenizer.model").write_bytes(b"of an older attempt")
         run, saved = RunDirectory(tmp_path), learn()
         saved.save(run.vocabularies)
@@ -426,7 +432,7 @@ COMMANDS = [
 ]
 
 
-class TestWhatPiecesAre:
+class TestPieces:
     def of(self, text: str, **keys: Any) -> list[str]:
         settings: dict[str, Any] = {"vocabulary_size": 400, "joint": False}
         target = learn(COMMANDS, **settings | keys).target
@@ -438,7 +444,7 @@ class TestWhatPiecesAre:
         assert self.of(text, kind="word", vocabulary_size=16) == ["▁I_TURN_RIGHT", "▁I_WALK", "▁X3"]
 
     @pytest.mark.parametrize("byte_fallback", [True, False])
-    def test_words_that_are_unknown_are_lost(self, byte_fallback: bool) -> None:
+    def test_unknown_words_are_lost(self, byte_fallback: bool) -> None:
         """SentencePiece would spell the space before them as ▁."""
         target = learn(COMMANDS, kind="word", byte_fallback=byte_fallback).target
         [ids] = target.encode(["I_WALK I_RUN"])
@@ -451,14 +457,14 @@ class TestWhatPiecesAre:
         assert self.of(text, kind="char", vocabulary_size=size) == ["▁", *"I_WALK", "▁", *"X3"]
 
     @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-    def test_within_a_script_unless_they_may_cross(self, kind: str) -> None:
+    def test_do_not_mix_scripts_unless_configured(self, kind: str) -> None:
         text = "I_TURN_RIGHT I_WALK"
         assert "_" in self.of(text, kind=kind)
         crossing = self.of(text, kind=kind, split_by_unicode_script=False)
         assert any("_" in piece.strip("▁_") for piece in crossing)
         assert len(crossing) < len(self.of(text, kind=kind))
 
-    def test_single_digits_if_they_are_split(self) -> None:
+    def test_are_single_digits_if_digits_are_split(self) -> None:
         pairs = [Pair("a", f"year 2026 and {i}") for i in range(60)]
         for split in (False, True):
             target = learn(pairs, split_digits=split, joint=False, vocabulary_size=320).target
@@ -466,7 +472,7 @@ class TestWhatPiecesAre:
             assert bool(re.search("[0-9]{2}", learnt)) != split
 
     @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-    def test_across_blanks_if_they_may(self, kind: Literal["unigram", "bpe"]) -> None:
+    def test_may_cross_spaces_if_configured(self, kind: Literal["unigram", "bpe"]) -> None:
         pairs = [Pair("a", f"of the {word}") for word in ("house", "street", "town") * 20]
         target = learn(
             pairs, kind=kind, split_by_whitespace=False, joint=False, vocabulary_size=320
@@ -485,7 +491,7 @@ Draw = Callable[[float, int], SubwordSampling]
 
 @pytest.fixture
 def sampling(request: pytest.FixtureRequest, tokenizer: Tokenizer) -> Draw:
-    """Sampling of the tokenizer's kind, by α and seed."""
+    """(α, seed) → sampling for the kind of the tokenizer."""
     kind = request.node.callspec.params["tokenizer"]
     return lambda alpha, seed: SubwordSampling(kind, alpha, seed, max_length=99)
 
@@ -503,13 +509,11 @@ class TestSampling:
         assert tokenizer.source.encode(SOURCES, sampling(0.2, 7)) == one
 
     @pytest.mark.parametrize("seed", [8, 2**32 + 8, 2**63])
-    def test_is_another_for_another_seed(
-        self, tokenizer: Tokenizer, sampling: Draw, seed: int
-    ) -> None:
+    def test_depends_on_the_seed(self, tokenizer: Tokenizer, sampling: Draw, seed: int) -> None:
         one = tokenizer.source.encode(SOURCES, sampling(0.2, 7))
         assert tokenizer.source.encode(SOURCES, sampling(0.2, seed)) != one
 
-    def test_repeats_even_with_the_seed_that_means_none(
+    def test_is_reproducible_even_with_seed_2_to_the_32_minus_1(
         self, tokenizer: Tokenizer, sampling: Draw
     ) -> None:
         draws = [tokenizer.source.encode(SOURCES, sampling(0.2, 2**32 - 1)) for _ in range(2)]
@@ -517,12 +521,14 @@ class TestSampling:
         draws.append(tokenizer.source.encode(SOURCES, sampling(0.2, 2**32 - 1)))
         assert draws[0] == draws[1] == draws[2]
 
-    def test_segments_anew_and_keeps_the_text(self, tokenizer: Tokenizer, sampling: Draw) -> None:
+    def test_changes_the_segmentation_and_keeps_the_text(
+        self, tokenizer: Tokenizer, sampling: Draw
+    ) -> None:
         drawn = tokenizer.source.encode(SOURCES, sampling(0.2, 7))
         assert drawn != tokenizer.source.encode(SOURCES)
         assert tokenizer.source.decode(drawn) == SOURCES
 
-    def test_draws_each_sentence_on_its_own(self, tokenizer: Tokenizer, sampling: Draw) -> None:
+    def test_draws_each_sentence_independently(self, tokenizer: Tokenizer, sampling: Draw) -> None:
         drawn = tokenizer.source.encode([SOURCES[1]] * 20, sampling(0.2, 7))
         assert len({tuple(row) for row in drawn}) > 1
 
@@ -538,10 +544,12 @@ class TestSampling:
         )
         command = [sys.executable, "-c", code, str(path), sampling(0.2, 7).kind, *SOURCES[:5]]
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-        said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        assert said.stdout == f"{tokenizer.source.encode(SOURCES[:5], sampling(0.2, 7))}\n"
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout == f"{tokenizer.source.encode(SOURCES[:5], sampling(0.2, 7))}\n"
 
-    def test_takes_no_draw_that_is_too_long(self, tokenizer: Tokenizer, sampling: Draw) -> None:
+    def test_draws_that_are_too_long_are_replaced_by_the_best_segmentation(
+        self, tokenizer: Tokenizer, sampling: Draw
+    ) -> None:
         drawn = tokenizer.source.encode(SOURCES, sampling(0.2, 7)._replace(max_length=0))
         assert drawn == tokenizer.source.encode(SOURCES)
 
@@ -571,18 +579,22 @@ class TestTags:
     def test_have_the_first_ids_after_the_end(self, tagged: Vocabulary) -> None:
         assert tagged.tags == {"<2de>": 4, "<bt>": 5}
 
-    def test_are_a_piece_and_change_nothing_behind_them(self, tagged: Vocabulary) -> None:
+    def test_are_one_piece_and_do_not_change_the_pieces_after_them(
+        self, tagged: Vocabulary
+    ) -> None:
         plain = tagged.encode([pair.source for pair in PAIRS])
         assert tagged.encode([f"<2de> {pair.source}" for pair in PAIRS]) == [
             [4, *row] for row in plain
         ]
 
     @pytest.mark.parametrize("text", STRANGE)
-    def test_change_nothing_behind_them_whatever_it_is(self, tagged: Vocabulary, text: str) -> None:
+    def test_do_not_change_the_pieces_of_unusual_text_after_them(
+        self, tagged: Vocabulary, text: str
+    ) -> None:
         [plain] = tagged.encode([text])
         assert tagged.encode([f"<bt> {text}"]) == [[5, *plain]]
 
-    def test_come_one_a_sentence(self, tagged: Vocabulary) -> None:
+    def test_only_the_first_of_a_sentence_counts(self, tagged: Vocabulary) -> None:
         [row] = tagged.encode(["<bt> <2de> again"])
         assert row[0] == 5 and not {4, 5} & set(row[1:])
 
@@ -596,23 +608,23 @@ class TestTags:
             assert not {4, 5} & set(row)
             assert tagged.decode([row])[0].strip() == text.strip()
 
-    def test_without_text_are_no_pieces(self, tagged: Vocabulary) -> None:
+    def test_without_text_give_no_pieces(self, tagged: Vocabulary) -> None:
         assert tagged.encode(["<2de>", "<2de> ", ""]) == [[], [], []]
 
-    def test_are_not_printed(self, tagged: Vocabulary) -> None:
+    def test_are_not_decoded(self, tagged: Vocabulary) -> None:
         [row] = tagged.encode(["<2de> I am reading."])
         assert tagged.decode([row, [4, *row[1:], 5, 5], [4]]) == ["I am reading."] * 2 + [""]
 
-    def test_leave_the_pieces_of_text_as_they_are(
+    def test_do_not_change_the_learnt_pieces(
         self, tagged: Vocabulary, kind: str, rule: str
     ) -> None:
-        """Those learnt without tags, two ids further on."""
+        """They are those learnt without tags, with ids higher by two."""
         plain = learn(kind=kind, normalization=rule, vocabulary_size=340).source
         expected = [[i + 2 for i in row] for row in plain.encode(SOURCES)]
         assert tagged.encode(SOURCES) == expected
 
     @pytest.mark.parametrize("alpha", [0.2, 0.9])
-    def test_stay_whole_when_pieces_are_sampled(
+    def test_are_kept_by_subword_sampling(
         self, tagged: Vocabulary, kind: Literal["unigram", "bpe"], alpha: float
     ) -> None:
         sampling = SubwordSampling(kind, alpha, 7, max_length=99)
@@ -622,7 +634,7 @@ class TestTags:
         ]
         assert drawn != tagged.encode([pair.source for pair in TAGGED])
 
-    def test_count_for_the_longest_draw(
+    def test_count_in_the_length_of_a_draw(
         self, tagged: Vocabulary, kind: Literal["unigram", "bpe"]
     ) -> None:
         text = f"<2de> {SOURCES[1]}"
@@ -631,14 +643,14 @@ class TestTags:
             sampling = SubwordSampling(kind, 0.1, seed, max_length=len(best))
             assert len(tagged.encode([text], sampling)[0]) <= len(best)
 
-    def test_come_back_from_disk(self, tagged: Vocabulary) -> None:
+    def test_survive_saving_and_loading(self, tagged: Vocabulary) -> None:
         assert Vocabulary(tagged.model).tags == tagged.tags
 
-    def test_are_the_sources_only(self) -> None:
+    def test_are_only_in_the_source_vocabulary(self) -> None:
         separate = learn(TAGGED, tags=TAGS, joint=False, vocabulary_size=342)
         assert (len(separate.source.tags), len(separate.target.tags)) == (2, 0)
 
 
-def test_without_tags_a_vocabulary_is_what_it_was() -> None:
+def test_vocabulary_without_tags_is_unchanged() -> None:
     assert learn().source.tags == {}
     assert learn(tags=[]).digest == learn().digest

@@ -1,4 +1,4 @@
-"""Pieces counted by hand."""
+"""Coverage of a vocabulary, with pieces counted by hand."""
 
 from pathlib import Path
 
@@ -37,19 +37,19 @@ def test_pieces_and_their_characters_are_counted() -> None:
     assert of(vocabulary, "aa bb", "aa bb") == (2 * len(pieces), 0, 12)
 
 
-def test_an_east_asian_character_is_as_much_as_two() -> None:
+def test_east_asian_character_counts_as_two() -> None:
     found = of(learn().source, "中文")
     assert found.num_characters == 5
     assert found.characters_per_piece == 5 / found.num_pieces
 
 
-def test_a_tag_is_no_piece_of_the_text() -> None:
+def test_tags_are_not_counted() -> None:
     vocabulary = learn().source
     assert of(vocabulary, "<x> aa bb") == of(vocabulary, "aa bb")
 
 
 @pytest.mark.parametrize(("byte_fallback", "num_unknown"), [(True, 2), (False, 1)])
-def test_what_a_vocabulary_lacks_is_unknown_or_bytes(byte_fallback: bool, num_unknown: int) -> None:
+def test_characters_without_a_piece_count_as_unknown(byte_fallback: bool, num_unknown: int) -> None:
     vocabulary = learn(byte_fallback=byte_fallback, vocabulary_size=290 if byte_fallback else 30)
     alone = of(vocabulary.source, "aa")
     found = of(vocabulary.source, "aaß")
@@ -58,12 +58,12 @@ def test_what_a_vocabulary_lacks_is_unknown_or_bytes(byte_fallback: bool, num_un
     assert found.unknown_share == num_unknown / found.num_pieces
 
 
-def test_nothing_has_no_share() -> None:
+def test_empty_text_has_share_zero() -> None:
     empty = VocabularyCoverage(0, 0, 0)
     assert (empty.unknown_share, empty.characters_per_piece) == (0, 0)
 
 
-def test_a_store_knows_how_what_it_kept_is_spelt(tmp_path: Path) -> None:
+def test_store_records_the_coverage_of_kept_pairs(tmp_path: Path) -> None:
     tokenizer = learn()
     pairs = [Pair("aa bb", "中"), Pair("", "aa"), Pair("bb aaß", "aa aa")]
     stores = [
@@ -81,7 +81,7 @@ def test_a_store_knows_how_what_it_kept_is_spelt(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("num_short", "num_long", "is_long"), [(999, 1, False), (998, 2, True), (0, 1, True)]
 )
-def test_the_longest_side_is_that_of_999_in_1000_pairs(
+def test_longest_side_covers_999_of_1000_pairs(
     num_short: int, num_long: int, is_long: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAIRS_AT_ONCE", 100)
@@ -91,5 +91,5 @@ def test_the_longest_side_is_that_of_999_in_1000_pairs(
     assert longest_side([*pairs, Pair("", "aa " * 50)], tokenizer) == (long if is_long else short)
 
 
-def test_nothing_has_no_longest_side() -> None:
+def test_longest_side_of_no_pairs_is_zero() -> None:
     assert longest_side([], learn()) == longest_side([Pair("", "a")], learn()) == 0

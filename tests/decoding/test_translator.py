@@ -42,7 +42,7 @@ SENTENCES = [
 
 def trained(config: TokenizerConfig) -> Tokenizer:
     pairs = [Pair(sentence, sentence) for sentence in SENTENCES]
-    return train_tokenizer(config, lambda: pairs, seed=1, say=lambda _: None)
+    return train_tokenizer(config, lambda: pairs, seed=1, report=lambda _: None)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Which lines have a tag, lack one, or have one that nobody knows; which have a NUL."""
+"""Warnings about missing tags, unknown tags and NUL characters."""
 
 import pytest
 
@@ -9,7 +9,7 @@ TAGS = {"<2en>": 5, "<2de>": 4}
 
 
 def check(lines: list[str], *tags: str | None, known: dict[str, int] = TAGS) -> list[str]:
-    """Complaints of a run whose training corpora have these tags."""
+    """The warnings of a run whose training corpora have these tags."""
     files = {"source": "a", "target": "b"}
     train = [files | ({"tag": tag} if tag else {}) for tag in tags]
     data = DataConfig.model_validate(
@@ -23,7 +23,7 @@ def check(lines: list[str], *tags: str | None, known: dict[str, int] = TAGS) -> 
 LINES = ["<2de> Good.", "", "Good.", "<2De> Good.", "Well.", "<2en> Gut.", "<2En>"]
 
 
-def test_lines_without_a_tag_are_missed_where_all_text_had_one() -> None:
+def test_missing_tags_are_reported_if_all_training_text_had_tags() -> None:
     bare, _ = check(LINES, "<2de>", "<2en>")
     assert bare == (
         "Lines without a tag in the input: 2, the first is line 3. Every training sentence of this "
@@ -32,25 +32,25 @@ def test_lines_without_a_tag_are_missed_where_all_text_had_one() -> None:
 
 
 @pytest.mark.parametrize("tags", [("<2de>", "<2en>"), ("<2de>", None)])
-def test_tags_that_are_none_are_always_told(tags: tuple[str | None, ...]) -> None:
+def test_unknown_tags_are_always_reported(tags: tuple[str | None, ...]) -> None:
     assert check(LINES, *tags)[-1] == (
         "Lines with an unknown tag in the input: 2, the first is line 4 with <2De>. It is read as "
         "text. The tags of this run are <2de>, <2en>."
     )
 
 
-def test_text_without_a_tag_is_well_where_some_text_had_none() -> None:
+def test_missing_tags_are_fine_if_some_training_text_had_none() -> None:
     assert check(["<2de> Good.", "Good."], "<2de>", None) == []
 
 
-def test_where_there_are_no_tags_angle_brackets_are_text() -> None:
+def test_angle_brackets_are_text_in_a_run_without_tags() -> None:
     assert check(["<b> Bold.", "Good."], None, known={}) == []
 
 
-def test_a_nul_is_told_of_with_tags_and_without() -> None:
-    told = (
+def test_nul_characters_are_reported_with_and_without_tags() -> None:
+    warning = (
         "Lines with a NUL character in the input: 2, the first is line 2. Check that this is text "
         "in UTF-8."
     )
-    assert check(["Good.", "G\0o\0", "\0"], None, known={}) == [told]
-    assert check(["<2de> Good.", "<2de> \0", "<2de>\0"], "<2de>") == [told]
+    assert check(["Good.", "G\0o\0", "\0"], None, known={}) == [warning]
+    assert check(["<2de> Good.", "<2de> \0", "<2de>\0"], "<2de>") == [warning]

@@ -1,4 +1,4 @@
-"""Warnings about translations that are cut or misspelt."""
+"""Warnings about translations at the length limit or with stray bytes."""
 
 from translator.decoding.engine import Translation
 from translator.diagnostics.output_checks import OutputChecks
@@ -15,11 +15,11 @@ def warnings(*best: Translation, before: int = 0) -> list[str]:
     return check.warnings()
 
 
-def test_nothing_is_said_of_good_ones() -> None:
+def test_no_warning_for_good_translations() -> None:
     assert warnings() == warnings(GOOD, GOOD) == []
 
 
-def test_those_at_the_limit_are_counted_with_the_first_line() -> None:
+def test_translations_at_the_limit_are_counted_with_the_first_line() -> None:
     assert warnings(GOOD, CUT, CUT, GOOD) == [
         "Translations that end at the length limit: 2, the first in line 2. They may be cut. A "
         "higher decoding.max_length_ratio or decoding.max_length_extra allows longer ones. (An "
@@ -27,12 +27,12 @@ def test_those_at_the_limit_are_counted_with_the_first_line() -> None:
     ]
 
 
-def test_those_with_stray_bytes_are_counted_with_the_first_line() -> None:
+def test_translations_with_stray_bytes_are_counted_with_the_first_line() -> None:
     assert warnings(GOOD, MISSPELT, before=2048) == [
         "Translations with bytes that spell no character: 1, the first in line 2,050. These bytes "
         "were left out. A model that is trained longer writes fewer."
     ]
 
 
-def test_both_are_said() -> None:
+def test_both_kinds_are_reported() -> None:
     assert len(warnings(MISSPELT._replace(at_limit=True))) == 2

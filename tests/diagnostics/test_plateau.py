@@ -1,4 +1,4 @@
-"""Plateaus in a few rows of metrics.jsonl: the training loss falls by a tenth in each interval."""
+"""Plateaus in rows of metrics.jsonl. The training loss falls by a tenth in each interval."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def overfitting(
     return found
 
 
-def test_stale_validations_while_the_training_loss_falls_are_overfitting() -> None:
+def test_stale_validations_with_falling_training_loss_are_overfitting() -> None:
     found = overfitting()
     assert found is not None
     assert found[:2] == (BEST, 3)
@@ -54,20 +54,20 @@ def test_overfitting_is_looked_for_at_every_third_stale_validation(
     assert (overfitting(num_stale=num_stale) is not None) == is_found
 
 
-def test_none_if_the_training_loss_is_flat_too() -> None:
+def test_no_overfitting_if_the_training_loss_is_flat_too() -> None:
     assert overfitting(train={step: 3 - step / 10_000 for step in FALLING}) is None
 
 
-def test_none_if_the_validation_loss_still_falls() -> None:
+def test_no_overfitting_if_the_validation_loss_still_falls() -> None:
     assert overfitting(validation=RISING | {LAST: 1.99}) is None
 
 
 @pytest.mark.parametrize("steps", [range(250, 501, 50), range(50, 201, 50)])
-def test_none_without_losses_to_compare(steps: range) -> None:
+def test_no_overfitting_without_losses_to_compare(steps: range) -> None:
     assert overfitting(train={step: FALLING[step] for step in steps}) is None
 
 
-def test_none_if_the_best_validation_has_no_row() -> None:
+def test_no_overfitting_if_the_best_validation_has_no_row() -> None:
     assert overfitting(validation={LAST: 9.0}) is None
 
 
@@ -93,6 +93,6 @@ def test_bleu_that_stays_near_zero_means_unrelated_lines(
         )
 
 
-def test_none_if_nothing_is_learnt_at_all() -> None:
+def test_lines_are_not_called_unrelated_if_nothing_is_learnt() -> None:
     losses = dict.fromkeys([1000, 2000, 3000], 7.0)
     assert find_plateau(rows_of(losses, losses, 0.0), 3000, best_step=1000, num_stale=2) is None

@@ -1,4 +1,4 @@
-"""Each symptom of bad translations, with a share one can count."""
+"""Symptoms of bad translations, with shares that can be counted."""
 
 import pytest
 
@@ -19,25 +19,25 @@ def of(*translations: str) -> Symptoms:
     return symptoms(SOURCES, translations, REFERENCES)
 
 
-def test_a_model_that_is_well_has_none() -> None:
+def test_good_translations_have_no_symptoms() -> None:
     assert of(*REFERENCES) == WELL
     assert of("Das Gebäude.", "Hund.", "Katze.", "ZigBee") == WELL
 
 
-def test_no_text_at_all_is_well() -> None:
+def test_no_translations_have_no_symptoms() -> None:
     assert symptoms([], [], []) == WELL
 
 
-def test_empty_is_what_has_no_text() -> None:
+def test_empty_counts_translations_without_text() -> None:
     assert of("", " ", "Die Katze schläft.", "Zigbee") == WELL._replace(empty=0.5)
 
 
 @pytest.mark.parametrize(("source", "reference"), [("", "Ein Hund."), ("A dog.", " ")])
-def test_empty_is_right_where_source_or_reference_is(source: str, reference: str) -> None:
+def test_empty_is_right_if_source_or_reference_is_empty(source: str, reference: str) -> None:
     assert symptoms([source], [""], [reference]) == WELL
 
 
-def test_copied_is_the_source_where_the_reference_is_another_text() -> None:
+def test_copied_counts_sources_that_are_not_the_reference() -> None:
     copied = of("the house. ", "A DOG.", "Die Katze schläft.", "zigbee")
     assert copied == WELL._replace(copied=0.5)
 
@@ -54,7 +54,7 @@ def test_copied_is_the_source_where_the_reference_is_another_text() -> None:
         "ein Hund und ein Mann und ein Hund , ein Mann , ein Hund , ein",  # 5 of 15
     ],
 )
-def test_repeating_is_a_loop_or_few_distinct_words(translation: str) -> None:
+def test_repeating_counts_loops_and_few_distinct_words(translation: str) -> None:
     assert symptoms(["x"], [translation], ["Die Katze."]).repeating == 1
     assert symptoms(["x"], [translation], [translation]).repeating == 0
 
@@ -71,24 +71,24 @@ def test_repeating_is_a_loop_or_few_distinct_words(translation: str) -> None:
         "ein Hund und ein Mann und ein Hund , ein Mann , ein",  # 5 of 13
     ],
 )
-def test_what_a_person_may_say_is_not_repeating(translation: str) -> None:
+def test_ordinary_sentences_are_not_repeating(translation: str) -> None:
     assert symptoms(["x"], [translation], ["Die Katze."]).repeating == 0
 
 
-def test_ignoring_is_the_same_text_for_different_sources() -> None:
+def test_ignoring_counts_the_same_text_for_different_sources() -> None:
     ignoring = of("Ich weiß.", "Ich weiß.", "ich weiß.", "Zigbee")
     assert ignoring == WELL._replace(ignoring=0.75)
 
 
-def test_the_same_text_is_right_where_sources_or_references_are_the_same() -> None:
+def test_same_text_is_right_if_sources_or_references_are_the_same() -> None:
     sources = ["Off", "Disabled", "Bank", "bank"]
     references = ["Aus", "aus", "Ufer", "Geldhaus"]
     assert symptoms(sources, ["Aus", "Aus", "Ufer", "Ufer"], references) == WELL
 
 
-def test_a_partner_must_differ_in_both() -> None:
-    """The first agrees with the second in its source, with the third in its reference; those two
-    are partners of each other."""
+def test_ignoring_needs_another_source_and_another_reference() -> None:
+    """The first shares its source with the second and its reference with the third. Only these two
+    differ in both."""
     found = symptoms(["a", "a", "b"], ["x", "x", "x"], ["1", "2", "1"])
     assert found.ignoring == pytest.approx(2 / 3)
 

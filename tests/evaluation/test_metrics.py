@@ -30,7 +30,7 @@ def test_scores_are_those_configured_in_that_order() -> None:
     assert names(EvaluationConfig(metrics=["ter", "bleu"])) == ["TER", "BLEU"]
 
 
-def test_a_metric_is_added_by_one_entry_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metric_is_added_by_one_entry_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     def exact(*_: object) -> Score:
         return Score("exact", 50.0, "by line")
 
@@ -57,7 +57,7 @@ def test_a_metric_is_added_by_one_entry_of_the_registry(monkeypatch: pytest.Monk
         ),
     ],
 )
-def test_an_unknown_metric_is_refused_with_those_known(
+def test_unknown_metric_is_refused_with_a_list_of_known_ones(
     keys: dict[str, object], sentence: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:

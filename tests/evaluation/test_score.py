@@ -1,4 +1,4 @@
-"""Scores one can check in the head, each with the signature that says what it means."""
+"""Scores that can be checked in the head, each with its signature."""
 
 import importlib.util
 
@@ -23,7 +23,7 @@ def of(hypotheses: list[str], language: str = "de", **keys: object) -> dict[str,
     return {score.name: score for score in found}
 
 
-def test_what_equals_the_reference_is_perfect() -> None:
+def test_translation_that_equals_the_reference_is_perfect() -> None:
     found = of(REFERENCES)
     assert {name: score.value for name, score in found.items()} == {
         "BLEU": 100,
@@ -32,13 +32,13 @@ def test_what_equals_the_reference_is_perfect() -> None:
     }
 
 
-def test_what_says_nothing_is_worth_nothing() -> None:
+def test_empty_translations_have_the_worst_score() -> None:
     found = of(["", ""])
     assert found["BLEU"].value == 0
     assert found["TER"].value == 100
 
 
-def test_bleu_is_that_of_the_corpus_and_not_a_mean() -> None:
+def test_bleu_is_corpus_bleu_and_not_a_mean_over_sentences() -> None:
     # 6 + 5 tokens, "Haus" wrong: precisions 10/11, 7/9, 5/7, 3/5 (counted by hand), no brevity.
     score = bleu(["Das ist ein kleines Tier.", REFERENCES[1]], REFERENCES, evaluation(), "de").value
     assert score == pytest.approx(100 * (10 / 11 * 7 / 9 * 5 / 7 * 3 / 5) ** 0.25, abs=1e-3)
@@ -70,7 +70,7 @@ def test_the_tokenizer_can_be_chosen(tokenizer: str) -> None:
         ["", ""],
     ],
 )
-def test_the_sum_of_what_is_counted_in_sentences_has_the_corpus_bleu(
+def test_summed_sentence_counts_give_corpus_bleu(
     hypotheses: list[str], keys: dict[str, object]
 ) -> None:
     counted = BleuCounts(REFERENCES, evaluation(**keys), "de")
@@ -84,7 +84,7 @@ def test_the_sum_of_what_is_counted_in_sentences_has_the_corpus_bleu(
     assert counted.bleu(counts[1]) == alone.value
 
 
-def test_case_counts_unless_told() -> None:
+def test_case_counts_unless_lowercase_is_set() -> None:
     lower = [reference.lower() for reference in REFERENCES]
     assert of(lower)["BLEU"].value < 100
     found = of(lower, lowercase=True)
@@ -94,9 +94,7 @@ def test_case_counts_unless_told() -> None:
 
 
 @pytest.mark.parametrize(("language", "module"), [("ja", "MeCab"), ("ko", "mecab_ko")])
-def test_a_tokenizer_that_is_not_installed_is_refused_with_the_way_out(
-    language: str, module: str
-) -> None:
+def test_missing_tokenizer_is_refused_with_the_extra_to_install(language: str, module: str) -> None:
     if importlib.util.find_spec(module) is not None:
         pytest.skip(f"{module} is installed")
     with pytest.raises(ConfigError) as caught:
@@ -107,11 +105,11 @@ def test_a_tokenizer_that_is_not_installed_is_refused_with_the_way_out(
     )
 
 
-def test_a_score_shows_its_signature() -> None:
+def test_score_shows_its_signature() -> None:
     assert str(Score("BLEU", 12.345678, "s")) == "BLEU 12.35  s"
 
 
-def test_tokenized_text_is_scored_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+def test_tokenized_text_is_scored_without_a_warning(capfd: pytest.CaptureFixture[str]) -> None:
     tokenized = [f"{reference[:-1]} {reference[-1]}" for reference in REFERENCES] * 60
     bleu(tokenized, tokenized, evaluation(), "de")
     assert capfd.readouterr() == ("", "")

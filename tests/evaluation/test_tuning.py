@@ -1,4 +1,4 @@
-"""The best beam and length penalty."""
+"""Tuning of beam size and length penalty."""
 
 import math
 
@@ -15,8 +15,8 @@ LONG = Translation("a long one", math.log(0.25), length=7)
 GREEDY = Translation("greedy", math.log(0.2), length=2)
 
 
-def test_the_penalty_decides_what_is_best_in_a_beam() -> None:
-    """At length 7 the penalty of α = 1 is 2, so the long one has half its log-probability."""
+def test_penalty_decides_which_translation_of_a_beam_is_best() -> None:
+    """At length 7 and α = 1 the penalty is 2, which halves the log-probability of the long one."""
     assert best([SHORT, LONG], np.ones(8, np.float32)) == "short"
     assert best([SHORT, LONG], np.array([1] * 7 + [2], np.float32)) == "a long one"
     assert best([LONG, LONG._replace(text="later")], np.ones(8, np.float32)) == "a long one"
@@ -26,7 +26,7 @@ def by_character(references: list[str]) -> BleuCounts:
     return BleuCounts(references, EvaluationConfig(tokenize="char"), "en")
 
 
-def test_every_beam_is_tried_with_every_penalty() -> None:
+def test_every_beam_size_is_tried_with_every_penalty() -> None:
     bleu = by_character(["a long one"])
     found = settings({1: [[GREEDY]], 2: [[SHORT, LONG]]}, [0.0, 1.0, 2.0], bleu, "gnmt")
     tried = [(one.beam_size, one.length_penalty) for one in found]
@@ -35,9 +35,9 @@ def test_every_beam_is_tried_with_every_penalty() -> None:
     assert max(one.bleu for one in found[:4]) < 10
 
 
-def test_the_kind_of_the_penalty_counts() -> None:
-    """At lengths 1 and 7 the penalties of α = 0.1 are 1 and 7^0.1 = 1.21 by the length itself, 1
-    and 1.07 by GNMT's; the log-probabilities are -1.20 and -1.39."""
+def test_kind_of_penalty_matters() -> None:
+    """With α = 0.1, the penalties of lengths 1 and 7 are 1 and 7^0.1 = 1.21 for power, and 1 and
+    1.07 for gnmt. The log-probabilities are -1.20 and -1.39."""
     beams = {2: [[SHORT, LONG]]}
     bleu = by_character(["a long one"])
     kinds: tuple[LengthPenaltyKind, ...] = ("gnmt", "power")
@@ -52,16 +52,16 @@ BLEU = BleuCounts(WORDS, EvaluationConfig(), "en")
 
 
 def setting(wrong: int | range, beam_size: int = 5, length_penalty: float = 1.0) -> Setting:
-    """One that gets a few sentences wrong, by one word."""
+    """A setting that translates `wrong` sentences with one wrong word."""
     which = range(wrong) if isinstance(wrong, int) else wrong
     texts = [word.replace("many", "all") if i in which else word for i, word in enumerate(WORDS)]
     counts = BLEU.count(texts)
     return Setting(beam_size, length_penalty, BLEU.bleu(counts.sum(axis=0)), counts)
 
 
-def test_a_gain_has_the_error_of_the_difference() -> None:
-    """Of what gets the same sentences wrong nothing is left to chance, however bad they are. One
-    sentence of a hundred is drawn 0, 1, 2 … times, with a standard deviation of 1."""
+def test_error_of_a_gain_is_that_of_the_paired_difference() -> None:
+    """Settings with the same wrong sentences have no error. If they differ in one sentence of a
+    hundred, samples contain it 0, 1, 2 … times, with a standard deviation of 1."""
     assert Baseline(setting(50), BLEU).gain(setting(50)) == (0, 0)
     one = Baseline(setting(1), BLEU).gain(setting(0))
     assert one.value > 0
@@ -72,8 +72,8 @@ def test_a_gain_has_the_error_of_the_difference() -> None:
     assert others.error > 2 * one.error
 
 
-def test_what_stands_out_by_chance_does_not_win() -> None:
-    """Nine other sentences right and eight wrong are one more, and chance; ten more are none."""
+def test_gain_within_chance_does_not_win() -> None:
+    """Nine more right and eight more wrong are within chance; ten more right are not."""
     now = setting(20)
     chance = setting(range(9, 28), beam_size=8)
     better = setting(10, beam_size=8, length_penalty=1.2)
@@ -82,7 +82,7 @@ def test_what_stands_out_by_chance_does_not_win() -> None:
     assert Baseline(now, BLEU).winner([chance, now, better]) is better
 
 
-def test_of_equal_ones_now_wins_then_the_smallest_beam_then_the_first() -> None:
+def test_ties_go_to_the_baseline_then_the_smallest_beam_then_the_first() -> None:
     now = setting(5)
     tried = [setting(3, beam, alpha) for beam in (8, 4) for alpha in (0.6, 0.8, 1.0)]
     assert Baseline(now, BLEU).winner(tried) is tried[3]
@@ -90,8 +90,8 @@ def test_of_equal_ones_now_wins_then_the_smallest_beam_then_the_first() -> None:
     assert Baseline(now, BLEU).winner(same) is same[1]
 
 
-def test_a_worse_one_wins_where_there_is_no_other() -> None:
-    """As when only small beams are asked for: the one that loses least."""
+def test_best_of_the_worse_settings_wins_if_the_baseline_is_not_tried() -> None:
+    """As if only small beams were tried: the one that loses least wins."""
     now = setting(5)
     tried = [setting(9, beam_size=1), setting(6, beam_size=2)]
     assert Baseline(now, BLEU).winner(tried) is tried[1]

@@ -43,7 +43,7 @@ def value(config: Config, key: str) -> Any:
 
 
 def is_set(config: Config, key: str) -> bool:
-    """Whether a key has been set, by a user or by `replaced`, and does not have its default."""
+    """Whether a key has been set by a user or by `replaced`, even if to its default."""
     *sections, name = key.split(".")
     section: Any = config
     for inner in sections:

@@ -58,7 +58,9 @@ def _read(path: Path) -> str:
             raise ConfigError(f"{path}: it is too large for a configuration.")
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise ConfigError(f"{path}: this is not UTF-8 text, so it is no configuration.") from None
+        raise ConfigError(
+            f"{path}: this is not UTF-8 text, so it is not a configuration."
+        ) from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}.") from None
 

@@ -21,7 +21,7 @@ LARGEST_CPU_WIDTH = 512
 
 
 class Rule(NamedTuple):
-    """How a key is chosen, and by whose findings."""
+    """How a key is chosen, and the source of the rule."""
 
     key: str
     choose: Callable[[Config, CorpusStatistics, Machine], Any]
@@ -61,7 +61,7 @@ TRAINED_PAIRS_PER_MINUTE = 20_000
 MOST_CORES = 8
 """Number of cores up to which speed is assumed proportional to their number."""
 LARGEST_BATCH: Points = {10: 1536, 60: 4096, 600: 32_768}
-"""By core minutes: in little time, many steps teach more than large ones."""
+"""Largest tokens_per_step, by core minutes: in a short time, many small steps teach more."""
 LARGEST_VOCABULARY = 32_000
 LONGEST_SIDE = 1024
 """Largest data.max_length that is chosen, in pieces."""
@@ -77,7 +77,7 @@ def core_minutes(config: Config, machine: Machine) -> float:
 
 
 def learnable(config: Config, statistics: CorpusStatistics, machine: Machine) -> float:
-    """The size of the corpus, or of the part that can be learnt in the time budget."""
+    """The size of the corpus, or of the part of it that can be learnt in the time budget."""
     return min(statistics.size, LEARNABLE_PAIRS_PER_MINUTE * core_minutes(config, machine))
 
 
@@ -98,7 +98,7 @@ def auto_vocabulary_size(statistics: CorpusStatistics, kind: TokenizerKind = "un
 
 
 def width(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
-    """model_dim: a multiple of 32, which is fast, and of num_heads if that is set."""
+    """model_dim: a multiple of 32, for speed, and of num_heads if that is set."""
     unit = math.lcm(32, config.model.num_heads if is_set(config, "model.num_heads") else 1)
     found = between(WIDTH, learnable(config, statistics, machine))
     if not machine.has_gpu:
@@ -107,7 +107,7 @@ def width(config: Config, statistics: CorpusStatistics, machine: Machine) -> int
 
 
 def heads(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
-    """Most heads that leave each a width of at least 32, or 64 with more than four heads."""
+    """num_heads: as many as leave each a width of at least 32, or 64 with more than four heads."""
     least = {1: 1, 2: 64, 4: 128, 8: 512, 16: 1024}
     model_dim = config.model.model_dim
     return max(h for h in least if model_dim % h == 0 and model_dim >= least[h])
@@ -195,7 +195,7 @@ RULES = (
     Rule("model.model_dim", width, f"{WU}; {ARAABI}"),
     Rule(
         "model.num_layers",
-        lambda *circumstances: round(between(LAYERS, learnable(*circumstances))),
+        lambda *arguments: round(between(LAYERS, learnable(*arguments))),
         f"van Biljon et al. 2020; {WU}",
     ),
     Rule("model.num_heads", heads, ARAABI),

@@ -16,10 +16,10 @@ from translator.errors import ConfigError, RunError
 from translator.runs import RunDirectory
 
 SESSION_KEYS = {"training.distribution", "training.profile"}
-"""Keys that take their default in every session unless set, whatever the run began with."""
+"""Keys of one session: if unset they have their default, and not the run's value."""
 
 ENDS = {"training.max_steps", "training.max_epochs", "training.max_minutes"}
-"""Keys at whose end a learning rate may fall to zero."""
+"""Limits at which a learning rate may fall to zero."""
 
 LIMITS = (
     SESSION_KEYS
@@ -48,14 +48,14 @@ RESOLVED = {
     "decoding.max_length_ratio": "auto",
     "decoding.max_length_extra": "auto",
 }
-"""Keys that a new run resolves, with the value that means they are open."""
+"""Keys that a new run resolves, each with the value that means "not resolved yet"."""
 
 MODEL = [f"model.{name}" for name in ModelConfig.model_fields]
 TOKENIZER = [f"tokenizer.{name}" for name in TokenizerConfig.model_fields]
-"""Keys that a run with --from takes from the other run…"""
+"""MODEL and TOKENIZER: keys that a run with --from takes from the other run, except FREE."""
 
 FREE = {"tokenizer.sampling_alpha", *(key for key in MODEL if key.endswith("dropout_rate"))}
-"""…except these, which only training uses. With a preset, unset dropout is the other run's, too."""
+"""Keys that only training uses. With a preset, unset dropout rates are also the other run's."""
 
 
 def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
@@ -71,7 +71,9 @@ def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
                 "restore that value."
             )
     if recorded.preset is None and not is_set(wanted, "model"):
-        wanted = replaced(wanted, {"preset": None})  # it only stands for the unset model
+        wanted = replaced(
+            wanted, {"preset": None}
+        )  # the preset was only implied by the unset model
     if recorded.preset is not None and wanted.preset is None:
         raise ConfigError(
             f"{run.path} was started with preset: auto; add that to the configuration."
@@ -100,8 +102,8 @@ def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
 def kept(wanted: Config, resumed: Config, from_another: bool) -> list[str]:
     """The keys whose defaults `continued` has replaced by the run's values, each with its value.
 
-    Keys are left out where a user expects that: resolved ones, those of a preset, and with
-    `from_another` those that the run took from another run.
+    Keys whose values a user expects to differ are left out: resolved ones, those of a preset, and
+    with `from_another` those that the run took from another run.
     """
     expected = {key for key, is_open in RESOLVED.items() if value(wanted, key) == is_open}
     if wanted.preset is not None:
@@ -127,7 +129,7 @@ def _filled(wanted: Any, recorded: Any) -> Any:
         for name, field in fields.items()
         if field.is_required()
     ):
-        return wanted  # another text, for which the recorded tag and weight were not meant
+        return wanted  # another text: the recorded tag and weight do not apply to it
     return wanted.model_copy(
         update={
             name: _filled(getattr(wanted, name), getattr(recorded, name))

@@ -1,8 +1,8 @@
 """Plain values to a Config; the first mistake in them becomes one sentence.
 
-The sentence names the file, the line and the key, and what was probably meant. pydantic says where
-a mistake is, but mixes names of union members into that location; a walk along the schema tells
-those from keys.
+The sentence names the file, the line and the key, and what was probably meant. The location that
+pydantic reports contains names of union members among the keys. Walking along the schema separates
+the two.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _place(key: Key, name: str, lines: Mapping[Key, int], overridden: Sequence[K
 def _key_of(location: Key) -> tuple[Key, Any]:
     """The key at a location of pydantic, and the type of the section that holds it.
 
-    A location also names the member of each union on the way, by a word that may be a key as well.
+    A location also has a tag for each union on the way, which may look like a key.
     """
     key: list[str | int] = []
     kind: Any = Config

@@ -31,8 +31,8 @@ class CorpusStatistics(NamedTuple):
 
     num_pairs: int
     length: float = ORDINARY_LENGTH
-    """Mean length of a sentence of either side, in letters: an East Asian character, which carries
-    more, counts as two, any other character as one."""
+    """Mean length of a sentence of either side, in letters. An East Asian character, which carries
+    more information, counts as two; any other character counts as one."""
     num_characters: int = 100
     """Number of different characters on both sides."""
     shared_letters: float = 1.0

@@ -37,8 +37,8 @@ earlier behaviour."""
 def upgrade(values: dict[str, Any], unnamed: int, place: str) -> None:
     """Convert nested values of any known version to the current one, in place.
 
-    The key that names the version is removed. `unnamed` is the version of values without that key;
-    `place` is what errors call its line. Raises ConfigError if the version is unknown.
+    The key that names the version is removed. `unnamed` is the version of values without that key.
+    Errors call its line `place`. Raises ConfigError if the version is unknown.
     """
     version = values.pop(KEY, unnamed)
     if not isinstance(version, int) or isinstance(version, bool) or version < FIRST:

@@ -1,7 +1,7 @@
 """YAML to plain values, with the line of every key.
 
 YAML is read by the rules of version 1.2: `5e-3` is a number and `no` a string. A configuration is
-data, so tags and aliases are refused; so is a key that stands twice.
+plain data, so tags and aliases are refused. Duplicate keys are refused, too.
 """
 
 from __future__ import annotations

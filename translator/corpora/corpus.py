@@ -90,16 +90,22 @@ class Corpus(Section):
     def read(self, context: CorpusContext, key: str) -> Iterator[Pair]:
         """Yield all pairs in order, empty lines included, without the tag.
 
-        `key`, such as data.train[0], is what errors call the corpus. Raises DataError, possibly
-        only after the last pair.
+        Errors call the corpus `key`, such as data.train[0]. Raises DataError, in some cases only
+        after the last pair.
         """
 
     @abstractmethod
     def facts(self, context: CorpusContext) -> dict[str, object]:
-        """What changes when the text may have changed, found without reading it, as JSON values.
+        """JSON values that differ if the text may have changed, computed without reading it.
 
         Raises DataError.
         """
+
+    @property
+    def files(self) -> list[str]:
+        """The files that hold the text, as the configuration names them; none for a split."""
+        values = [getattr(self, key) for key in self.path_keys()]
+        return [name for value in values for name in ([value] if isinstance(value, str) else value)]
 
     @property
     def name(self) -> str:
@@ -119,7 +125,7 @@ def first_path(names: str | Sequence[str]) -> str:
 
 
 def file_facts(path: Path) -> dict[str, object]:
-    """Path, size and times of a file, which change when its content may have changed."""
+    """Path, size and times of a file. They differ if its content may have changed."""
     with file_errors(path):
         if path.is_dir():
             raise IsADirectoryError

@@ -1,4 +1,4 @@
-"""What bytes that are not UTF-8 text seem to be, in sentences that say how to convert them."""
+"""Recognize what bytes are that are not UTF-8 text. Each sentence explains how to convert them."""
 
 from __future__ import annotations
 
@@ -50,8 +50,10 @@ def wrong_start(start: bytes) -> str | None:
 
 
 def without_line_feeds(first_line: bytes) -> str | None:
-    """Why the first line of a stream (its first bytes at least) seems to be many lines; else
-    None."""
+    """Why the first line of a stream seems to be many lines; None if it does not.
+
+    Of a very long line, only the first bytes are given.
+    """
     num_returns = first_line.rstrip(b"\r").count(b"\r")
     if num_returns == 0 or first_line.endswith(b"\n"):
         return None
@@ -65,7 +67,7 @@ def without_line_feeds(first_line: bytes) -> str | None:
 def not_utf8(error: UnicodeDecodeError, follows: bytes, after_utf8: bool) -> str:
     """Why a line cannot be decoded.
 
-    `follows` is the end of the line and some of the bytes behind it, where they are known.
+    `follows`: the end of the line and some bytes after it, if they are known.
     `after_utf8`: earlier lines had characters beyond ASCII, all of them valid UTF-8.
     """
     line = bytes(error.object)

@@ -54,13 +54,13 @@ def reported(name: str) -> Iterator[None]:
             minutes, seconds = divmod(round(time.monotonic() - started), 60)
             watch(f"{latest[0]}, {minutes}:{seconds:02} so far")
 
-    def hear(text: str) -> None:
+    def keep(text: str) -> None:
         latest[0] = text
 
     reporter = threading.Thread(target=report, daemon=True)
     reporter.start()
     try:
-        with _bars(hear):
+        with _bars(keep):
             yield
     finally:
         done.set()
@@ -68,8 +68,8 @@ def reported(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _bars(hear: Callable[[str], None]) -> Iterator[None]:
-    """Pass the state of the library's progress bars to `hear`, in words."""
+def _bars(show: Callable[[str], None]) -> Iterator[None]:
+    """Pass the state of the library's progress bars to `show`, in words."""
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.utils import tqdm_utils
 
@@ -82,7 +82,7 @@ def _bars(hear: Callable[[str], None]) -> Iterator[None]:
 
         def display(self, *_: object, **__: object) -> None:
             if text := _in_words(self.format_dict):
-                hear(text)
+                show(text)
 
     tqdm_utils.tqdm_lib = SimpleNamespace(tqdm=Bar)
     tfds.enable_progress_bar()

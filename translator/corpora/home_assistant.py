@@ -1,8 +1,8 @@
 """User-interface texts of Home Assistant, as a TensorFlow Datasets set: `home_assistant/en_es`.
 
-A parallel text of moderate size for first runs. Every Python package index serves it, so it can be
-had where the rest of the network is out of reach. The texts come from one wheel, pinned by version
-and SHA-256; the set is the same everywhere.
+A parallel text of moderate size for first runs. Every Python package index serves it, so it is
+available even where other downloads are not. The texts come from one wheel, pinned by version and
+SHA-256, so the set is the same everywhere.
 
 User interfaces repeat themselves. Each English sentence is kept once, and near-duplicates ("Zone 1
 name", "Zone 2 name") fall into the same split, so that the test set measures translation and not

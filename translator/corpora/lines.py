@@ -70,7 +70,7 @@ def read_nonempty(path: Path) -> Iterator[str]:
 
 
 def is_gzip(path: Path) -> bool:
-    """Whether the name of a file says that it is compressed."""
+    """Whether a file is compressed, by its name."""
     return path.suffix.lower() == ".gz"
 
 
@@ -109,10 +109,10 @@ def _ahead(stream: BinaryIO) -> bytes:
     """The next bytes of a file; none of a pipe, where reading ahead could block."""
     if not stream.seekable():
         return b""
-    place = stream.tell()
-    found = stream.read(EVIDENCE)
-    stream.seek(place)
-    return found
+    offset = stream.tell()
+    following = stream.read(EVIDENCE)
+    stream.seek(offset)
+    return following
 
 
 def decode_line(line: bytes, name: str, number: int) -> str:

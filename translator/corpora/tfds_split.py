@@ -31,7 +31,7 @@ minutes."""
 
 
 class TfdsSplit(Corpus):
-    """A split of data.dataset. Without tag and weight, the bare name of the split does as well."""
+    """A split of data.dataset. Without tag and weight, it may be written as its bare name."""
 
     split: str
     """Split expression, such as train or train[:90%]."""
@@ -87,7 +87,7 @@ def _builder(context: CorpusContext) -> Any:
         raise _missing_package(name, error) from error
     except (ValueError, AssertionError, OSError) as error:
         raise _no_such_set(name) from error
-    except Exception as error:  # from whatever parses the files on disk
+    except Exception as error:  # from any of the parsers of the files on disk
         raise DataError(
             f"data.dataset: the files of '{name}' on disk are damaged ({type(error).__name__}); "
             "delete its folder in data.dataset_folder to prepare it again"
@@ -95,7 +95,7 @@ def _builder(context: CorpusContext) -> Any:
 
 
 def _has_default_folder() -> bool:
-    """Whether TensorFlow Datasets has a place for its sets. If not, it creates a folder named ~."""
+    """Whether TensorFlow Datasets has a default folder; otherwise it would create one named ~."""
     return "TFDS_DATA_DIR" in os.environ or os.path.expanduser("~") != "~"
 
 

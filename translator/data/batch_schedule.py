@@ -38,7 +38,8 @@ class _Group(NamedTuple):
     views_per_epoch: Fraction
     """Mean number of views per epoch: pairs times their repetition."""
     offset: Fraction
-    """Fraction of a view at which the first epoch starts, so that buckets round differently."""
+    """Fraction of a view at which the first epoch starts. It differs between buckets, so that not
+    all of them round in the same epoch."""
 
     def views_before(self, epoch: int) -> int:
         """Number of views in all earlier epochs."""
@@ -92,10 +93,7 @@ class BatchSchedule:
             most = sum(ceil(group.views_per_epoch) for group in groups)
             num_batches = ceil(Fraction(most, max(1, tokens_per_step // width)))
             if sum(floor(group.views_per_epoch) for group in groups) < num_batches:
-                groups = [
-                    group._replace(views_per_epoch=Fraction(ceil(group.views_per_epoch)))
-                    for group in groups
-                ]
+                groups = [group.with_whole_views() for group in groups]
             shape = ceil(Fraction(most, num_batches)), width
             self._buckets.append(_Bucket(groups, num_batches, shape))
         self._ends = list(accumulate(bucket.num_batches for bucket in self._buckets))

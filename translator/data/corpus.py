@@ -22,8 +22,8 @@ __all__ = ["Pair", "fingerprint", "read_pairs", "read_unchanged"]
 def read_pairs(data: DataConfig, split_name: str, index: int | None = None) -> Iterator[Pair]:
     """Yield the pairs of `train`, `validation` or `test` in order, with tags and empty lines.
 
-    With `index`, only that corpus of the split is read. Raises DataError, possibly only after the
-    last pair: when two files differ in length, or one side has nothing but empty lines.
+    With `index`, only that corpus of the split is read. Raises DataError, in some cases only after
+    the last pair: if two files differ in length, or if one side has only empty lines.
     """
     for key, corpus in _corpora(data, split_name, index):
         pairs = _with_text_on_both_sides(corpus.read(data, key), key)
@@ -31,9 +31,9 @@ def read_pairs(data: DataConfig, split_name: str, index: int | None = None) -> I
 
 
 def fingerprint(data: DataConfig, split_name: str, index: int | None = None) -> dict[str, object]:
-    """What changes when the text that `read_pairs` yields may have changed.
+    """JSON values that differ if the text that `read_pairs` yields may differ.
 
-    It is found without reading the text, and consists of JSON values. Raises DataError.
+    They are computed without reading the text. Raises DataError.
     """
     facts = [
         ({"tag": corpus.tag} if corpus.tag else {}) | corpus.facts(data)
@@ -45,7 +45,7 @@ def fingerprint(data: DataConfig, split_name: str, index: int | None = None) -> 
 def read_unchanged(
     data: DataConfig, split_name: str, known: dict[str, object], index: int | None = None
 ) -> Iterator[Pair]:
-    """Yield what `read_pairs` yields of text with the fingerprint `known`.
+    """`read_pairs` of a text whose fingerprint is `known`.
 
     Raises DataError after the last pair if the fingerprint is no longer the same.
     """

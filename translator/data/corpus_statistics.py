@@ -30,8 +30,8 @@ class CorpusSample(NamedTuple):
 
     num_pairs: int
     sample: list[Pair]
-    """All pairs, or every 2nd, 4th, 8th … of too many to learn a vocabulary from; without pairs
-    that have an overlong line."""
+    """All pairs, or every 2nd, 4th, 8th … of a text that is too large. Pairs with an overlong line
+    are left out."""
     num_overlong: int = 0
     """Number of pairs with a line of more than LONGEST_SENTENCE bytes."""
 
@@ -53,9 +53,9 @@ class CorpusSample(NamedTuple):
 def sample_corpus(
     pairs: Iterable[Pair], show: Callable[[int], None] = lambda _: None
 ) -> CorpusSample:
-    """Read a text to its end, and report the number of pairs read to `show`.
+    """Read a text to its end; `show` gets the number of pairs read.
 
-    Raises what reading raises, so that faults of a text show before the long work.
+    Errors of reading are raised, so faults of the text appear before the long work starts.
     """
     sample: list[Pair] = []
     num_pairs, num_overlong, stride, size = 0, 0, 1, 0
@@ -76,8 +76,8 @@ def sample_corpus(
 
 
 def letters(character: str) -> int:
-    """Number of letters that a character counts as: two for an East Asian one, which carries more,
-    one for any other."""
+    """Number of letters that a character counts as: two for an East Asian character, which carries
+    more information, and one for any other."""
     return 2 if east_asian_width(character) in "WF" else 1
 
 

@@ -15,15 +15,15 @@ OUTLIER_ONE_IN = 1000
 """Limits ignore the longest of this many pairs: it may be misaligned."""
 
 FEW_OUTLIERS, FEW_ONE_IN = 3, 100
-"""Small texts may have up to this many outliers, if they are no more than one in this many."""
+"""Small texts may have FEW_OUTLIERS outliers, but no more than one in FEW_ONE_IN pairs."""
 
 SLACK = 1.2
-"""A target must fit even if it were this many times as long, since other text may need more."""
+"""A target must fit even if it were this many times as long, because other text may be longer."""
 
 RATIOS = (2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0, 40.0, 60.0, 80.0, 100.0)
 MOST_EXTRA = 10_000
 MOST_PAIRS = 1_000_000
-"""Of more pairs, an evenly spread sample is used."""
+"""Of more pairs than this, an evenly spread sample is used."""
 
 
 def num_outliers(num_pairs: int) -> int:
@@ -39,11 +39,10 @@ def needed_limit(
 ) -> LengthLimit:
     """The limit that covers the target lengths [N] of source lengths [N].
 
-    A given ratio or extra is kept.
-
-    Each ratio needs some extra. Of these limits, the one with the lowest mean is chosen: long
-    targets of long sources raise the ratio, long targets of short sources raise the extra. No limit
-    is below LEAST_LIMIT, which ordinary text gets.
+    A given ratio or extra is kept. Otherwise, each of RATIOS is combined with the smallest extra
+    that covers the targets, and the limit with the lowest mean is chosen. So long targets of long
+    sources raise the ratio, and long targets of short sources raise the extra. The extra is at
+    least that of LEAST_LIMIT, which ordinary text gets.
     """
     stride = max(1, math.ceil(len(sources) / MOST_PAIRS))
     read = sources[::stride].astype(np.float64) + 1

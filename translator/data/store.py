@@ -65,7 +65,7 @@ def open_store(
     keep_text: bool,
     keep_blank: bool = False,
     show: Callable[[int], None] = lambda _: None,
-    say: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> Store:
     """The store in `folder`, written from `pairs` first if it does not exist.
 
@@ -75,10 +75,10 @@ def open_store(
     A side is empty if it shows nothing (`is_empty`), or with `keep_blank` if it is white space.
     With `keep_text`, the store also holds the sentences.
 
-    `show` gets the number of pairs read, `say` messages for the user. An interrupted call is
+    `show` gets the number of pairs read, `report` messages for the user. An interrupted call is
     continued by the next one; a damaged store is written again. Raises DataError if no pair is left
     or the disk is full.
     """
     recipe = Recipe(pairs, tokenizer, max_length, keep_text, keep_blank)
-    make_once(folder, lambda unfinished: write_store(unfinished, recipe, show), say, is_whole)
+    make_once(folder, lambda unfinished: write_store(unfinished, recipe, show), report, is_whole)
     return Store(folder)

@@ -1,6 +1,6 @@
 """One side (language) of a store on disk: rows of ids and, optionally, their text.
 
-One file holds the rows one after the other, another the offset at which each ends.
+One file holds the concatenated rows. Another holds the offset at which each row ends.
 """
 
 from __future__ import annotations

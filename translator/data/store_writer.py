@@ -1,4 +1,4 @@
-"""Write a store in bounded memory, on all cores, and so that it can be continued after a kill.
+"""Write a store in bounded memory and on all cores. After a kill, writing can be continued.
 
 Every few seconds, a journal in the folder records how much of each file is safely on the disk. The
 next call continues from there, and the result has the same bits.
@@ -33,7 +33,7 @@ CHUNK_CHARACTERS = 5_000_000
 """Number of characters at which a chunk ends early."""
 
 JOURNAL_EVERY = 5.0
-"""Seconds between entries of the journal: the work that a kill may cost."""
+"""Seconds between entries of the journal. A kill loses at most this much work."""
 
 FACTS, JOURNAL = "facts.json", "journal.json"
 
@@ -153,7 +153,7 @@ def _write(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> Journal
 
 
 class _Encoded(NamedTuple):
-    """A chunk with the texts and ids of those of its pairs that are not empty."""
+    """The texts and ids of a chunk, without its empty pairs if the store leaves them out."""
 
     num_pairs: int
     texts: list[list[str]]

@@ -106,8 +106,10 @@ def sample_unigram(pieces: Pieces, sentence: str, alpha: float, random: np.rando
 
 
 def sample_bpe(pieces: Pieces, sentence: str, alpha: float, random: np.random.Generator) -> Ids:
-    """Draw a segmentation by BPE-dropout (Provilkov et al. 2020): byte-pair encoding in which every
-    possible merge is dropped with probability α, anew in each round."""
+    """Draw a segmentation by BPE-dropout (Provilkov et al. 2020).
+
+    This is byte-pair encoding in which each round drops every possible merge with probability α.
+    """
     segments = []
     text = pieces.normalize(sentence)
     for word in [text] if pieces.cross_spaces else _words(text):

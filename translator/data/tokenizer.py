@@ -266,15 +266,15 @@ def train_tokenizer(
     config: TokenizerConfig,
     pairs: Callable[[], Iterable[Pair]],
     seed: int,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     tags: Sequence[str] = (),
 ) -> Tokenizer:
     """Learn the vocabularies of a text. `pairs` returns its pairs from the start.
 
     Several corpora count as one text, each line once, whatever their shares in training. Pieces are
     learnt from the text behind the `tags`; each tag takes a piece of the source's vocabulary. If
-    the text does not have enough pieces, the vocabulary becomes smaller, and `say` gets a message.
-    Raises DataError if no vocabulary can be learnt.
+    the text does not have enough pieces, the vocabulary becomes smaller, and `report` gets a
+    message. Raises DataError if no vocabulary can be learnt.
     """
     normalize = _normalizer(config, marks_spaces=False).normalize
 
@@ -285,11 +285,11 @@ def train_tokenizer(
 
     if config.joint:
         of_source = of_target = _train(
-            config, chain.from_iterable(texts()), seed, "corpus", say, tags
+            config, chain.from_iterable(texts()), seed, "corpus", report, tags
         )
     else:
-        of_source = _train(config, (one for one, _ in texts()), seed, "source side", say, tags)
-        of_target = _train(config, (other for _, other in texts()), seed, "target side", say, ())
+        of_source = _train(config, (one for one, _ in texts()), seed, "source side", report, tags)
+        of_target = _train(config, (other for _, other in texts()), seed, "target side", report, ())
     rule = _normalizer(config, marks_spaces=True).serialized_model_proto()
     return Tokenizer(Vocabulary(of_source + rule), Vocabulary(of_target + FOR_TARGETS))
 
@@ -320,7 +320,7 @@ def _train(
     sentences: Iterator[str],
     seed: int,
     name: str,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     tags: Sequence[str],
 ) -> bytes:
     """Train a SentencePiece model on sentences that are already normalized."""
@@ -353,7 +353,7 @@ def _train(
         raise DataError(_explain(str(error), config, len(tags))) from None
     size = len(Vocabulary(model))
     if size < config.vocabulary_size:
-        say(
+        report(
             f"The {name} has only {size:,} pieces, so the vocabulary is smaller than "
             f"tokenizer.vocabulary_size {config.vocabulary_size:,}."
         )

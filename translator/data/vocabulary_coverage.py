@@ -35,7 +35,7 @@ class VocabularyCoverage(NamedTuple):
         """Mean number of letters per piece.
 
         It is about 3 to 5 with a few thousand pieces learnt from the same text, 1 if every letter
-        is a piece, and 2 if every East Asian character is one, which may be right.
+        is a piece, and 2 if every East Asian character is one, which may be intended.
         """
         return self.num_characters / max(1, self.num_pieces)
 

@@ -1,8 +1,8 @@
-"""What looks wrong with the text of a run, before its first step."""
+"""What looks wrong with the text of a run, found before its first step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,16 +21,19 @@ MAX_UNKNOWN_SHARE = 0.01
 """Share of unknown pieces up to which nothing is reported."""
 
 MIN_CHARACTERS_PER_PIECE = 1.7
-"""Characters per piece, spaces included, below which a vocabulary hardly holds words. Measured:
+"""Characters per piece, spaces included, below which a vocabulary has hardly any words. Measured:
 4,000 pieces of Multi30k give 4 on its own text and 2.3 on Tatoeba's German; 4,000 Spanish pieces
 give 1.4 on German and English; 400 pieces of Multi30k give 1.4 on its own text."""
 
 MAX_SHARE_BEYOND_LIMIT = 0.005
-"""Share of targets beyond the length limit up to which nothing is reported: five times what a limit
-leaves out that was chosen for the training text."""
+"""Share of targets beyond the length limit up to which nothing is reported. It is five times the
+share that a limit chosen for this text leaves out."""
 
 MAX_LONG_SHARE = 0.05
 """Share of pairs beyond data.max_length up to which nothing is reported."""
+
+MAX_FILES = 4
+"""Largest number of files of a corpus that a warning names."""
 
 LEARN_VOCABULARY = "Start a run without --from, which learns a vocabulary of its own text."
 
@@ -38,11 +41,15 @@ LEARN_VOCABULARY = "Start a run without --from, which learns a vocabulary of its
 def data_warnings(
     config: Config, tokenizer: Tokenizer, training: Mixture, validation: Store, is_borrowed: bool
 ) -> Iterator[str]:
-    """Sentences about the text of a run; `is_borrowed`: its tokenizer is that of another run."""
+    """Sentences about the text of a run. `is_borrowed`: its tokenizer comes from another run."""
     source, target = tokenizer
     sizes = {"source": len(source), "target": len(target)}
     vocabulary = VocabularyFacts(sizes, is_borrowed, target.is_exact)
-    yield from text_warnings(config, training.facts, validation.facts, vocabulary)
+    nul_places = {
+        "training": nul_place(config, "train", [store.facts for store in training.stores]),
+        "validation": nul_place(config, "validation", [validation.facts]),
+    }
+    yield from text_warnings(config, training.facts, validation.facts, vocabulary, nul_places)
     for name, text in (("training", training), ("validation", validation)):
         read = np.minimum(text.source.lengths, config.data.max_length)
         yield from limit_warnings(name, config.decoding.length_limit, read, text.target.lengths)
@@ -53,7 +60,7 @@ def data_warnings(
 
 
 class VocabularyFacts(NamedTuple):
-    """StoreFacts about the vocabulary that decide which way out is given."""
+    """Facts about the vocabulary, which decide what a warning advises."""
 
     sizes: Mapping[str, int]
     """Number of pieces of "source" and "target"."""
@@ -79,13 +86,20 @@ def limit_warnings(
 
 
 def text_warnings(
-    config: Config, training: StoreFacts, validation: StoreFacts, known: VocabularyFacts
+    config: Config,
+    training: StoreFacts,
+    validation: StoreFacts,
+    known: VocabularyFacts,
+    nul_places: Mapping[str, str],
 ) -> Iterator[str]:
-    """Sentences about vocabulary and length."""
+    """Sentences about vocabulary and length.
+
+    nul_places: `nul_place` of "training" and "validation".
+    """
     for name, facts in (("training", training), ("validation", validation)):
         yield from _unreachable(config, name, facts, known)
         if facts.num_nul:
-            yield _nul(name, facts)
+            yield _nul(name, facts, nul_places[name])
         else:
             yield from _unknown(config, name, facts, known)
     yield from _nearly_characters(config, training, known)
@@ -121,12 +135,27 @@ def _unreachable(
     )
 
 
-def _nul(name: str, facts: StoreFacts) -> str:
+def nul_place(config: Config, split: str, facts: Sequence[StoreFacts]) -> str:
+    """Where the first NUL character is, such as: pair 12 of data.train (train.en, train.de).
+
+    It is "" if there is none. `facts`: one for each corpus of the split, or one for all together.
+    """
+    corpora = config.data.corpora(split)
+    places = list(corpora.items()) if len(corpora) == len(facts) else [(f"data.{split}", None)]
+    for (key, corpus), one in zip(places, facts, strict=True):
+        if one.num_nul:
+            names = corpus.files if corpus else []
+            shown = ", ".join(names[:MAX_FILES]) + (", …" if len(names) > MAX_FILES else "")
+            return f"pair {one.first_nul:,} of {key}{f' ({shown})' if shown else ''}"
+    return ""
+
+
+def _nul(name: str, facts: StoreFacts, first: str) -> str:
+    number = "1 pair" if facts.num_nul == 1 else f"{facts.num_nul:,} pairs"
     return (
-        f"{facts.num_nul:,} pairs of the {name} text contain NUL characters, first pair "
-        f"{facts.first_nul:,}. They usually come from a file in UTF-16 or from a damaged one. "
-        "Convert the file, for example with: iconv -f UTF-16LE -t UTF-8; or remove them with: "
-        r"tr -d '\000'"
+        f"NUL characters in {number} of the {name} text; the first is in {first}. They usually "
+        "come from a file in UTF-16 or from a damaged one. Convert the file, for example with: "
+        r"iconv -f UTF-16LE -t UTF-8; or remove them with: tr -d '\000'"
     )
 
 
@@ -148,7 +177,7 @@ def _better_vocabulary(config: Config, side: str, known: VocabularyFacts) -> str
     if known.is_borrowed:
         return LEARN_VOCABULARY
     if tokenizer.kind == "word":
-        is_full = known.sizes[side] >= _size_asked_for(config)
+        is_full = known.sizes[side] >= _wanted_size(config)
         more = "with a larger tokenizer.vocabulary_size, " if is_full else ""
         return (
             f"Start a run {more}with such text in data.train, or with tokenizer.kind: unigram, "
@@ -174,7 +203,7 @@ def _nearly_characters(
             continue
         if known.is_borrowed:
             way_out = LEARN_VOCABULARY
-        elif known.sizes[side] >= _size_asked_for(config):
+        elif known.sizes[side] >= _wanted_size(config):
             way_out = "Start a run with a larger tokenizer.vocabulary_size."
         elif tokenizer.split_by_unicode_script:
             way_out = (
@@ -191,6 +220,6 @@ def _nearly_characters(
         )
 
 
-def _size_asked_for(config: Config) -> int:
+def _wanted_size(config: Config) -> int:
     assert isinstance(config.tokenizer.vocabulary_size, int)
     return config.tokenizer.vocabulary_size

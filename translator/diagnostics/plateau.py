@@ -7,15 +7,15 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 CHECK_EVERY = 3
-"""A plateau is looked for after so many validations without a better score, and again after as many
-more."""
+"""A plateau is looked for when the number of validations without a better score is a multiple of
+this."""
 
 MIN_FALL = 0.02
 """Share by which the training loss must have fallen in the meantime: more than its noise."""
 
 MIN_STEPS = 2000
-"""Steps after which BLEU shows something if the pairs are translations. On Multi30k it was 10 to 29
-after 500 steps."""
+"""Steps after which BLEU is clearly above zero if the pairs are translations. On Multi30k it was 10
+to 29 after 500 steps."""
 
 
 class Overfitting(NamedTuple):
@@ -59,9 +59,9 @@ class Unrelated(NamedTuple):
 def find_plateau(
     rows: Sequence[Mapping[str, Any]], step: int, best_step: int, num_stale: int
 ) -> Overfitting | Unrelated | None:
-    """What the rows of metrics.jsonl show after the validation of a step; mostly None.
+    """What the rows of metrics.jsonl show after the validation at `step`; usually None.
 
-    num_stale: validations since the best one, which was that of best_step.
+    num_stale: validations since the best one, which was at `best_step`.
     """
     return _unrelated(rows, step) or _overfitting(rows, step, best_step, num_stale)
 
@@ -78,7 +78,7 @@ def _unrelated(rows: Sequence[Mapping[str, Any]], step: int) -> Unrelated | None
 def _overfitting(
     rows: Sequence[Mapping[str, Any]], step: int, best_step: int, num_stale: int
 ) -> Overfitting | None:
-    """None also while the validation loss still falls: the score may follow."""
+    """Also None while the validation loss still falls, because the score may follow."""
     if num_stale == 0 or num_stale % CHECK_EVERY:
         return None
     losses = {row["step"]: row["loss"] for row in rows if row["kind"] == "validation"}

@@ -1,8 +1,8 @@
-"""Faults of translations that show without understanding them.
+"""Faults of translations that can be seen without knowing the languages.
 
 A model that has learnt too little, or the wrong thing, shows it in one of four ways: its
 translations are empty, copy their sources, repeat themselves, or are the same for different
-sources. A reference that does the same excuses its translation: a name is copied rightly.
+sources. A translation is not counted if its reference does the same: a name may be copied.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _repeats(text: str) -> bool:
 
 
 def _num_ignoring(triples: Sequence[tuple[str, str, str]]) -> int:
-    """How many have a partner: the same translation of another source with another reference.
+    """How many have a partner: an equal translation of another source with another reference.
 
     The number of partners follows by inclusion–exclusion over source and reference.
     """

@@ -58,7 +58,7 @@ def ter(
 class BleuCounts:
     """Corpus BLEU of many translations of the same sentences, and of samples of them.
 
-    It counts n-grams once for each sentence; corpus BLEU follows from sums of these counts.
+    N-grams are counted once per sentence. Corpus BLEU follows from sums of these counts.
     """
 
     def __init__(

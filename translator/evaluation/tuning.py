@@ -1,8 +1,8 @@
-"""The beam size and length penalty with the highest BLEU, found with one search a beam size.
+"""The beam size and length penalty with the highest BLEU, found with one search per beam size.
 
-The length penalty does not decide what ends up in a beam, only which of it is best. So one search
-for each beam size serves all penalties. Tuning is by BLEU whatever training.best_by says: BLEU of
-samples follows from counts of each sentence, which makes the bootstrap fast.
+The length penalty does not change which translations are in a beam, only which of them is best. So
+one search per beam size serves all penalties. Tuning always uses BLEU, even if training.best_by
+names another metric: BLEU of a sample follows from counts per sentence, so the bootstrap is fast.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Setting:
     length_penalty: float
     bleu: float
     counts: np.ndarray = field(repr=False, compare=False)
-    """[sentences, 10], of `BleuCounts.count`."""
+    """[sentences, 10], from `BleuCounts.count`."""
 
 
 def settings(
@@ -43,8 +43,10 @@ def settings(
     bleu: BleuCounts,
     kind: LengthPenaltyKind,
 ) -> list[Setting]:
-    """Score every beam size with every α of a kind of penalty; `beams` are those of
-    `Translator.beams`."""
+    """Score every beam size with every α of a kind of penalty.
+
+    beams: the result of `Translator.beams`.
+    """
     lengths = [one.length for beam in beams.values() for found in beam for one in found]
     every_length = tf.maximum(tf.range(max(lengths) + 1), 1)  # an empty sentence has length 0
     by_length = {alpha: length_penalty(every_length, alpha, kind).numpy() for alpha in penalties}
@@ -93,15 +95,15 @@ class Baseline:
         return np.array([self._bleu.bleu(counts) for counts in self._samples @ setting.counts])
 
     def gain(self, setting: Setting) -> Gain:
-        """How much better another setting is."""
+        """The gain of another setting over this one."""
         error = np.std(self._bleu_of_samples(setting) - self._sampled_bleu)
         return Gain(setting.bleu - self._setting.bleu, float(error))
 
     def winner(self, tried: Sequence[Setting]) -> Setting:
         """The setting with the highest gain minus its standard error.
 
-        Among equal ones the baseline wins, then the smallest beam, then the first. So if the
-        baseline is tried, only a setting that is surely better replaces it.
+        Among equal settings the baseline wins, then the smallest beam, then the first. So if the
+        baseline is tried, only a setting that is reliably better replaces it.
         """
 
         def key(setting: Setting) -> tuple[float, bool, int]:

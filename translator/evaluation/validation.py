@@ -1,6 +1,7 @@
 """Validation during training: the search and the metrics of `eval`, on the validation pairs.
 
-It has its own model, so that averaged weights can be scored without touching those in training.
+Validation has its own model, so that it can score averaged weights without touching those in
+training.
 """
 
 from __future__ import annotations
@@ -109,11 +110,12 @@ def rank(best_by: str, scores: dict[str, Score], loss: float) -> float:
 
 
 def _batches(store: Store, config: Config) -> Iterator[Batch]:
-    """The pairs by length, truncated where training leaves longer ones out.
+    """Yield the pairs in order of length, truncated to data.max_length.
 
-    Each batch has as many pairs as the longest pair allows: at most about a thousand target pieces,
-    because all logits are in memory at once. Other batches would round the loss otherwise, so that
-    runs of earlier versions would resume with other losses.
+    A batch has at most about a thousand target pieces, because all its logits are in memory at
+    once. The longest pair determines the number of pairs of every batch. The batches must not
+    change: sums would be rounded differently, and runs of earlier versions would resume with other
+    losses.
     """
     limit = config.data.max_length
     rows = sorted(range(len(store)), key=lambda i: len(store.target.ids(i)))

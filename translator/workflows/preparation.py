@@ -363,7 +363,7 @@ def _open_text(
                 keep_text=keep_text,
                 keep_blank=keep_blank,
                 show=show,
-                say=log.info,
+                report=log.info,
             )
 
     sampled = config.tokenizer.sampling_alpha is not None
