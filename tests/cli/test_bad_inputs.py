@@ -354,7 +354,7 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
         put_another_target_model,
         "translate runs/c",
         "runs/c/best.safetensors: source and target share their embeddings "
-        "(model.share_embeddings: all), but source.model and target.model hold different pieces; "
+        "(model.share_embeddings: all), but source.model and target.model hold different pieces. "
         "Bring back the two files that belong together.",
     ),
     (
