@@ -1,4 +1,4 @@
-"""How much memory there is, and how much a process has."""
+"""Environment: GPUs, bfloat16, memory, and libraries that do not survive a fork."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from translator import environment
 from translator.config.schema import TrainingConfig
 from translator.environment import (
     available_memory,
-    forget_peak_memory,
     gpu_names,
     has_bfloat16,
     has_gpu,
     peak_memory,
+    reset_peak_memory,
     resident_memory,
 )
 from translator.workflows.device import log_device
@@ -38,11 +38,13 @@ WARNING = (
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="it is for these processors")
 @pytest.mark.parametrize("given", [{}, {"TF_ENABLE_ONEDNN_OPTS": "0"}])
-def test_the_faster_kernels_are_taken_unless_the_user_forbids_them(given: dict[str, str]) -> None:
+def test_onednn_is_on_unless_the_user_turns_it_off(given: dict[str, str]) -> None:
     code = "import os, translator; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
-    others = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
-    said = subprocess.run([sys.executable, "-c", code], env=others | given, stdout=subprocess.PIPE)
-    assert said.stdout.decode().strip() == given.get("TF_ENABLE_ONEDNN_OPTS", "1")
+    environ = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
+    process = subprocess.run(
+        [sys.executable, "-c", code], env=environ | given, stdout=subprocess.PIPE
+    )
+    assert process.stdout.decode().strip() == given.get("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 @pytest.mark.parametrize(
@@ -51,10 +53,10 @@ def test_the_faster_kernels_are_taken_unless_the_user_forbids_them(given: dict[s
         ("flags\t\t: fpu avx2 fma\n", False),
         ("flags\t\t: fpu avx512_bf16 fma\n", True),
         ("flags\t\t: amx_bf16 amx_tile\n", True),
-        ("Features\t: fp asimd\n", True),  # Another kind of processor: measured.
+        ("Features\t: fp asimd\n", True),  # no x86 flags: unknown
     ],
 )
-def test_whether_a_processor_has_bfloat16_is_told_by_its_flags(
+def test_flags_of_the_processor_decide_whether_it_has_bfloat16(
     cpuinfo: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(environment, "has_gpu", lambda: False)
@@ -63,24 +65,24 @@ def test_whether_a_processor_has_bfloat16_is_told_by_its_flags(
     assert has_bfloat16(tmp_path / "missing")
 
 
-def test_a_peak_is_known_until_it_is_forgotten() -> None:
+def test_peak_memory_stays_until_it_is_reset() -> None:
     block = np.ones(100 * MIB, np.uint8)
-    full = resident_memory()  # The system counts a little late: hence the slack.
+    full = resident_memory()  # The kernel updates its counts late, so the bounds have some slack.
     assert full > 100 * MIB
     assert peak_memory() > full - MIB
     del block
     assert resident_memory() < full - 90 * MIB
     assert peak_memory() > full - MIB
-    forget_peak_memory()
+    reset_peak_memory()
     assert peak_memory() < full - 90 * MIB
 
 
 @pytest.mark.parametrize(
-    ("limit", "usage", "room"),
+    ("limit", "usage", "expected"),
     [("1000", "700", [300 + 50]), ("1000", "2000", [0]), ("max", "700", [])],
 )
-def test_a_group_leaves_what_its_limit_allows_and_its_cache_of_files(
-    tmp_path: Path, limit: str, usage: str, room: list[int]
+def test_free_memory_in_a_group_is_limit_minus_usage_plus_file_cache(
+    tmp_path: Path, limit: str, usage: str, expected: list[int]
 ) -> None:
     files = {
         "memory.max": limit,
@@ -89,18 +91,20 @@ def test_a_group_leaves_what_its_limit_allows_and_its_cache_of_files(
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text + "\n")
-    found = environment._room(tmp_path, "not/seen/from/inside", "memory.max", "memory.current")
-    assert found == room
+    found = environment._free_in_group(
+        tmp_path, "not/seen/from/inside", "memory.max", "memory.current"
+    )
+    assert found == expected
 
 
-def test_something_is_available() -> None:
+def test_some_memory_is_available() -> None:
     available = available_memory()
     assert available is not None and available > MIB
 
 
 @pytest.fixture
 def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """What stands in for /dev."""
+    """A folder in place of /dev."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(environment, "DEVICES", tmp_path)
     monkeypatch.setattr(environment, "num_threads", lambda: 2)
@@ -111,7 +115,7 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    ("device", "hidden", "answer", "distribution", "said"),
+    ("device", "visible", "gpu_query", "distribution", "messages"),
     [
         (None, None, NOT_ASKED, "auto", "Training on the CPU, 2 threads.\n"),
         ("nvidiactl", None, NOT_ASKED, "auto", "Training on the CPU, 2 threads.\n"),
@@ -125,29 +129,29 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("dxg", None, NO_GPU, "auto", "Training on the CPU, 2 threads.\n"),
     ],
 )
-def test_the_device_is_the_one_that_tensorflow_can_use(
+def test_training_uses_the_device_that_tensorflow_can_use(
     devices: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     device: str | None,
-    hidden: str | None,
-    answer: str,
+    visible: str | None,
+    gpu_query: str,
     distribution: Literal["auto", "single"],
-    said: str,
+    messages: str,
 ) -> None:
     if device is not None:
         (devices / device).touch()
-    if hidden is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
-    monkeypatch.setattr(environment, "_LIST_GPUS", answer)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(environment, "_LIST_GPUS", gpu_query)
     caplog.set_level("INFO", logger="translator")
     log_device(TrainingConfig(distribution=distribution, max_steps=1))
-    assert "".join(f"{message}\n" for message in caplog.messages) == said
-    assert has_gpu() == ("GPU: " in said or "GPUs: " in said)
+    assert "".join(f"{message}\n" for message in caplog.messages) == messages
+    assert has_gpu() == ("GPU: " in messages or "GPUs: " in messages)
 
 
 @pytest.mark.slow
-def test_tensorflow_is_asked_in_a_process_of_its_own(devices: Path) -> None:
+def test_gpu_names_are_those_of_tensorflow(devices: Path) -> None:
     import tensorflow as tf
 
     (devices / "nvidia0").touch()
@@ -159,7 +163,7 @@ import os
 from translator.environment import begin_threads
 from translator.errors import RunError
 
-def begins(library):
+def starts_in_fork(library):
     child = os.fork()
     if child == 0:
         try:
@@ -172,16 +176,16 @@ def begins(library):
 
 begin_threads("A")
 begin_threads("A")
-assert not begins("A")
-assert begins("B")
+assert not starts_in_fork("A")
+assert starts_in_fork("B")
 begin_threads("B")
 """
 
 
-def test_a_library_that_began_before_a_fork_is_refused_after_it() -> None:
-    done = subprocess.run([sys.executable, "-c", FORK], stdout=subprocess.PIPE, text=True)
-    assert done.returncode == 0
-    assert done.stdout.startswith("This process was forked from process ")
-    assert "in which A had begun to work, so it cannot work here. Load the model only after" in (
-        done.stdout
+def test_a_library_that_started_before_a_fork_is_refused_in_the_child() -> None:
+    process = subprocess.run([sys.executable, "-c", FORK], stdout=subprocess.PIPE, text=True)
+    assert process.returncode == 0
+    assert process.stdout.startswith("This process was forked from process ")
+    assert (
+        " after A had started there, so A cannot run here. Load the model after" in process.stdout
     )

@@ -8,11 +8,11 @@ from translator.errors import RunError
 from translator.runs import RunDirectory
 
 LOST = (
-    "runs/c: it holds {} of a run but no {missing}. Bring {missing} back; or begin another run "
-    "with --run; or delete runs/c to start over."
+    "runs/c: this folder contains {} of a run but no {missing}. Restore {missing}, name another "
+    "folder with --run, or delete runs/c to start over."
 )
-OWN = (
-    "runs/c: this folder holds files of its own, such as {}, and is not a run. Name a new or empty "
+FOREIGN = (
+    "runs/c: this folder is not a run and contains other files, such as {}. Name a new or empty "
     "folder with --run."
 )
 
@@ -70,18 +70,18 @@ class TestANewRun:
     @pytest.mark.parametrize(
         ("names", "sentence"),
         [
-            (("notes.txt",), OWN.format("notes.txt")),
-            (("tokenizer.model",), OWN.format("tokenizer.model")),
-            (("environment.json", ".lock"), OWN.format("environment.json")),
-            (("exports/model.bin",), OWN.format("exports")),
-            (("checkpoints/model.ckpt",), OWN.format("checkpoints/model.ckpt")),
-            (("config.yaml", "train.en"), OWN.format("train.en")),
-            (("config.yaml",), OWN.format("config.yaml")),
+            (("notes.txt",), FOREIGN.format("notes.txt")),
+            (("tokenizer.model",), FOREIGN.format("tokenizer.model")),
+            (("environment.json", ".lock"), FOREIGN.format("environment.json")),
+            (("exports/model.bin",), FOREIGN.format("exports")),
+            (("checkpoints/model.ckpt",), FOREIGN.format("checkpoints/model.ckpt")),
+            (("config.yaml", "train.en"), FOREIGN.format("train.en")),
+            (("config.yaml",), FOREIGN.format("config.yaml")),
             (
                 ("config.yaml", "best.safetensors", "export.json", "golden.json", "README.md"),
-                OWN.format("README.md"),
+                FOREIGN.format("README.md"),
             ),
-            (("best.safetensors", "notes.txt"), OWN.format("notes.txt")),
+            (("best.safetensors", "notes.txt"), FOREIGN.format("notes.txt")),
             (
                 ("best.safetensors",),
                 LOST.format("best.safetensors", missing="config.yaml"),
@@ -104,7 +104,7 @@ class TestANewRun:
             ),
             (
                 ("training.yaml", "export.json"),
-                "runs/c: this is an export; name a new or empty folder with --run.",
+                "runs/c: this is an export. Name a new or empty folder with --run.",
             ),
         ],
     )
@@ -117,12 +117,14 @@ class TestANewRun:
         RunDirectory(Path()).create()
         Path("checkpoints").rmdir()
         lay_out("notes.txt", folder=".")
-        assert refusal(Path()).startswith(".: this folder holds files of its own, such as notes")
+        assert refusal(Path()).startswith(
+            ".: this folder is not a run and contains other files, such as notes"
+        )
 
     def test_refuses_a_file(self) -> None:
         lay_out("c", folder="runs")
         assert refusal(Path("runs/c")) == (
-            "runs/c: this is a file; name a folder for the run with --run."
+            "runs/c: this is a file. Name a folder for the run with --run."
         )
         assert refusal(Path("runs/c/d")) == "runs/c/d: cannot make a run here: Not a directory."
 
@@ -130,8 +132,8 @@ class TestANewRun:
     def test_refuses_a_folder_inside_a_run(self, name: str) -> None:
         lay_out("config.yaml", "text.json")
         assert refusal(Path(name)) == (
-            f"{name}: this folder is inside the run {Path('runs/c').absolute()}; name one outside "
-            "with --run."
+            f"{name}: this folder is inside the run {Path('runs/c').absolute()}. Name a folder "
+            "outside it with --run."
         )
 
     def test_may_be_beside_a_run(self) -> None:

@@ -1,4 +1,4 @@
-"""A run belongs to one training process at a time, and tells whether that was killed."""
+"""One training process at a time locks a run; the next learns whether it was killed."""
 
 import os
 import signal
@@ -30,6 +30,18 @@ def run(tmp_path: Path) -> RunDirectory:
     return run
 
 
+def test_getters_of_paths_create_nothing(run: RunDirectory) -> None:
+    before = sorted(run.path.rglob("*"))
+    (
+        run.event_file(0.0),
+        run.validation(1),
+        run.incident(1, 1),
+        run.export("x"),
+        run.result("x", "y"),
+    )
+    assert sorted(run.path.rglob("*")) == before
+
+
 def hold(run: RunDirectory) -> "subprocess.Popen[str]":
     """A process that holds the run until its standard input ends."""
     process = subprocess.Popen(
@@ -45,11 +57,11 @@ def hold(run: RunDirectory) -> "subprocess.Popen[str]":
 
 
 def was_killed(run: RunDirectory) -> bool:
-    with run.locked() as found:
-        return found
+    with run.locked() as killed:
+        return killed
 
 
-def test_one_process_has_it_at_a_time(run: RunDirectory) -> None:
+def test_only_one_process_can_lock_a_run(run: RunDirectory) -> None:
     with hold(run) as process:
         for _ in range(2):  # refusing one changes nothing for the next
             with pytest.raises(RunError, match=r"run: another process is training this run\.$"):
@@ -58,7 +70,7 @@ def test_one_process_has_it_at_a_time(run: RunDirectory) -> None:
     assert not was_killed(run)
 
 
-def test_only_a_killed_process_leaves_a_mark(run: RunDirectory) -> None:
+def test_only_a_killed_process_leaves_its_session_file(run: RunDirectory) -> None:
     with pytest.raises(ZeroDivisionError), run.locked():
         raise ZeroDivisionError
     assert not was_killed(run)
@@ -68,7 +80,7 @@ def test_only_a_killed_process_leaves_a_mark(run: RunDirectory) -> None:
     assert not was_killed(run)
 
 
-def test_the_mark_of_an_earlier_version_is_understood(run: RunDirectory) -> None:
+def test_a_process_id_in_the_lock_file_counts_as_killed(run: RunDirectory) -> None:
     lock = run.path / ".lock"
     lock.write_text("4711\n")
     assert was_killed(run)
@@ -77,7 +89,7 @@ def test_the_mark_of_an_earlier_version_is_understood(run: RunDirectory) -> None
     assert not was_killed(run)
 
 
-def test_a_lock_that_cannot_be_had_is_named(run: RunDirectory) -> None:
+def test_the_message_names_a_lock_file_that_cannot_be_opened(run: RunDirectory) -> None:
     (run.path / ".lock").mkdir()
     with pytest.raises(RunError, match=r"\.lock: cannot lock this file: Is a directory\.$"):
         was_killed(run)

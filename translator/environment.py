@@ -1,4 +1,7 @@
-"""What a run was made with: a resume gives the same bits only if this is the same."""
+"""The environment of this process: packages, processor, threads, GPUs and memory.
+
+A resumed run gives the same bits only if `current` returns what it returned when the run began.
+"""
 
 from __future__ import annotations
 
@@ -22,74 +25,75 @@ SWITCHES = (
     *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"),
     *("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"),
 )
-"""Environment variables that change how numbers are summed."""
+"""Environment variables that change the order of summation."""
 
 DEVICES = Path("/dev")
 
-LONGEST_START = 300.0
-"""Seconds after which TensorFlow is not waited for any longer."""
+GPU_QUERY_TIMEOUT = 300.0
+"""Seconds to wait for TensorFlow to list GPUs."""
 
 
 def num_threads() -> int:
-    """Processors that this process may use."""
+    """Number of processors that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def freeze_weights(frozen: bool) -> None:
-    """Tell TensorFlow whether the weights of all models of this process stay what they are.
+    """Set whether the weights of all models in this process are constant.
 
-    If they do, oneDNN lays them out once, as its products like it best; in bfloat16 a product with
-    bias and ReLU then takes half the time, and in float32 it may be summed otherwise. It is asked
-    when the first of these is computed.
+    If they are, oneDNN rearranges each matrix once. In bfloat16 this halves the time of a product
+    with bias and ReLU; in float32 it may change the order of summation. TensorFlow reads the
+    variable when it computes the first such product, and never again.
     """
     os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = str(int(frozen))
 
 
 def begin_threads(library: str) -> None:
-    """Note that a library starts its threads in this process.
+    """Record that a library starts its threads in this process.
 
-    Raises RunError if it did so in another, which this one was forked from: a fork copies no
-    threads, and the library would wait for them for ever.
+    Raises RunError if it did so in the process that this one was forked from. A fork copies no
+    threads, so the library would hang.
     """
-    began = _threads_began.setdefault(library, os.getpid())
-    if began != os.getpid():
+    owner = _thread_owners.setdefault(library, os.getpid())
+    if owner != os.getpid():
         raise RunError(
-            f"This process was forked from process {began}, in which {library} had begun to work, "
-            "so it cannot work here. Load the model only after the fork (gunicorn: without "
-            "--preload), or use processes that are not forked (multiprocessing: the start method "
+            f"This process was forked from process {owner} after {library} had started there, so "
+            f"{library} cannot run here. Load the model after the fork (gunicorn: without "
+            "--preload), or start processes without forking (multiprocessing: start method "
             "'spawn')."
         )
 
 
-_threads_began: dict[str, int] = {}
+_thread_owners: dict[str, int] = {}
+"""Process that started the threads of each library."""
 
 
 def has_gpu() -> bool:
-    """Whether there is a GPU that TensorFlow can use."""
+    """Whether TensorFlow can use a GPU."""
     return bool(gpu_names())
 
 
 @cache
 def gpu_names() -> tuple[str, ...]:
-    """The GPUs that TensorFlow can use.
+    """Names of the GPUs that TensorFlow can use.
 
-    It is asked only where there may be one, and in a process of its own: TensorFlow takes half a
-    GiB that whatever comes next should not have to share.
+    If the machine may have one, a separate process imports TensorFlow to list them. This process
+    then need not spend half a GiB on TensorFlow.
     """
     if not _gpu_devices("nvidia[0-9]*", "nvhost-gpu", "dxg", "kfd"):
         return ()
     try:
-        asked = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", _LIST_GPUS, json.dumps(sys.path)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=LONGEST_START,
+            timeout=GPU_QUERY_TIMEOUT,
             check=True,
         )
     except subprocess.SubprocessError:
         return ()
-    return tuple(json.loads(asked.stdout.splitlines()[-1]))
+    return tuple(json.loads(process.stdout.splitlines()[-1]))
 
 
 _LIST_GPUS = """\
@@ -103,23 +107,25 @@ print(json.dumps([each.get("device_name", "unknown") for each in details]))
 
 
 def has_nvidia_gpu() -> bool:
-    """Whether there is an NVIDIA GPU that nobody hides, usable or not."""
+    """Whether the machine has an NVIDIA GPU that is not hidden, usable or not."""
     return bool(_gpu_devices("nvidia[0-9]*"))
 
 
 def _gpu_devices(*patterns: str) -> list[Path]:
-    """Devices of these names, unless all are hidden. (dxg is any GPU of Windows, in its Linux;
-    kfd is AMD's, nvhost-gpu that of NVIDIA's Jetson.)"""
+    """Devices that match these patterns; none if CUDA_VISIBLE_DEVICES hides all.
+
+    dxg is a GPU of Windows as WSL shows it, kfd one by AMD, nvhost-gpu that of NVIDIA's Jetson.
+    """
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1", "NoDevFiles"):
         return []
     return [device for pattern in patterns for device in DEVICES.glob(pattern)]
 
 
 def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether a GPU or the processor has instructions for it, or might, as far as can be told.
+    """Whether bfloat16 is fast: with a GPU, or a processor that has instructions for it.
 
-    Without them single products can be faster in bfloat16, as they read less, and a whole step is
-    slower.
+    True if the processor's flags are unknown. Without such instructions, a training step is slower
+    in bfloat16 than in float32.
     """
     with suppress(OSError):
         if flags := re.search(r"^flags\s*:(.*)$", cpuinfo.read_text(), re.M):
@@ -128,60 +134,65 @@ def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def available_memory() -> int | None:
-    """Bytes that this process could still take without driving the machine, or its container, out
-    of memory; None where that cannot be told."""
-    found = []
+    """Bytes that this process can still allocate in its machine or container; None if unknown."""
+    limits = []
     with suppress(OSError, ValueError):
-        found.append(_kibibytes("/proc/meminfo", "MemAvailable"))
+        limits.append(_kibibytes("/proc/meminfo", "MemAvailable"))
     with suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             number, controllers, path = line.split(":", 2)
             group = path.lstrip("/")
             if number == "0":
-                found += _room(Path("/sys/fs/cgroup"), group, "memory.max", "memory.current")
+                limits += _free_in_group(
+                    Path("/sys/fs/cgroup"), group, "memory.max", "memory.current"
+                )
             elif controllers == "memory":
                 root = Path("/sys/fs/cgroup/memory")
-                found += _room(root, group, "memory.limit_in_bytes", "memory.usage_in_bytes")
-    return min(found, default=None)
+                limits += _free_in_group(
+                    root, group, "memory.limit_in_bytes", "memory.usage_in_bytes"
+                )
+    return min(limits, default=None)
 
 
-def _room(root: Path, group: str, limit: str, usage: str) -> list[int]:
-    """What a control group leaves, its cache of files counted as free; none without a limit.
+def _free_in_group(root: Path, group: str, limit: str, usage: str) -> list[int]:
+    """Bytes that a control group leaves free, its file cache included; empty without a limit.
 
-    Inside a container, its own group often stands at the root.
+    Inside a container, its own group is often mounted at the root.
     """
     for folder in (root / group, root):
-        with suppress(OSError, ValueError):  # "max" where there is no limit
-            left = int((folder / limit).read_text()) - int((folder / usage).read_text())
+        with suppress(OSError, ValueError):  # "max" means no limit
+            free = int((folder / limit).read_text()) - int((folder / usage).read_text())
             cache = re.search(r"^inactive_file (\d+)", (folder / "memory.stat").read_text(), re.M)
-            return [max(0, left + (int(cache[1]) if cache else 0))]
+            return [max(0, free + (int(cache[1]) if cache else 0))]
     return []
 
 
 def resident_memory() -> int:
-    """Bytes of memory that this process holds."""
+    """Bytes of memory that this process uses."""
     return _kibibytes("/proc/self/status", "VmRSS")
 
 
 def peak_memory() -> int:
-    """The most that it has held, since `forget_peak_memory` if that could be done."""
+    """Largest `resident_memory` so far, or since `reset_peak_memory` if the system supports it."""
     return _kibibytes("/proc/self/status", "VmHWM")
 
 
-def forget_peak_memory() -> None:
+def reset_peak_memory() -> None:
+    """Make `peak_memory` start from now, if the system supports it."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def _kibibytes(path: str, name: str) -> int:
-    found = re.search(rf"^{name}: *([0-9]+) kB", Path(path).read_text().expandtabs(1), re.M)
-    if found is None:
+    """A value of a file under /proc, in bytes. Raises ValueError if the file lacks it."""
+    match = re.search(rf"^{name}: *([0-9]+) kB", Path(path).read_text().expandtabs(1), re.M)
+    if match is None:
         raise ValueError(f"{path} has no {name}")
-    return 1024 * int(found[1])
+    return 1024 * int(match[1])
 
 
 def current() -> dict[str, str]:
-    """Packages, Python, processor type and thread count."""
+    """Versions, processor, number of threads and relevant environment variables."""
     return {
         **{name: version(name) for name in PACKAGES},
         "python": platform.python_version(),
@@ -193,7 +204,7 @@ def current() -> dict[str, str]:
 
 
 def changes(recorded: dict[str, str]) -> list[str]:
-    """What is not as it was recorded, each as a phrase."""
+    """Differences from a recorded environment, such as "threads 4 → 2"."""
     now = current()
     return [
         f"{name} {recorded[name]} → {now.get(name)}"
@@ -203,6 +214,7 @@ def changes(recorded: dict[str, str]) -> list[str]:
 
 
 def record(path: Path) -> None:
+    """Write the current environment as JSON."""
     write_whole(path, json.dumps(current(), indent=2) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""How TensorFlow uses the processors of a machine without GPU for several tasks at once."""
+"""How TensorFlow divides the processors of a machine among parallel tasks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def has_gpu() -> bool:
 
 
 def share_processors(num_tasks: int) -> None:
-    """Compute every operation of a task on one processor, if there are tasks enough for all.
+    """Give each task one processor, if there are at least as many tasks as processors.
 
-    Else all processors share the work of every operation, as TensorFlow has one pool for that. Once
-    it has begun, it is too late.
+    Otherwise, all processors share the work of every operation. Has no effect with a GPU, or after
+    TensorFlow has started.
     """
     if has_gpu():
         return

@@ -1,4 +1,4 @@
-"""A run: the directory that holds all about one trained model, and the names of its files."""
+"""A run: the directory of one trained model, and the names of its files."""
 
 from __future__ import annotations
 
@@ -20,59 +20,61 @@ TEXT_KEYS = (
     "data=",
     *(f"data.{key}" for key in ("folder", "dataset", "wheel", "train", "validation", "test")),
 )
-"""Keys that say where text is."""
+"""Beginnings of overrides that name text."""
 
 EXPORT_CONFIG = "training.yaml"
-"""The configuration in a folder for another program, which is no run."""
+"""The configuration in an export. It has another name than in a run, which an export is not."""
 
-SETTLED = frozenset(
+START_FILES = frozenset(
     {
         *("checkpoints", "environment.json", "start.safetensors", "state.json", "text.json"),
         *("tokenizer.model", "source.model", "target.model"),
     }
 )
-"""What may be there of a run whose beginning was cut short: config.yaml comes last."""
+"""What an interrupted start may leave. config.yaml is written last."""
 
-LEARNT = frozenset(
+LATER_FILES = frozenset(
     {
         *("averaged.safetensors", "best.safetensors", "metrics.jsonl", "profile.txt"),
         *("exports", "incidents", "results", "tensorboard", "tuned.json", "validation"),
     }
 )
-"""What training and the use of a model add to a run."""
+"""What training and the other commands add to a run."""
 
 
 class RunDirectory:
-    """The one place that knows the names of files inside a run.
+    """The paths of all files in a run; no other module knows their names.
 
-    config.yaml              the configuration, every default and `auto` written out
-    environment.json         packages, processor and threads that the run began with
-    text.json                checksums of the text that it began with
-    state.json               whether it ever had a checkpoint, and the run it began from, if any
-    source.model             SentencePiece, as it reads the source
-    target.model             the same for the target; older runs may have tokenizer.model for both
-    checkpoints/             all that a resume needs, of two to four steps; weights to average
-    start.safetensors        the weights that a run with --from began with
-    best.safetensors         the weights that validated best, which translate and eval use
-    averaged.safetensors     in their place: a mean that `translator tune` found better still
-    tuned.json               the decoding that it found best for these weights
+    config.yaml              the configuration, with all defaults and values of `auto`
+    environment.json         packages, processor and threads when the run began
+    text.json                checksums of its text when it began
+    state.json               whether it ever had a checkpoint; the run that --from named, if any
+    source.model             SentencePiece model of the source
+    target.model             that of the target; older runs may have one tokenizer.model for both
+    checkpoints/             two to four checkpoints to resume from; weights to average
+    start.safetensors        the initial weights of a run with --from
+    best.safetensors         the weights that validated best; translate and eval use them
+    averaged.safetensors     used instead if present: a better mean that `translator tune` found
+    tuned.json               the decoding that `translator tune` chose for these weights
     metrics.jsonl            a line for each report and validation; tensorboard/ shows the same
-    validation/              translations of the validation sentences, step by step
+    validation/              translations of the validation sentences, one file per validation
     results/                 translations and scores of `translator eval`
-    exports/                 the model for other programs
-    profile.txt              where the time of a step went, if training.profile asked for it
-    incidents/               the steps at which learning failed, if any: losses, gradients, batch
+    exports/                 exports for other programs
+    profile.txt              where the time of a step goes, with training.profile
+    incidents/               reports of diverged steps: losses, gradients, batch
+
+    Getters create nothing: the code that writes a file makes its folder first.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.is_bundle = False
-        """Whether it was opened from one file, which keeps nothing that is written."""
+        """Whether this is the unpacked copy of a bundle, in which nothing may be written."""
         self.config = path / "config.yaml"
         self.environment = path / "environment.json"
         self.text = path / "text.json"
         self.vocabularies = [path / "source.model", path / "target.model"]
-        """Where a tokenizer is saved."""
+        """Where a tokenizer is saved: the models of source and target."""
         self._shared_model = path / "tokenizer.model"
         self.state = path / "state.json"
         self.start = path / "start.safetensors"
@@ -85,7 +87,7 @@ class RunDirectory:
 
     @classmethod
     def existing(cls, path: Path) -> RunDirectory:
-        """The run at `path`, a directory or a bundle. Raises RunError if there is none."""
+        """The run at `path`, a directory or a bundle. Raises RunError if it is neither."""
         if path.is_file():
             run = cls(unpacked(path))
             run.is_bundle = True
@@ -94,26 +96,26 @@ class RunDirectory:
         if not path.exists():
             raise RunError(f"{path}: there is no such run; `translator train` makes one.")
         if not run.config.is_file():
-            what = "not a run: it holds no config.yaml"
+            what = "not a run: it has no config.yaml"
             if is_export(path):
-                what = "an export, for `translate` and `verify`; name the run that it was made of"
+                what = "an export, for `translate` and `verify`. Name the run that it was made from"
             elif (path / "export.json").is_file():
-                what = f"an export that lacks {EXPORT_CONFIG}; export its run again"
+                what = f"an export that lacks {EXPORT_CONFIG}. Export its run again"
             raise RunError(f"{path}: this is {what}.")
         if is_export(path):
             raise RunError(
-                f"{path}: it holds config.yaml of a run and {EXPORT_CONFIG} of an export; take "
-                "away what does not belong there."
+                f"{path}: this folder contains config.yaml of a run and {EXPORT_CONFIG} of an "
+                "export. Remove the files that do not belong here."
             )
         run._refuse_links()
         return run
 
     def need_text(self, overrides: Sequence[str]) -> None:
-        """Raise ConfigError unless it is known where the text is; a bundle must be told."""
+        """Raise ConfigError if this is a bundle and the overrides do not name its text."""
         if self.is_bundle and not any(text.startswith(TEXT_KEYS) for text in overrides):
             raise ConfigError(
-                "A bundle holds no text; say where its files are by --set data.folder=… (or name "
-                "its data.dataset), or give others where the command takes them."
+                "A bundle contains no text. Name the folder of its text with --set data.folder=… "
+                "(or set data.dataset), or name other files if the command accepts them."
             )
 
     @property
@@ -122,7 +124,7 @@ class RunDirectory:
 
     @property
     def was_begun(self) -> bool:
-        """Whether this is a run that may go on, and no folder with a config.yaml of its own."""
+        """Whether this is a run that can continue, not just a folder with some config.yaml."""
         return self.exists and self.text.is_file()
 
     @property
@@ -131,67 +133,76 @@ class RunDirectory:
         return self.averaged if self.averaged.exists() else self.best
 
     def create(self) -> None:
-        """Make the directory of a new run, or find a run in it. Raises RunError if anything else
-        is in the way, or it may not be made."""
+        """Make the directory of a new run, unless it is a run already.
+
+        Raises RunError if the directory contains anything else or cannot be made.
+        """
         check_name(self.path, RunError)
         if not self.was_begun:
-            self._refuse_what_is_no_run()
+            self._check_location()
+            if self.path.is_dir():
+                self._check_contents()
         try:
             self._checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{self.path}: cannot make a run here: {error.strerror}.") from None
         self._refuse_links()
 
-    def _refuse_what_is_no_run(self) -> None:
-        """A new run takes an empty folder, or what is left of its own beginning."""
+    def _check_location(self) -> None:
+        """Raise RunError if no new run may be made at this path, whatever the folder contains."""
         if self.path.is_file():
-            raise RunError(f"{self.path}: this is a file; name a folder for the run with --run.")
+            raise RunError(f"{self.path}: this is a file. Name a folder for the run with --run.")
         for outer in self.path.resolve().parents:
             if RunDirectory(outer).was_begun:
                 raise RunError(
-                    f"{self.path}: this folder is inside the run {outer}; name one outside with "
-                    "--run."
+                    f"{self.path}: this folder is inside the run {outer}. Name a folder outside "
+                    "it with --run."
                 )
         if is_export(self.path):
             raise RunError(
-                f"{self.path}: this is an export; name a new or empty folder with --run."
+                f"{self.path}: this is an export. Name a new or empty folder with --run."
             )
-        if not self.path.is_dir():
-            return
-        found = self._contents()
+
+    def _check_contents(self) -> None:
+        """Raise RunError unless the folder is empty or an interrupted start of a run left it."""
+        names = self._contents()
         arrays = {
             str(path.relative_to(self.path)) for path in (*self.checkpoints(), *self.snapshots())
         }
-        learnt = found & (LEARNT | arrays)
-        own = found - SETTLED - learnt - {self.config.name}
-        if not own and learnt & (arrays | {self.best.name, self.metrics.name}):
+        later = names & (LATER_FILES | arrays)
+        foreign = names - START_FILES - later - {self.config.name}
+        if not foreign and later & (arrays | {self.best.name, self.metrics.name}):
             missing = self.text.name if self.exists else self.config.name
             raise RunError(
-                f"{self.path}: it holds {min(learnt)} of a run but no {missing}. Bring {missing} "
-                f"back; or begin another run with --run; or delete {self.path} to start over."
+                f"{self.path}: this folder contains {min(later)} of a run but no {missing}. "
+                f"Restore {missing}, name another folder with --run, or delete {self.path} to "
+                "start over."
             )
-        if own or learnt or self.exists or (found and self._checkpoints.name not in found):
+        if foreign or later or self.exists or (names and self._checkpoints.name not in names):
             raise RunError(
-                f"{self.path}: this folder holds files of its own, such as "
-                f"{min(own or learnt or found)}, and is not a run. Name a new or empty folder with "
-                "--run."
+                f"{self.path}: this folder is not a run and contains other files, such as "
+                f"{min(foreign or later or names)}. Name a new or empty folder with --run."
             )
 
     def _contents(self) -> set[str]:
-        """The names of what lies in the folder and its checkpoints, but for hidden files; a file
-        that a crash left unfinished has the name that it would have got."""
+        """Names of all entries of the folder and of checkpoints/, except hidden ones.
+
+        A file that a crash left unfinished counts under its final name.
+        """
         paths = [*self.path.iterdir(), *self._checkpoints.glob("*")]
         names = {str(p.relative_to(self.path)).removesuffix(".unfinished") for p in paths}
         return {name for name in names if not name.startswith(".")} - {"lost+found"}
 
     def _refuse_links(self) -> None:
-        """A run from elsewhere must not lead our writing out of its directory."""
+        """Raise RunError for symbolic links: a stranger's run could redirect what we write."""
         for entry in self.path.rglob("*"):
             if entry.is_symlink():
-                raise RunError(f"{entry}: a run holds no links; put the file itself there.")
+                raise RunError(
+                    f"{entry}: a run must not contain links. Replace it with the file itself."
+                )
 
     def tokenizer(self) -> list[Path]:
-        """The SentencePiece models of source and target: in older runs they may be one file."""
+        """The SentencePiece models of source and target; one file for both in some older runs."""
         if self._shared_model.exists() and not self.vocabularies[0].exists():
             return [self._shared_model, self._shared_model]
         return self.vocabularies
@@ -200,85 +211,82 @@ class RunDirectory:
         return self._checkpoints / f"step-{step:08d}.safetensors"
 
     def checkpoints(self) -> list[Path]:
-        """Those there are, oldest first."""
+        """The checkpoints that exist, oldest first."""
         return _by_step(self._checkpoints, "step")
 
     def snapshot(self, step: int) -> Path:
         return self._checkpoints / f"weights-{step:08d}.safetensors"
 
     def snapshots(self) -> list[Path]:
-        """Weights that were validated and are kept to be averaged, oldest first."""
+        """Validated weights that are kept for averaging, oldest first."""
         return _by_step(self._checkpoints, "weights")
 
     def read_state(self) -> dict[str, Any]:
-        """What state.json holds: nothing, if an older version made the run. Raises RunError."""
+        """The contents of state.json; empty if an older version made the run. Raises RunError."""
         if not self.state.exists():
             return {}
         try:
             return read_json(self.state)
         except RunError:
             raise RunError(
-                f"{self.state}: this file is damaged; delete it, and give the same command again."
+                f"{self.state}: this file is damaged. Delete it and run the same command again."
             ) from None
 
     def update_state(self, **values: Any) -> None:
+        """Set keys of state.json and keep the others. Raises RunError."""
         state = self.read_state()
         if state != state | values:
             write_whole(self.state, json.dumps(state | values, indent=2) + "\n")
 
     @property
     def tensorboard(self) -> Path:
-        return self._folder("tensorboard")
+        return self.path / "tensorboard"
 
     def event_file(self, seconds: float) -> Path:
-        """Where a session that begins at this time (since 1970) writes for TensorBoard."""
+        """The file for TensorBoard of a session that begins at this time (since 1970)."""
         return self.tensorboard / f"events.out.tfevents.{seconds:.6f}.translator"
 
     def validation(self, step: int) -> Path:
-        return self._folder("validation") / f"step-{step:08d}.txt"
+        """Translations of the validation at a step."""
+        return self.path / "validation" / f"step-{step:08d}.txt"
 
     def validations(self) -> list[Path]:
         return _by_step(self.path / "validation", "step", "txt")
 
     def incident(self, step: int, number: int) -> Path:
-        """Of the failure at a step; the number tells several at one step apart."""
-        return self._folder("incidents") / f"step-{step:08d}-{number}.json"
+        """The report of the run's `number`-th failure, at this step."""
+        return self.path / "incidents" / f"step-{step:08d}-{number}.json"
 
     def export(self, name: str) -> Path:
-        return self._folder("exports") / name
+        return self.path / "exports" / name
 
     def exports(self, kind: str) -> list[Path]:
-        """The exports for an engine."""
+        """Folders of the exports whose names begin with `kind`-."""
         return sorted(p.parent for p in self.path.glob(f"exports/{kind}-*/export.json"))
 
     def result(self, name: str, suffix: str) -> Path:
         return self.path / "results" / f"{name}.{suffix}"
 
-    def _folder(self, name: str) -> Path:
-        folder = self.path / name
-        folder.mkdir(exist_ok=True)
-        return folder
-
     @contextmanager
     def locked(self) -> Iterator[bool]:
-        """Hold the run for one training process. Raises RunError if another has it.
+        """Lock the run for one training process. Raises RunError if another holds the lock.
 
-        Gives whether the process that had it before was killed: every other way out, also by an
-        error, removes the marker of its session. Earlier versions wrote their process number into
-        the lock file instead, and emptied it.
+        Yields whether the previous process was killed: its session file still exists, which every
+        other exit removes, errors included. Earlier versions wrote their process id into the lock
+        file instead, and emptied it at the end.
         """
         path, session = self.path / ".lock", self.path / ".session"
         try:
-            held = FileLock(path).acquire(blocking=False)
+            lock = FileLock(path).acquire(blocking=False)
         except Timeout:
             raise RunError(f"{self.path}: another process is training this run.") from None
         except OSError as error:
             raise RunError(f"{path}: cannot lock this file: {error.strerror}.") from None
-        with held:
-            was_killed = session.exists() or _holds_number(path)
+        with lock:
+            was_killed = session.exists() or _has_process_id(path)
             with naming(session):
                 session.write_text(f"{os.getpid()}\n")
-            if _holds_number(path):
+            if _has_process_id(path):
                 os.truncate(path, 0)
             try:
                 yield was_killed
@@ -286,19 +294,19 @@ class RunDirectory:
                 session.unlink(missing_ok=True)
 
 
-def _holds_number(path: Path) -> bool:
+def _has_process_id(path: Path) -> bool:
     with suppress(OSError, ValueError):
         return path.read_text().strip().isdecimal()
     return False
 
 
 def is_export(path: Path) -> bool:
-    """Whether a folder holds what an export for other programs does."""
+    """Whether a folder contains an export for another program."""
     return (path / EXPORT_CONFIG).is_file()
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a run. Raises RunError if it is missing or damaged."""
+    """A JSON object in a file of a run. Raises RunError if the file is missing or damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(value, dict):
@@ -309,7 +317,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def step_of(path: Path) -> int:
-    """The step in the name of a checkpoint or snapshot."""
+    """The step in the name of a checkpoint, snapshot or validation."""
     return int(path.stem.rpartition("-")[2])
 
 

@@ -293,7 +293,7 @@ def put_another_target_model() -> None:
 
 DAMAGED = (
     "this file is damaged (its checksum does not match its contents). Copy it again, or delete "
-    "it: training makes lost best weights anew, and a bundle is unpacked anew."
+    "it: training writes lost best weights again, and a bundle is unpacked again."
 )
 NO_RUN = "{}: there is no such run; `translator train` makes one."
 
@@ -304,13 +304,14 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
         "a folder that is no run",
         lambda: Path("plain").mkdir(),
         "translate plain",
-        "plain: this is not a run: it holds no config.yaml.",
+        "plain: this is not a run: it has no config.yaml.",
     ),
     (
         "a key that comes too late",
         lambda: None,
         "eval runs/c --set model.dropout_rate=0.5",
-        "--set model.dropout_rate: a trained run takes only keys of data, decoding and evaluation.",
+        "--set model.dropout_rate: a trained run accepts only keys of data, decoding and "
+        "evaluation.",
     ),
     (
         "a file that is no run",
@@ -341,7 +342,7 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
         "no weights yet",
         lambda: Path("runs/c/best.safetensors").unlink(),
         "translate runs/c",
-        "runs/c: no weights have been validated yet; train on to the first validation.",
+        "runs/c: no weights have been validated yet. Train until the first validation.",
     ),
     (
         "damaged tokenizer",
@@ -354,7 +355,7 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
         put_another_target_model,
         "translate runs/c",
         "runs/c/best.safetensors: source and target share their embeddings "
-        "(model.share_embeddings: all), but source.model and target.model hold different pieces; "
+        "(model.share_embeddings: all), but source.model and target.model hold different pieces. "
         "Bring back the two files that belong together.",
     ),
     (

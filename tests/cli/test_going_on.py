@@ -45,8 +45,8 @@ NO_CHECKPOINTS = (
 )
 START = ", with --from runs/c to start with its weights"
 NO_CONFIG = (
-    "runs/c: it holds {} of a run but no config.yaml. Bring config.yaml back; or begin another run "
-    "with --run; or delete runs/c to start over."
+    "runs/c: this folder contains {} of a run but no config.yaml. Restore config.yaml, name "
+    "another folder with --run, or delete runs/c to start over."
 )
 
 

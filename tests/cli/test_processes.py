@@ -42,7 +42,7 @@ def test_a_forked_process_does_not_wait_for_ever(run: Path, command: Command) ->
     said = done.stdout.splitlines()
     names = ["TensorFlow"] * 2 + ["CTranslate2"] * 2 + ["TensorFlow"] * 2
     for line, name in zip(said, names, strict=True):
-        assert f", in which {name} had begun to work, so it cannot work here. Load the" in line
+        assert f" after {name} had started there, so {name} cannot run here. Load the" in line
 
 
 FROZEN = """

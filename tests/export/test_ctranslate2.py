@@ -1,4 +1,4 @@
-"""A model of ours and CTranslate2 with its weights are the same function."""
+"""CTranslate2 with the weights of a model computes what the model computes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,27 +21,27 @@ TEXT = [Pair("the door is open", "die Tür ist offen"), Pair("a red light", "ein
 PRE = {"num_layers": 2, "num_decoder_layers": 1, "model_dim": 16, "num_heads": 2}
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["joint", "apart"])
+@pytest.fixture(scope="module", params=[True, False], ids=["joint", "separate"])
 def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     config = TokenizerConfig(vocabulary_size=290, joint=request.param)
     return train_tokenizer(config, lambda: TEXT, 1, lambda _: None)
 
 
-class Both(NamedTuple):
+class Engines(NamedTuple):
     """A model, and CTranslate2 with its weights."""
 
     ours: Translator
-    engine: CTranslate2
+    theirs: CTranslate2
 
 
-def both(
+def build_engines(
     folder: Path,
     tokenizer: Tokenizer,
     model: Mapping[str, object],
     decoding: Mapping[str, object] | None = None,
     towards_end: float = 0.0,
-) -> Both:
-    """With random weights. towards_end: how much their states lean to the end."""
+) -> Engines:
+    """A model with random weights and its export. towards_end: how much it favours the end."""
     share = "all" if tokenizer.joint else "target"
     config = Config.model_validate(
         {
@@ -58,20 +58,20 @@ def both(
             "decoding": decoding or {},
         }
     )
-    made = build_model(config, len(tokenizer.source), len(tokenizer.target), "float32")
+    model_ = build_model(config, len(tokenizer.source), len(tokenizer.target), "float32")
     random = np.random.default_rng(1)
     weights = {
         name: (w + 0.3 * random.normal(size=w.shape)).astype(np.float32)
-        for name, w in model_weights(made).items()
+        for name, w in model_weights(model_).items()
     }
     if towards_end:
         weights["decoder_norm/offset"] += towards_end * weights["target_embedding/table"][END_ID]
-    set_model_weights(made, weights, "the test")
+    set_model_weights(model_, weights, "the test")
     save(folder, config, tokenizer, weights, "float32")
-    told = options(config, tokenizer, config.decoding.length_penalty)
-    return Both(
-        Translator(made, tokenizer, config.decoding, config.data.max_length),
-        CTranslate2(folder, tokenizer, told, config.data.max_length, 256),
+    search_options = options(config, tokenizer, config.decoding.length_penalty)
+    return Engines(
+        Translator(model_, tokenizer, config.decoding, config.data.max_length),
+        CTranslate2(folder, tokenizer, search_options, config.data.max_length, 256),
     )
 
 
@@ -84,50 +84,48 @@ def both(
     ],
     ids=["pre", "post", "learned"],
 )
-def test_every_shape_of_model_gives_the_same_log_probabilities(
+def test_log_probabilities_agree_for_every_kind_of_model(
     model: dict[str, object], tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
-    ours, engine = both(tmp_path, tokenizer, model)
+    ours, theirs = build_engines(tmp_path, tokenizer, model)
     sources = tokenizer.source.encode([pair.source for pair in TEXT] * 4)
     golden = golden_sentences(ours, [row[i % 3 :] for i, row in enumerate(sources)])
-    found = compare(golden, engine)
-    assert found.is_exact, found
-    assert found.same + len(found.near_ties) == len(golden) == 8
+    comparison = compare(golden, theirs)
+    assert comparison.is_exact, comparison
+    assert comparison.same + len(comparison.near_ties) == len(golden) == 8
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
-def test_with_a_length_penalty_of_its_kind_its_beams_have_our_scores(
+def test_scores_of_hypotheses_agree_with_a_power_length_penalty(
     alpha: float, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     decoding = {"beam_size": 4, "length_penalty": alpha, "length_penalty_kind": "power"}
-    engines = both(tmp_path, tokenizer, PRE, decoding, towards_end=5.0)
+    engines = build_engines(tmp_path, tokenizer, PRE, decoding, towards_end=5.0)
     words = " ".join(pair.source for pair in TEXT).split()
     sources = [" ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words))]
     ours, theirs = (engine.hypotheses(sources, 4) for engine in engines)
     common = []
     for one, other in zip(ours, theirs, strict=True):
-        scores = {(found.text, found.length): found.score for found in other}
+        scores = {(best.text, best.length): best.score for best in other}
         common += [
-            (found.score, scores[found.text, found.length])
-            for found in one
-            if (found.text, found.length) in scores and "�" not in found.text
+            (best.score, scores[best.text, best.length])
+            for best in one
+            if (best.text, best.length) in scores and "�" not in best.text
         ]
     assert len(common) >= len(sources)
-    # Its softmax leaves out what is never said.
+    # Its softmax excludes pieces that are suppressed.
     assert [x for x, _ in common] == pytest.approx([y for _, y in common], rel=5e-3)
 
 
 @pytest.mark.parametrize("towards_end", [-20.0, 20.0])
-def test_it_knows_which_translations_end_at_its_limit(
+def test_at_limit_marks_translations_that_reach_the_length_limit(
     towards_end: float, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     limit = {"beam_size": 1, "max_length_ratio": 1.0, "max_length_extra": 9}
-    ours, engine = both(tmp_path, tokenizer, PRE, limit, towards_end)
-    found, longer = (
-        [best for best, *_ in one.hypotheses(["a", "a red"])] for one in (ours, engine)
-    )
-    assert [one.at_limit for one in found] == [one.at_limit for one in longer]
-    assert [one.at_limit for one in longer] == [towards_end < 0] * 2
+    engines = build_engines(tmp_path, tokenizer, PRE, limit, towards_end)
+    ours, theirs = ([best for best, *_ in engine.hypotheses(["a", "a red"])] for engine in engines)
+    assert [one.at_limit for one in ours] == [one.at_limit for one in theirs]
+    assert [one.at_limit for one in theirs] == [towards_end < 0] * 2
     if towards_end < 0:
-        assert [one.length for one in longer] == [20 + 1 + 9 + 1] * 2  # that of the longest source
-        assert found[0].length < found[1].length < longer[0].length
+        assert [one.length for one in theirs] == [20 + 1 + 9 + 1] * 2  # limit of the longest source
+        assert ours[0].length < ours[1].length < theirs[0].length

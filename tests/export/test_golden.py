@@ -1,4 +1,4 @@
-"""The proof of an export, with engines that do what they are told."""
+"""Comparison with golden sentences, by a scorer with fixed results."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +15,8 @@ GOLDEN = [
 ]
 
 
-class Engine:
-    """Agrees but for `offset`; says `other` of the last sentence, with these log-probabilities."""
+class FixedScorer:
+    """Log-probabilities differ by `offset`; `other` translates the last sentence, scored `own`."""
 
     def __init__(
         self, offset: float = 0.0, other: Sequence[str] = ("▁z",), own: Sequence[float] = ()
@@ -34,14 +34,14 @@ class Engine:
 
 
 def test_the_same_model_is_exact() -> None:
-    found = compare(GOLDEN, Engine(offset=5e-5))
-    assert found == Comparison(pytest.approx(5e-5), pytest.approx(5e-5), 2, [], [])  # type: ignore[arg-type]
-    assert found.is_exact
+    comparison = compare(GOLDEN, FixedScorer(offset=5e-5))
+    assert comparison == Comparison(pytest.approx(5e-5), pytest.approx(5e-5), 2, [], [])  # type: ignore[arg-type]
+    assert comparison.is_exact
 
 
-def test_log_probabilities_that_differ_are_another_model() -> None:
-    found = compare(GOLDEN, Engine(offset=2e-4))
-    assert (found.same, found.is_exact) == (2, False)
+def test_a_model_with_other_log_probabilities_is_not_exact() -> None:
+    comparison = compare(GOLDEN, FixedScorer(offset=2e-4))
+    assert (comparison.same, comparison.is_exact) == (2, False)
 
 
 @pytest.mark.parametrize(
@@ -55,16 +55,16 @@ def test_log_probabilities_that_differ_are_another_model() -> None:
         (["▁z", "▁z"], [-0.4, -0.4, -9.0], 0),
     ],
 )
-def test_a_greedy_translation_may_part_at_a_near_tie_only(
+def test_a_greedy_translation_may_differ_only_after_a_near_tie(
     other: list[str], own: list[float], near_ties: int
 ) -> None:
-    found = compare(GOLDEN, Engine(other=other, own=own))
-    assert (found.same, len(found.near_ties)) == (1, near_ties)
-    assert found.near_ties + found.different == [1]
-    assert found.is_exact == bool(near_ties)
+    comparison = compare(GOLDEN, FixedScorer(other=other, own=own))
+    assert (comparison.same, len(comparison.near_ties)) == (1, near_ties)
+    assert comparison.near_ties + comparison.different == [1]
+    assert comparison.is_exact == bool(near_ties)
 
 
-def test_golden_sentences_come_back_from_their_file(tmp_path: Path) -> None:
+def test_golden_sentences_are_saved_and_loaded(tmp_path: Path) -> None:
     save_golden(tmp_path / "golden.json", GOLDEN)
     assert load_golden(tmp_path / "golden.json") == GOLDEN
     for damaged in ('[{"source": 1}]', "[]", '[[["▁a"], ["▁x"], true, [-0.1]]]'):

@@ -1,4 +1,4 @@
-"""Attention by hand, then against Keras's own, then step by step.
+"""Attention at values computed by hand, then against Keras, then step by step.
 
 B batch, N heads, T queries, S keys, H head width.
 """
@@ -55,7 +55,7 @@ class TestAttentionWeights:
     def test_are_the_softmax_of_products_over_the_root_of_the_width(self) -> None:
         np.testing.assert_allclose(attention_weights(QUERY, KEYS), [[0.75, 0.25]], rtol=1e-6)
 
-    def test_of_a_query_that_fits_no_key_better_are_even(self) -> None:
+    def test_are_even_if_all_keys_fit_equally(self) -> None:
         weights = attention_weights(tf.zeros([1, 4]), normal(5, 4))
         np.testing.assert_allclose(weights, np.full((1, 5), 0.2), rtol=1e-6)
 
@@ -69,7 +69,7 @@ class TestAttentionWeights:
         weights = attention_weights(QUERY, KEYS, tf.constant([[False, True]]))
         np.testing.assert_array_equal(weights, [[0.0, 1.0]])
 
-    def test_depend_on_no_masked_key_however_large(self) -> None:
+    def test_ignore_masked_keys_however_large(self) -> None:
         mask = tf.constant([[True, True, False]])
         large = tf.concat([KEYS, [[1e9, 1e9, 1e9, 1e9]]], axis=0)
         weights = attention_weights(QUERY, large, mask)
@@ -102,7 +102,7 @@ class TestDotProductAttention:
         np.testing.assert_array_equal(gradient[1], np.zeros(4))
         assert np.isfinite(gradient).all() and gradient[0].any() and gradient[2].any()
 
-    def test_of_nothing_but_hidden_keys_gives_them_no_gradient(self) -> None:
+    def test_gives_no_gradient_if_all_keys_are_masked(self) -> None:
         inputs = [normal(3, 4), normal(5, 4, seed=1), normal(5, 2, seed=2)]
         with tf.GradientTape() as tape:
             tape.watch(inputs)
@@ -146,7 +146,9 @@ class TestMultiHeadAttention:
         layer.key_value_projection.kernel.assign(np.hstack([np.eye(4), np.eye(4)]))
         layer.output_projection.kernel.assign(np.eye(4))
         much = 1000.0
-        query = tf.constant([[[much, 0.0, 0.0, much]]])  # head 0 looks for the first, head 1…
+        query = tf.constant(
+            [[[much, 0.0, 0.0, much]]]
+        )  # head 0 fits the first key, head 1 the second
         memory = tf.constant([[[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]])
         np.testing.assert_allclose(layer(query, memory), [[[1.0, 0.0, 0.0, 1.0]]], atol=1e-6)
 
@@ -168,12 +170,12 @@ class TestMultiHeadAttention:
             atol=2e-5,
         )
 
-    def test_answers_each_query_alone(self) -> None:
+    def test_result_of_a_query_does_not_depend_on_other_queries(self) -> None:
         layer, query, memory = multi_head(), normal(2, 5, 8), normal(2, 7, 8, seed=1)
         one_by_one = [layer(query[:, t : t + 1], memory) for t in range(5)]
         np.testing.assert_allclose(tf.concat(one_by_one, 1), layer(query, memory), atol=1e-5)
 
-    def test_knows_no_order_of_the_memory(self) -> None:
+    def test_ignores_the_order_of_the_memory(self) -> None:
         layer, query, memory = multi_head(), normal(2, 5, 8), normal(2, 7, 8, seed=1)
         np.testing.assert_allclose(layer(query, memory[:, ::-1]), layer(query, memory), atol=1e-5)
 
@@ -213,7 +215,7 @@ class TestSelfAttention:
 
 class TestCrossAttention:
     def test_a_step_of_some_hypotheses_equals_all_queries_at_once(self) -> None:
-        """Three hypotheses a sentence; of the second sentence, only the last is still alive."""
+        """Three hypotheses per sentence; two of the second sentence have ended."""
         layer = multi_head(kind=CrossAttention)
         queries, memory, visible = (
             normal(2, 3, 8),
@@ -224,8 +226,8 @@ class TestCrossAttention:
         alive = tf.constant([0, 1, 2, 5])
         x = tf.gather(tf.reshape(queries, [6, 1, 8]), alive)
         rows = Rows.of(alive, tf.constant([2, 3]))
-        found = layer.step(x, layer.keys_values(memory), visible, rows)
-        np.testing.assert_allclose(found[:, 0], tf.gather(at_once, alive), atol=1e-5)
+        output = layer.step(x, layer.keys_values(memory), visible, rows)
+        np.testing.assert_allclose(output[:, 0], tf.gather(at_once, alive), atol=1e-5)
 
 
 class TestRows:
@@ -233,7 +235,7 @@ class TestRows:
     rows = Rows.of(tf.constant([0, 1, 3]), tf.constant([2, 2]))
     x = tf.constant([[1.0], [2.0], [3.0]])
 
-    def test_by_sentence_shows_each_hypothesis_in_its_place(self) -> None:
+    def test_by_sentence_puts_each_hypothesis_into_its_beam(self) -> None:
         found = self.rows.by_sentence(self.x).numpy()
         np.testing.assert_array_equal(found[0], [[1.0], [2.0]])
         np.testing.assert_array_equal(found[1, 1], [3.0])
@@ -241,7 +243,7 @@ class TestRows:
     def test_by_row_is_the_inverse(self) -> None:
         np.testing.assert_array_equal(self.rows.by_row(self.rows.by_sentence(self.x)), self.x)
 
-    def test_of_one_hypothesis_each_they_are_the_sentences(self) -> None:
+    def test_one_each_has_one_row_per_sentence(self) -> None:
         rows = Rows.one_each(3)
         np.testing.assert_array_equal(rows.by_sentence(self.x), self.x[:, tf.newaxis])
         np.testing.assert_array_equal(rows.by_row(self.x[:, tf.newaxis]), self.x)

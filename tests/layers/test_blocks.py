@@ -1,4 +1,4 @@
-"""What is visible, the feed-forward block and the residual connection, by hand."""
+"""Masks, the feed-forward block and the residual connection, at values computed by hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TestVisible:
     def test_causal_positions_see_themselves_and_earlier_ones(self) -> None:
         np.testing.assert_array_equal(Visible(causal=True).mask(3), [[self.earlier]])
 
-    def test_what_either_hides_is_hidden(self) -> None:
+    def test_padding_and_causality_combine(self) -> None:
         mask = Visible(self.not_padding, causal=True).mask(3)
         assert mask is not None
         np.testing.assert_array_equal(mask[0, 0], self.earlier)
@@ -71,7 +71,7 @@ def built(normalization: str, dropout_rate: float = 0.0) -> Residual:
 class TestResidual:
     x = tf.constant([[[1.0, 3.0]]])
 
-    def test_pre_normalizes_what_the_block_is_given(self) -> None:
+    def test_pre_normalizes_the_input_of_the_block(self) -> None:
         residual = built("pre")
         np.testing.assert_allclose(residual.before(self.x), [[[-1.0, 1.0]]], atol=1e-4)
         np.testing.assert_array_equal(residual(self.x, 10.0 * self.x), [[[11.0, 33.0]]])
@@ -82,7 +82,7 @@ class TestResidual:
         result = residual(self.x, self.x * self.x)  # [1 + 1, 3 + 9]
         np.testing.assert_allclose(result, [[[-1.0, 1.0]]], atol=1e-4)
 
-    def test_drops_of_the_block_and_never_of_x(self) -> None:
+    def test_drops_only_the_output_of_the_block(self) -> None:
         x = tf.tile(self.x, [1, 100, 1])
         y = tf.tile([[[-10.0, 10.0]]], [1, 100, 1])
         result = built("pre", 0.5)(x, y, seed=SEED).numpy()[0]

@@ -35,7 +35,7 @@ class TestDense:
 
 class TestKnownShape:
     @pytest.mark.parametrize("known", [[2, 3, 4], [None, 3, 4], [2, None, None], [None] * 3])
-    def test_is_one_that_reshape_takes(self, known: list[int | None]) -> None:
+    def test_is_accepted_by_reshape(self, known: list[int | None]) -> None:
         @tf.function(input_signature=[tf.TensorSpec(known)])
         def back(x: tf.Tensor) -> tf.Tensor:
             shape = known_shape(x)

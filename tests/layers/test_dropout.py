@@ -56,7 +56,7 @@ def test_other_numbers_in_the_seed_give_other_zeros() -> None:
     assert len({zeros_of(tf.constant(seed, tf.int64)) for seed in seeds}) == 4
 
 
-def test_each_place_below_a_seed_gives_other_zeros() -> None:
+def test_each_index_folded_into_a_seed_gives_other_zeros() -> None:
     places = [fold_in(SEED, i) for i in range(4)]
     deeper = [fold_in(below, i) for below in places for i in range(4)]
     assert len({zeros_of(seed) for seed in [SEED, *places, *deeper]}) == 21
@@ -71,25 +71,25 @@ def test_each_place_below_a_seed_gives_other_zeros() -> None:
         ((1, 2**62 + 1), 2, (1, -7470921831435370702)),
     ],
 )
-def test_places_have_these_seeds(
+def test_fold_in_gives_these_seeds(
     seed: tuple[int, int], index: int, expected: tuple[int, int]
 ) -> None:
-    """Old runs resume with them: (a, b) → (a, b · 6364136223846793005 + 2 · index + 1), mod 2⁶⁴."""
-    found: np.ndarray = np.asarray(fold_in(tf.constant(seed, tf.int64), index))
-    assert tuple(found.tolist()) == expected
+    """(a, b) → (a, b · 6364136223846793005 + 2 · index + 1) mod 2⁶⁴. Old runs depend on it."""
+    folded: np.ndarray = np.asarray(fold_in(tf.constant(seed, tf.int64), index))
+    assert tuple(folded.tolist()) == expected
 
 
-def test_a_seed_has_these_zeros() -> None:
+def test_a_seed_gives_these_zeros() -> None:
     zeros = np.flatnonzero(dropout(tf.ones([32]), 0.5, SEED) == 0).tolist()
     assert zeros == [3, 4, 9, 11, 12, 13, 15, 16, 17, 18, 21, 22, 23, 24, 26, 28, 31]
 
 
-def test_zeros_of_two_places_coincide_no_more_often_than_by_chance() -> None:
+def test_zeros_of_two_indices_coincide_only_by_chance() -> None:
     one, other = (dropout(ONES, 0.5, fold_in(SEED, i)).numpy() == 0 for i in range(2))
     assert np.mean(one & other) == pytest.approx(0.25, abs=0.01)
 
 
-def test_no_seed_drops_nothing_at_any_place() -> None:
+def test_nothing_is_dropped_without_a_seed() -> None:
     assert fold_in(None, 3) is None
     np.testing.assert_array_equal(dropout(ONES, 0.9, None), ONES)
 

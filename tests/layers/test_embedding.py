@@ -1,4 +1,4 @@
-"""Embeddings and positions at values one knows. V vocabulary, D model width."""
+"""Embeddings and positions at known values. V vocabulary, D model width."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TestSinusoids:
             sinusoidal_positions(2, 2), [math.sin(2), math.cos(2)], rtol=1e-6
         )
 
-    def test_stand_on_a_new_last_axis(self) -> None:
+    def test_add_a_last_axis(self) -> None:
         positions = tf.constant([[0, 1], [2, 3], [4, 5]])
         table = sinusoidal_positions(tf.range(6), 4)
         np.testing.assert_array_equal(

@@ -1,4 +1,4 @@
-"""What is made of weights once, and what again and again."""
+"""The flags of inference, and tensors prepared from frozen weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 from translator.layers.inference import inference, is_frozen, is_inference, prepared
 
 
-def test_whoever_traces_is_told_and_nobody_else() -> None:
+def test_flags_are_set_inside_the_context_only() -> None:
     assert (is_inference(), is_frozen()) == (False, False)
     with inference():
         assert (is_inference(), is_frozen()) == (True, False)
@@ -19,7 +19,7 @@ def test_whoever_traces_is_told_and_nobody_else() -> None:
 
 
 @pytest.mark.parametrize(("frozen", "expected"), [(False, 63), (True, 56)])
-def test_what_is_frozen_is_made_once(frozen: bool, expected: int) -> None:
+def test_tensors_of_frozen_weights_are_computed_once(frozen: bool, expected: int) -> None:
     """Also inside a loop, whose body is a graph of its own."""
     weight = tf.Variable(2)
 

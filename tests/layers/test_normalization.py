@@ -1,4 +1,4 @@
-"""Layer normalization by hand."""
+"""Layer normalization at values computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models are made by the kind that a configuration names."""
+"""Models are built by the `model.kind` of a configuration."""
 
 from typing import get_args
 

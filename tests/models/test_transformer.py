@@ -1,4 +1,4 @@
-"""The Transformer against itself: step by step as at once, padded as alone, seeded as repeated.
+"""The Transformer: step by step equals all at once, padding changes nothing, seeds decide dropout.
 
 B batch, K hypotheses, R rows, S source length, T target length, D model width, V vocabulary.
 """
@@ -56,7 +56,7 @@ class TestDecoding:
         alive = tf.range(4)
         cache = tf.nest.map_structure(lambda x: tf.repeat(x, 2, axis=0), cache)
         for t in range(4):
-            if t == 2:  # Of the first sentence the first hypothesis ends, of the other the second.
+            if t == 2:  # The first hypothesis of sentence 0 and the second of sentence 1 end.
                 alive = tf.constant([1, 2])
                 cache = tf.nest.map_structure(lambda x: tf.gather(x, [1, 2]), cache)
             ids, rows = tf.gather(targets[:, t], alive), Rows.of(alive, tf.constant([2, 2]))
@@ -81,7 +81,7 @@ class TestDecoding:
             after = logits(model, SOURCE[:1] + tf.one_hot(s, 5, dtype=tf.int32), TARGET[:1])
             assert (np.abs(after - before).max(axis=-1) > 1e-4).all()
 
-    def test_minds_the_order_of_source_and_target(self, make_model: MakeModel) -> None:
+    def test_depends_on_the_order_of_source_and_target(self, make_model: MakeModel) -> None:
         model = make_model()
         before = logits(model, SOURCE[:1], TARGET[:1])[:, -1]
         swapped = tf.gather(SOURCE[:1], [1, 0, 2, 3, 4], axis=1)
@@ -131,7 +131,7 @@ class TestDropout:
         assert not np.allclose(model(SOURCE, TARGET, seed=SEED + 1), dropped, atol=1e-2)
         assert not np.allclose(model(SOURCE, TARGET), dropped, atol=1e-2)
 
-    def test_has_a_seed_of_its_own_at_every_place(
+    def test_has_a_different_seed_at_every_call(
         self, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seeds: list[tuple[int, ...]] = []
@@ -143,7 +143,7 @@ class TestDropout:
         for module in (attention, feed_forward, residual, transformer):
             monkeypatch.setattr(module, "dropout", spy)
         make_model()(SOURCE, TARGET, seed=SEED)
-        assert len(seeds) == (1 + 2 * 4) + (1 + 2 * 6)  # of the embedding and of two layers, twice
+        assert len(seeds) == (1 + 2 * 4) + (1 + 2 * 6)  # embedding and two layers, twice
         assert len(set(seeds)) == len(seeds)
 
 
@@ -162,7 +162,7 @@ class TestWeights:
             ({"positions": "learned"}, 2 * 4 * (5 + 1) + 40 + 156 + 228 + 2 * 8),
         ],
     )
-    def test_are_as_many_as_one_counts(self, changes: dict[str, object], number: int) -> None:
+    def test_number_is_as_counted_by_hand(self, changes: dict[str, object], number: int) -> None:
         small = {"num_layers": 1, "model_dim": 4, "num_heads": 2, "feed_forward_dim": 8}
         config = ModelConfig.model_validate(small | changes)
         source_size = 10 if config.share_embeddings == "all" else 7
@@ -187,7 +187,7 @@ class TestWeights:
         of_one_shape = [w.tobytes() for w in deeper.values() if w.shape == (8, 8)]
         assert len(set(of_one_shape)) == len(of_one_shape)
 
-    def test_begin_with_the_spread_of_their_papers(self) -> None:
+    def test_start_with_the_spread_of_their_papers(self) -> None:
         config = ModelConfig(num_layers=1, model_dim=64, num_heads=2, feed_forward_dim=128)
         model = Transformer(config, 500, 500, max_length=5)
         initialize(model, 1)
@@ -200,7 +200,7 @@ class TestWeights:
         assert not weights["encoder_0/feed_forward/inner/bias"].any()
         assert (weights["decoder_norm/scale"] == 1).all()
 
-    def test_of_the_output_give_logits_by_products(self, make_model: MakeModel) -> None:
+    def test_logits_are_products_with_the_output_table(self, make_model: MakeModel) -> None:
         model = make_model(target_size=5)
         model.output_table.assign(np.eye(5, 8))
         states = tf.reshape(tf.range(32.0), [2, 2, 8])

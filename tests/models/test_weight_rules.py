@@ -1,4 +1,4 @@
-"""What old runs depend on: names of weights, their order, and how each begins.
+"""Names of weights, their order and first values, on which old runs depend.
 
 The literal values were computed by commit 6ab5e60. A difference means that old files no longer load
 or that the same configuration no longer trains the same model.
@@ -53,7 +53,7 @@ SEEDS = {
     "decoder_norm/scale": 1676887829,
     "decoder_norm/offset": 3733838944,
 }
-"""Of all weights that a model of one layer may have, in the order in which a model holds them."""
+"""Seeds of all weights that a model of one layer may have, in the order of the model."""
 
 ABSENT = {
     "sinusoidal": ("source_positions/", "target_positions/"),
@@ -75,7 +75,6 @@ def model_of(**changes: object) -> Transformer:
 def test_weights_have_these_names_in_this_order(
     share_embeddings: str, positions: str, normalization: str
 ) -> None:
-    """Whatever models the process has built before."""
     absent = [
         start
         for kind in (share_embeddings, positions, normalization)
@@ -101,17 +100,17 @@ def test_encoder_layers_come_before_decoder_layers() -> None:
         assert name.replace("_0/", "_1/") in names
 
 
-def test_names_seed_by_these_numbers() -> None:
+def test_names_give_these_seeds() -> None:
     assert {name: name_seed(name) for name in SEEDS} == SEEDS
     assert name_seed("encoder_1/attention/query/kernel") == 1257567079
     assert name_seed("decoder_1/feed_forward/outer/bias") == 3470361660
 
 
-def test_kernels_and_tables_alone_decay_and_begin_by_chance() -> None:
+def test_only_kernels_and_tables_decay_and_start_random() -> None:
     for name in SEEDS:
-        by_chance = name.endswith(("/kernel", "/table"))
-        assert rule_for(name).decays == by_chance
-        assert (rule_for(name).start in ("glorot_uniform", "normal")) == by_chance
+        is_random = name.endswith(("/kernel", "/table"))
+        assert rule_for(name).decays == is_random
+        assert (rule_for(name).start in ("glorot_uniform", "normal")) == is_random
 
 
 def test_every_rule_is_needed_and_every_weight_has_one() -> None:
@@ -144,7 +143,7 @@ def test_first_values_are_these() -> None:
         np.testing.assert_array_equal(found, np.array(values, np.float32), name)
 
 
-def test_a_model_begins_with_its_first_values() -> None:
+def test_initialize_assigns_the_first_values() -> None:
     model = model_of(positions="learned", share_embeddings="none")
     for variable in model.trainable_variables:
         variable.assign(np.full(variable.shape, 9.0))

@@ -72,7 +72,7 @@ def refusal(path: Path) -> str:
 
 DAMAGED = (
     "FILE: this file is damaged (its checksum does not match its contents). Copy it again, or "
-    "delete it: training makes lost best weights anew, and a bundle is unpacked anew."
+    "delete it: training writes lost best weights again, and a bundle is unpacked again."
 )
 
 
@@ -295,7 +295,7 @@ class TestFitting:
         assert str(caught.value) == sentence
 
     def test_names_what_is_of_another_type(self) -> None:
-        with pytest.raises(RunError, match="o: b is int8 there, and float32 here"):
+        with pytest.raises(RunError, match="o: b is int8, but must be float32"):
             check_fit({"a": zeros(2), "b": zeros(4).astype("int8")}, {"a": (2,), "b": (4,)}, "o")
 
     def test_says_nothing_when_all_fits(self) -> None:

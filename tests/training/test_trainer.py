@@ -413,7 +413,7 @@ class TestSaving:
             world.finish(max_steps=2)
         assert str(caught.value) == (
             f"{world.run.snapshot(2)}: cannot be written: No space left on device. What was saved "
-            "before is untouched; mend this and type the same command again."
+            "before is untouched; fix this and run the same command again."
         )
         assert list(world.run.path.rglob("*.unfinished")) == []
 

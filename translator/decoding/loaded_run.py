@@ -1,6 +1,7 @@
-"""A run or a bundle, read once: what translates with it, and what is reported of that afterwards.
+"""Read a run or a bundle once: its configuration, tokenizer and weights.
 
-Nothing here imports TensorFlow until an engine is asked for.
+Translations and the reports about them then agree, even if training continues meanwhile. TensorFlow
+is imported only by `LoadedRun.engine`.
 """
 
 from __future__ import annotations
@@ -23,30 +24,30 @@ if TYPE_CHECKING:
     from translator.decoding.translator import Translator
 
 TUNED = ("beam_size", "length_penalty", "length_penalty_kind")
-"""Keys of decoding that `translator tune` may have chosen for the run."""
+"""Keys of decoding that `translator tune` chooses."""
 
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """What a run or bundle held when it was opened."""
+    """The contents of a run or bundle when it was opened."""
 
     directory: RunDirectory
     origin: Path
     """The file of the weights."""
     recorded: Config
-    """The configuration that the run keeps."""
+    """The configuration in the run."""
     config: Config
-    """The same, with tuned decoding and with overrides; a precision of `auto` is replaced."""
+    """The same with tuned decoding, overrides, and `auto` replaced by a precision."""
     tokenizer: Tokenizer
     weights: Arrays
     """The best weights, by name."""
     facts: Mapping[str, Any]
-    """Of the weights: step, validation score …"""
+    """Facts about the weights: step, validation score …"""
     digest: str
     """SHA-256 of the weights."""
 
     def engine(self, frozen: bool = True) -> Translator:
-        """Our own search on these weights. frozen: its weights are not changed later.
+        """Our own search with these weights. frozen: the caller never changes them.
 
         Raises RunError if the weights do not fit the configuration.
         """
@@ -55,7 +56,7 @@ class LoadedRun:
         return Translator.of(self, frozen)
 
     def decided_by(self) -> dict[str, Any]:
-        """What makes the translations of `engine` what they are, as JSON."""
+        """What determines the translations of `engine`, as JSON."""
         return {
             "weights": self.digest,
             "model": self.config.model.model_dump(),
@@ -68,85 +69,88 @@ class LoadedRun:
 def load_run(
     directory: RunDirectory, overrides: Sequence[str] = (), as_tuned: bool = True
 ) -> LoadedRun:
-    """Read a run or bundle, with the weights and decoding that `translator tune` chose, if any.
+    """Read a run or bundle.
 
-    With as_tuned=False: the weights that validated best and the configured decoding. Overrides,
-    such as "decoding.beam_size=1", win over both. Raises RunError if there are no weights yet or
-    something is damaged; ConfigError for an override that a trained run does not take.
+    as_tuned: use the weights and decoding that `translator tune` chose, if any. Otherwise, use the
+    weights that validated best and the configured decoding.
+    overrides: settings such as "decoding.beam_size=1". They win over both.
+
+    Raises RunError if there are no weights yet or something is damaged; ConfigError for an override
+    that a trained run does not accept.
     """
     _check_overrides(overrides)
     path = directory.shipped if as_tuned else directory.best
-    recorded = _recorded(directory)
+    recorded = _load_config(directory)
     tokenizer = Tokenizer.load(directory.tokenizer())
     if not path.exists():
         if directory.averaged.exists():
             raise RunError(
-                f"{path}: this file is missing. Bring it back; or delete {directory.averaged}, and "
-                "`translator train` makes the best weights anew."
+                f"{path}: this file is missing. Restore it, or delete {directory.averaged} and run "
+                "`translator train` to write the best weights again."
             )
         raise RunError(
-            f"{directory.path}: no weights have been validated yet; train on to the first "
+            f"{directory.path}: no weights have been validated yet. Train until the first "
             "validation."
         )
     weights, facts = load_arrays(path)
-    tuned = _tuned(directory, facts) if as_tuned else {}
-    config = _configured(recorded, tuned, overrides)
+    tuned = _load_tuned(directory, facts) if as_tuned else {}
+    config = _merge(recorded, tuned, overrides)
     return LoadedRun(
         directory, path, recorded, config, tokenizer, weights, facts, arrays_digest(weights)
     )
 
 
 def load_run_config(directory: RunDirectory, overrides: Sequence[str] = ()) -> Config:
-    """The configuration that `load_run` gives, for a run that need not have weights yet."""
+    """The configuration that `load_run` gives. The run need not have weights yet."""
     _check_overrides(overrides)
     facts = load_facts(directory.shipped) if directory.shipped.exists() else {}
-    return _configured(_recorded(directory), _tuned(directory, facts), overrides)
+    return _merge(_load_config(directory), _load_tuned(directory, facts), overrides)
 
 
-def _recorded(directory: RunDirectory) -> Config:
+def _load_config(directory: RunDirectory) -> Config:
     config = load_recorded(directory.config)
-    if directory.is_bundle:  # whoever made it has no business with our folders
+    if directory.is_bundle:  # a stranger's file must not name our folders
         config = config.model_copy(update={"data": config.data.without_local_paths()})
     return config
 
 
-def _configured(recorded: Config, tuned: Mapping[str, Any], overrides: Sequence[str]) -> Config:
-    """A recorded configuration with tuned decoding, and with overrides over both."""
+def _merge(recorded: Config, tuned: Mapping[str, Any], overrides: Sequence[str]) -> Config:
+    """A recorded configuration with tuned decoding and overrides, which win over both."""
 
-    def configured(keys: Sequence[str]) -> Config:
+    def with_tuned(keys: Sequence[str]) -> Config:
         values = {f"decoding.{key}": tuned[key] for key in keys}
         config = override(replaced(recorded, values), overrides)
         return resolve_decoding(config, recorded.decoding.length_limit)
 
     if not tuned:
-        return configured([])
-    config = configured(TUNED)
+        return with_tuned([])
+    config = with_tuned(TUNED)
     if config.decoding.length_penalty_kind == tuned["length_penalty_kind"]:
         return config
-    return configured(["beam_size"])  # an exponent says nothing about another kind of penalty
+    return with_tuned(["beam_size"])  # the exponent was chosen for another kind of penalty
 
 
 def _check_overrides(overrides: Sequence[str]) -> None:
+    fixed = ("tokenizer", "model", "training")
     for text in overrides:
         key = text.partition("=")[0]
-        trained = ("tokenizer", "model", "training")
-        if key.partition(".")[0] in trained and key != "training.keep_text":
+        if key.partition(".")[0] in fixed and key != "training.keep_text":
             raise ConfigError(
-                f"--set {key}: a trained run takes only keys of data, decoding and evaluation."
+                f"--set {key}: a trained run accepts only keys of data, decoding and evaluation."
             )
 
 
-def _tuned(directory: RunDirectory, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The decoding that `translator tune` found for weights with these facts; empty if none."""
+def _load_tuned(directory: RunDirectory, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The decoding that `translator tune` chose for weights with these facts; empty if none."""
     if not (directory.tuned.exists() and facts):
         return {}
     try:
-        found: dict[str, Any] = json.loads(directory.tuned.read_text(encoding="utf-8"))
-        found.setdefault("length_penalty_kind", "gnmt")
-        weights, values = found["weights"], {key: found[key] for key in TUNED}
+        tuned: dict[str, Any] = json.loads(directory.tuned.read_text(encoding="utf-8"))
+        tuned.setdefault("length_penalty_kind", "gnmt")
+        weights, values = tuned["weights"], {key: tuned[key] for key in TUNED}
         DecodingConfig.model_validate(values)
     except (OSError, ValueError, KeyError, TypeError):
         raise RunError(
-            f"{directory.tuned}: this file is damaged; delete it, or tune again."
+            f"{directory.tuned}: this file is damaged. Delete it, or tune again."
         ) from None
     return values if weights == facts else {}

@@ -1,4 +1,4 @@
-"""Trained models for other programs, with proof that they are the same model."""
+"""Exports of trained models for other programs, each checked against its run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An export made of a run, and compared with it."""
+"""Build an export from a run and compare the two."""
 
 from __future__ import annotations
 
@@ -46,10 +46,12 @@ from translator.training.results import Score
 
 
 class BuiltExport(NamedTuple):
-    """A model in a format, to be compared with the run."""
+    """An exported model, to be compared with its run."""
 
     engine: Engine
-    asked: Scorer
+    """Translates text."""
+    scorer: Scorer
+    """The same model, for the golden sentences."""
     penalty: LengthPenaltyKind
     options: Options | Search
     compute_type: str
@@ -64,8 +66,8 @@ def build_export(
 ) -> Manifest:
     """Write a run's best model into an empty folder, with tokenizer and golden sentences.
 
-    Returns the manifest, which is not written yet. The export is compared with the run in float32,
-    on its validation split. Raises UserError.
+    Compares the export with the run in float32 on the validation split. Returns the manifest and
+    does not write it. Raises UserError.
     """
     config = replaced(run.config, {"decoding.precision": "float32"})
     translator = replace(run, config=config).engine()
@@ -81,31 +83,31 @@ def build_export(
     golden = golden_sentences(translator, _golden_sources(config, tokenizer, pairs))
     save_golden(folder / GOLDEN, golden)
     if format == "bundle":
-        made = _bundle(folder, run, translator, shared, notes)
+        built = _bundle(folder, run, translator, shared, notes)
     else:
         save_config(shared, folder / EXPORT_CONFIG)
         tokenizer.save(RunDirectory(folder).vocabularies)
         if format == "savedmodel":
-            made = _savedmodel(folder, translator, shared)
+            built = _savedmodel(folder, translator, shared)
         else:
             alpha = _power_penalty(translator, config, sources, references)
-            made = _ctranslate2(folder, run, config, quantization, alpha)
-    own, theirs = translator.translate(sources), made.engine.translate(sources)
+            built = _ctranslate2(folder, run, config, quantization, alpha)
+    of_run, of_export = translator.translate(sources), built.engine.translate(sources)
     return Manifest(
         format=format,
         quantization=quantization,
         version=__version__,
         weights_sha256=run.digest,
         max_length=config.data.max_length,
-        penalty=FORMULAS[made.penalty],
-        options=made.options,
-        compute_type=made.compute_type,
-        golden=compare(golden, made.asked),
+        penalty=FORMULAS[built.penalty],
+        options=built.options,
+        compute_type=built.compute_type,
+        golden=compare(golden, built.scorer),
         validation=Validation(
-            bleu=score(theirs).value,
-            run_bleu=score(own).value,
-            signature=score(own).signature,
-            same=float(np.mean([one == other for one, other in zip(theirs, own, strict=True)])),
+            bleu=score(of_export).value,
+            run_bleu=score(of_run).value,
+            signature=score(of_run).signature,
+            same=float(np.mean([a == b for a, b in zip(of_run, of_export, strict=True)])),
         ),
         files=digests(folder),
     )
@@ -116,14 +118,15 @@ def _power_penalty(
 ) -> float:
     """The exponent for CTranslate2, whose length penalty is always of the kind "power".
 
-    For a run of another kind it is chosen on the validation split, with the run's own beams.
+    For a run with another kind, the exponent is chosen on the validation split, from the beams of
+    the run's own search.
     """
-    own = config.decoding
-    if own.length_penalty_kind == "power":
-        return own.length_penalty
-    beams = translator.beams(sources, [own.beam_size])
+    decoding = config.decoding
+    if decoding.length_penalty_kind == "power":
+        return decoding.length_penalty
+    beams = translator.beams(sources, [decoding.beam_size])
     counts = BleuCounts(references, config.evaluation, config.data.target_language)
-    (configured,) = settings(beams, [own.length_penalty], counts, own.length_penalty_kind)
+    (configured,) = settings(beams, [decoding.length_penalty], counts, decoding.length_penalty_kind)
     tried = settings(beams, LENGTH_PENALTIES, counts, "power")
     return Baseline(configured, counts).winner(tried).length_penalty
 
@@ -158,7 +161,7 @@ def _bundle(
     bundle.save(folder, run, translator, config, notes)
     engine = Translator.load(folder)
     kind = config.decoding.length_penalty_kind
-    return BuiltExport(engine, bundle.OfRun(engine), kind, _search(config), "float32")
+    return BuiltExport(engine, bundle.TranslatorScorer(engine), kind, _search(config), "float32")
 
 
 def _search(config: Config) -> Search:
@@ -176,15 +179,15 @@ def _write_example(folder: Path, text: str) -> None:
 
 
 def _golden_sources(config: Config, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> list[list[int]]:
-    """Evenly spread over the validation split, in ids; where no text may be kept, by chance."""
+    """Ids of sentences evenly spread over the validation split; random ids without keep_text."""
     limit = min(config.data.max_length, LONGEST)
     if config.training.keep_text:
         rows = [row[:limit] for row in tokenizer.source.encode([p.source for p in pairs]) if row]
         count = min(NUM_SENTENCES, len(rows))
         if not count:
-            raise DataError("The validation split has no sentence to prove an export by.")
+            raise DataError("The validation split has no sentence to check an export with.")
         return [rows[i * len(rows) // count] for i in range(count)]
-    random = np.random.default_rng(config.training.seed)
+    rng = np.random.default_rng(config.training.seed)
     ordinary = [i for i in range(len(tokenizer.source)) if not tokenizer.source.is_control(i)]
-    lengths = random.integers(1, min(limit, 30) + 1, NUM_SENTENCES)
-    return [random.choice(ordinary, length).tolist() for length in lengths]
+    lengths = rng.integers(1, min(limit, 30) + 1, NUM_SENTENCES)
+    return [rng.choice(ordinary, length).tolist() for length in lengths]

@@ -1,4 +1,4 @@
-"""A run in one file: what it needs to translate, a card that says what it is, and its proof."""
+"""A run as one file: what translation needs, a model card and the golden sentences."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ A translation model by translator {version}, whose commands take this file in pl
 """
 
 NO_LICENCE = (
-    "Not stated (`data.licence`). Ask those who made the model what its training text allows "
-    "before you publish or sell what you make with it."
+    "Not stated (`data.licence`). Before you publish or sell what this model produces, ask its "
+    "authors what the licence of the training text allows."
 )
 
 
-class OfRun:
-    """A translator of ours, asked in pieces: `golden.Scorer`."""
+class TranslatorScorer:
+    """A `Translator` as a `golden.Scorer`, which takes and returns pieces."""
 
     def __init__(self, translator: Translator) -> None:
         self._translator = translator
@@ -59,22 +59,24 @@ class OfRun:
         source, target = self._translator.tokenizer
         source_ids = [[source.id(piece) for piece in row] for row in sources]
         target_ids = [[target.id(piece) for piece in row] for row in targets]
-        found = log_probs(self._translator.model, source_ids, target_ids)
-        return [row.tolist() for row in found]
+        rows = log_probs(self._translator.model, source_ids, target_ids)
+        return [row.tolist() for row in rows]
 
     def greedy(self, sources: Sequence[Sequence[str]]) -> list[list[str]]:
         source, target = self._translator.tokenizer
-        found = self._translator.greedy([[source.id(piece) for piece in row] for row in sources])
-        return [[target.piece(i) for i in ids] for ids, _ in found]
+        source_ids = [[source.id(piece) for piece in row] for row in sources]
+        return [[target.piece(i) for i in ids] for ids, _ in self._translator.greedy(source_ids)]
 
 
 def save(folder: Path, run: LoadedRun, translator: Translator, config: Config, notes: str) -> None:
-    """Write a run, whose translator is given, without proof and record. The configuration must
-    hold no paths."""
-    there = RunDirectory(folder)
-    save_arrays(there.best, run.weights, **run.facts)
-    save_config(config, there.config)
-    translator.tokenizer.save(there.vocabularies)
+    """Write weights, configuration, tokenizer and card; not the golden sentences or the manifest.
+
+    translator: that of the run. config: without local paths.
+    """
+    bundle = RunDirectory(folder)
+    save_arrays(bundle.best, run.weights, **run.facts)
+    save_config(config, bundle.config)
+    translator.tokenizer.save(bundle.vocabularies)
     (folder / "README.md").write_text(_card(run, translator, config, notes), encoding="utf-8")
 
 
@@ -82,7 +84,7 @@ def _card(run: LoadedRun, translator: Translator, config: Config, notes: str) ->
     facts = run.facts
     kinds = {"step": int, "bleu": float, "signature": str}
     if not all(isinstance(facts.get(key), kind) for key, kind in kinds.items()):
-        raise RunError(f"{run.origin}: it does not say what it was validated with.")
+        raise RunError(f"{run.origin}: this file lacks the step or score of its validation.")
     model, decoding = config.model, config.decoding
     sizes = sorted({len(vocabulary) for vocabulary in translator.tokenizer})
     return CARD.format(
@@ -105,21 +107,23 @@ def _card(run: LoadedRun, translator: Translator, config: Config, notes: str) ->
 
 
 def _scores(run: LoadedRun, config: Config) -> str:
-    """A table of what `translator eval` found for these very weights, decoding as the bundle does,
-    beside the validation."""
+    """A table with the validation score and the results of `translator eval`.
+
+    It includes only results for exactly these weights and this decoding.
+    """
     facts = run.facts
     rows = [("validation, when chosen", "BLEU", facts["bleu"], facts["signature"])]
     for split in ("validation", "test"):
         path = run.directory.result(split, "json")
         report = read_json(path) if path.exists() else {}
-        # Reports of earlier versions lack newer keys; which metrics were kept does not matter.
+        # Reports of earlier versions lack newer keys. The choice of metrics does not matter.
         decoding = DecodingConfig().model_dump() | (report.get("decoding") or {})
         evaluation = EvaluationConfig().model_dump() | (report.get("evaluation") or {})
         evaluation["metrics"] = config.evaluation.metrics
-        found = report.get("weights"), decoding, evaluation
-        wanted = facts, config.decoding.model_dump(), config.evaluation.model_dump()
-        # Early versions kept no digest.
-        if found == wanted and report.get("weights_sha256", run.digest) == run.digest:
+        reported = report.get("weights"), decoding, evaluation
+        expected = facts, config.decoding.model_dump(), config.evaluation.model_dump()
+        # Reports of early versions have no digest.
+        if reported == expected and report.get("weights_sha256", run.digest) == run.digest:
             scores = report["scores"]
             rows += [(split, one["name"], one["value"], one["signature"]) for one in scores]
     table = "".join(

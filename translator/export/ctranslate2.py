@@ -1,8 +1,8 @@
-"""A model as CTranslate2 reads it: our weights in its specification, and an engine with it.
+"""Export to CTranslate2, and an engine that translates with the export.
 
-CTranslate2 (an optional package) translates in C++, without TensorFlow. Its weights are [out, in]
-where ours are [in, out]. One matrix holds queries, keys and values of self-attention, another keys
-and values of cross-attention.
+CTranslate2 (an optional package) translates in C++, without TensorFlow. Its kernels are [out, in],
+ours are [in, out]. It stacks the projections of queries, keys and values of self-attention in one
+matrix, and those of keys and values of cross-attention in another.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ from pathlib import Path
 import ctranslate2, sentencepiece
 here = Path(__file__).parent
 source, target = (sentencepiece.SentencePieceProcessor(str(here / name)) for name in {{names}})
-record = json.loads((here / "export.json").read_text(encoding="utf-8"))
-options, longest = record["options"], record["max_length"]
+manifest = json.loads((here / "export.json").read_text(encoding="utf-8"))
+options, longest = manifest["options"], manifest["max_length"]
 model = ctranslate2.Translator(str(here))
 
 {TEXT_OF}
 for line in sys.stdin:
     pieces = source.encode(line.rstrip("\\n"), out_type=str)[:longest]  # a tag goes in front
-    found = model.translate_batch([pieces], **options)[0].hypotheses[0]
-    print(text_of([target.piece_to_id(piece) for piece in found]), flush=True)
+    best = model.translate_batch([pieces], **options)[0].hypotheses[0]
+    print(text_of([target.piece_to_id(piece) for piece in best]), flush=True)
 '''
 
 TOKENS_PER_BATCH = 1024
-"""Upper limit: with several times as many CTranslate2 is slower by a fifth to a third, because its
-data no longer fits into the processor's caches."""
+"""Upper limit. Batches several times as large are slower by a fifth to a third, because they exceed
+the processor's caches."""
 LEAST_POSITIONS = 1024
-"""Smallest size of a table of positions; CTranslate2 fails on text beyond its end."""
+"""Minimal size of a table of positions. CTranslate2 fails on text beyond its end."""
 
 _ACTIVATIONS = {
     "relu": common_spec.Activation.RELU,
@@ -64,7 +64,7 @@ _ACTIVATIONS = {
 
 
 class CTranslate2(Engine):
-    """CTranslate2 with an export."""
+    """Translates with an export through CTranslate2."""
 
     search: CTranslate2Search
 
@@ -77,16 +77,18 @@ class CTranslate2(Engine):
         tokens_per_batch: int,
         workers: int | None = None,
     ) -> None:
-        """options: of translate_batch. max_length: source pieces that are read. workers: how many
-        batches are translated at a time; by default one for each processor, which is fastest for
-        many sentences."""
+        """options: arguments of translate_batch. max_length: source pieces that are read.
+
+        workers: batches translated at a time. The default is one per processor, which is fastest
+        for many sentences.
+        """
         search = CTranslate2Search(
             folder, tokenizer, options, min(tokens_per_batch, TOKENS_PER_BATCH), workers
         )
         super().__init__(tokenizer, search, max_length)
         self.compute_type = search.compute_type
-        """Of the products, such as int8_float32: the type of the export, or the nearest one that
-        this machine supports."""
+        """Type of the matrix products, such as int8_float32: that of the export, or the nearest one
+        that this machine supports."""
 
     def forced(
         self, sources: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]
@@ -96,12 +98,12 @@ class CTranslate2(Engine):
 
     def greedy(self, sources: Sequence[Sequence[str]]) -> list[list[str]]:
         """`golden.Scorer`."""
-        found = self.search.translate_batch(sources, beam_size=1)
-        return [one.hypotheses[0] for one in found]
+        results = self.search.translate_batch(sources, beam_size=1)
+        return [one.hypotheses[0] for one in results]
 
 
 class CTranslate2Search:
-    """The search of CTranslate2, which takes pieces as text."""
+    """`Search` by CTranslate2, which takes pieces instead of ids."""
 
     def __init__(
         self,
@@ -138,13 +140,14 @@ class CTranslate2Search:
             yield Found(i, ids, one.scores)
 
     def longest(self, num_pieces: int) -> int:
-        """`Search.longest`. All sources have the same limit, in which CTranslate2 does not count
-        the end."""
+        """`Search.longest`: the same for all sources. CTranslate2 does not count the end."""
         return int(self._options["max_decoding_length"]) + 1
 
     def translate_batch(self, sources: Sequence[Sequence[str]], **changes: Any) -> list[Any]:
-        """CTranslate2's function, with changed options. Raises RunError if the export is
-        inconsistent."""
+        """CTranslate2's function of that name, with the options of the export and `changes`.
+
+        Raises RunError if the export is inconsistent.
+        """
         begin_threads("CTranslate2")
         try:
             return self._translator.translate_batch(
@@ -152,30 +155,32 @@ class CTranslate2Search:
             )
         except (RuntimeError, ValueError) as error:
             raise RunError(
-                f"{self._folder}: CTranslate2 cannot translate with it: {error}."
+                f"{self._folder}: CTranslate2 cannot translate with this export: {error}."
             ) from None
 
     def log_probs(
         self, sources: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]
     ) -> list[list[float]]:
         """Log-probabilities of each target's pieces and its end."""
-        found = self._translator.score_batch(
+        results = self._translator.score_batch(
             [list(source) for source in sources],
             [list(target) for target in targets],
             max_input_length=0,
         )
-        return [one.log_probs for one in found]
+        return [one.log_probs for one in results]
 
 
 def options(config: Config, tokenizer: Tokenizer, alpha: float) -> dict[str, Any]:
-    """Options of translate_batch with which it searches as we do.
+    """Options that make translate_batch search as our own search does.
 
-    alpha: of a length penalty of the kind "power". Our length limit depends on the source. Its
-    limit is ours for the longest source.
+    alpha: exponent of a length penalty of the kind "power".
+
+    The length limit is the one difference: ours depends on the source, CTranslate2 gets our limit
+    for the longest source.
     """
     from translator.decoding.search import longest_translation
 
-    never = (PAD_ID, BEGIN_ID)
+    suppressed = (PAD_ID, BEGIN_ID)
     return {
         "beam_size": config.decoding.beam_size,
         "length_penalty": alpha,
@@ -184,7 +189,7 @@ def options(config: Config, tokenizer: Tokenizer, alpha: float) -> dict[str, Any
         "min_decoding_length": 0,
         "no_repeat_ngram_size": config.decoding.no_repeat_ngram,
         "disable_unk": True,
-        "suppress_sequences": [[tokenizer.target.piece(id_)] for id_ in never],
+        "suppress_sequences": [[tokenizer.target.piece(id_)] for id_ in suppressed],
     }
 
 
@@ -193,7 +198,7 @@ def save(
 ) -> None:
     """Write model.bin, config.json and the vocabularies into an empty folder.
 
-    quantization: int8, int16, float16 or float32, of the matrices.
+    quantization: type of the matrices: int8, int16, float16 or float32.
     """
     spec = specification(config, tokenizer, weights)
     spec.validate()
@@ -204,7 +209,7 @@ def save(
 def specification(
     config: Config, tokenizer: Tokenizer, weights: Arrays
 ) -> transformer_spec.TransformerSpec:
-    """The weights of a Transformer of ours in CTranslate2's terms."""
+    """The weights of our Transformer as a specification of CTranslate2."""
     from translator.decoding.search import longest_translation
     from translator.layers.normalization import EPSILON
 
@@ -221,13 +226,13 @@ def specification(
     )
     for layers, kind in ((spec.encoder.layer, "encoder"), (spec.decoder.layer, "decoder")):
         for i, layer in enumerate(layers):
-            own = _below(weights, f"{kind}_{i}")
-            _attention(layer.self_attention, own, "attention")
+            arrays = _below(weights, f"{kind}_{i}")
+            _attention(layer.self_attention, arrays, "attention")
             if kind == "decoder":
-                _attention(layer.attention, own, "cross_attention")
-            _norm(layer.ffn.layer_norm, _below(own, "feed_forward_residual/norm"))
-            _linear(layer.ffn.linear_0, _below(own, "feed_forward/inner"))
-            _linear(layer.ffn.linear_1, _below(own, "feed_forward/outer"))
+                _attention(layer.attention, arrays, "cross_attention")
+            _norm(layer.ffn.layer_norm, _below(arrays, "feed_forward_residual/norm"))
+            _linear(layer.ffn.linear_0, _below(arrays, "feed_forward/inner"))
+            _linear(layer.ffn.linear_1, _below(arrays, "feed_forward/outer"))
     if model.normalization == "pre":
         _norm(spec.encoder.layer_norm, _below(weights, "encoder_norm"))
         _norm(spec.decoder.layer_norm, _below(weights, "decoder_norm"))
@@ -237,10 +242,13 @@ def specification(
     spec.encoder.embeddings[0].weight = source
     spec.decoder.embeddings.weight = target
     spec.decoder.projection.weight = output
-    read = config.data.max_length
-    written = longest_translation(config.decoding, read)
-    spec.encoder.position_encodings.encodings = _positions(config, weights, "source", read + 1)
-    spec.decoder.position_encodings.encodings = _positions(config, weights, "target", written)
+    max_length = config.data.max_length
+    spec.encoder.position_encodings.encodings = _positions(
+        config, weights, "source", max_length + 1
+    )
+    spec.decoder.position_encodings.encodings = _positions(
+        config, weights, "target", longest_translation(config.decoding, max_length)
+    )
     spec.register_source_vocabulary(tokenizer.source.pieces)
     spec.register_target_vocabulary(tokenizer.target.pieces)
     spec.config.layer_norm_epsilon = EPSILON
@@ -258,8 +266,8 @@ def _attention(
     query, key_value, output = (
         layer[f"{name}/{part}/kernel"] for part in ("query", "key_value", "output")
     )
-    together = [np.hstack([query, key_value])] if name == "attention" else [query, key_value]
-    for linear, kernel in zip(spec.linear, [*together, output], strict=True):
+    inputs = [np.hstack([query, key_value])] if name == "attention" else [query, key_value]
+    for linear, kernel in zip(spec.linear, [*inputs, output], strict=True):
         linear.weight = _transposed(kernel)
     _norm(spec.layer_norm, _below(layer, f"{name}_residual/norm"))
 
@@ -277,13 +285,13 @@ def _transposed(kernel: np.ndarray) -> np.ndarray:
 
 
 def _below(weights: Mapping[str, np.ndarray], name: str) -> Arrays:
-    """Those whose names begin with name/, without that."""
-    start = f"{name}/"
-    return {key.removeprefix(start): w for key, w in weights.items() if key.startswith(start)}
+    """The weights whose names begin with `name`/, without this prefix."""
+    prefix = f"{name}/"
+    return {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
 
 
 def _positions(config: Config, weights: Arrays, side: str, count: int) -> np.ndarray:
-    """[count, D], or more: beyond its end a learned table repeats its last row."""
+    """Embeddings of at least `count` positions, [P, D]. A learned table repeats its last row."""
     from translator.layers.embedding import PositionEmbedding
 
     model = config.model

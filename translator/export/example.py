@@ -1,8 +1,9 @@
-"""What the example programs of all exports share. They are formatted: braces stand twice."""
+"""Code that the example programs of all exports share. It goes through str.format, so braces are
+doubled."""
 
 TEXT_OF = '''\
 def text_of(ids):
-    """One line of text; bytes that spell no character are left out."""
+    """One line of text. Bytes that form no valid character are left out."""
     kept = []
     for is_byte, some in itertools.groupby(ids, target.is_byte):
         if is_byte:

@@ -1,7 +1,9 @@
-"""The proof that travels with an export: sentences, and what the model itself makes of them.
+"""Golden sentences: the run's own results, stored in an export to check other engines against.
 
-For each there is the model's greedy translation with the log-probability of every piece of it, end
-included, computed in float32 from the weights. Whatever reads the export can be asked the same.
+Each has the greedy translation by the run and the log-probability of every piece of it, end
+included. Both are computed in float32.
+
+B sentences, S source length, T target length.
 """
 
 from __future__ import annotations
@@ -26,23 +28,23 @@ from translator.models.encoder_decoder import EncoderDecoder
 NUM_SENTENCES = 64
 
 LONGEST = 512
-"""Pieces of a source, and of the part of a translation that is looked at."""
+"""Maximal pieces of a source. Of a longer translation, only so many pieces are compared."""
 
 
 class Golden(NamedTuple):
-    """A sentence, in pieces, and what the model says of it."""
+    """A sentence in pieces, with the results of the run."""
 
     source: list[str]
     greedy: list[str]
-    """The greedy translation, without its end…"""
+    """The greedy translation without its end."""
     ended: bool
-    """…or the beginning of one that had to end."""
+    """False if a length limit cut the translation."""
     log_probs: list[float]
-    """Of each of its pieces, and of its end, after those before."""
+    """Log-probability of each piece of `greedy`, and of the end, given those before."""
 
 
 def golden_sentences(translator: Translator, sources: Sequence[Sequence[int]]) -> list[Golden]:
-    """What a model makes of sources in ids."""
+    """Golden sentences for sources in ids."""
     tokenizer = translator.tokenizer
     greedy = [
         (ids[:LONGEST], ended and len(ids) <= LONGEST) for ids, ended in translator.greedy(sources)
@@ -62,7 +64,7 @@ def golden_sentences(translator: Translator, sources: Sequence[Sequence[int]]) -
 def log_probs(
     model: EncoderDecoder, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
 ) -> list[np.ndarray]:
-    """Of each target's pieces and its end, after those before."""
+    """Log-probabilities of each target's pieces and its end, each given the pieces before it."""
     vocabulary_size, longest = model.output_table.shape[0], max(map(len, targets), default=0) + 1
     count = max(1, LARGEST_LOGITS // (longest * vocabulary_size))
     rows: list[np.ndarray] = []
@@ -75,13 +77,13 @@ def log_probs(
 def log_probs_of(
     model: EncoderDecoder, source: tf.Tensor, target: tf.Tensor, labels: tf.Tensor
 ) -> tf.Tensor:
-    """Of labels [B, T], each after the target input [B, T] so far, for sources [B, S]: [B, T]."""
-    of_all = tf.nn.log_softmax(model.logits(model(source, target)))
-    return tf.gather(of_all, labels, batch_dims=2)
+    """Log-probabilities [B, T] of labels [B, T], given sources [B, S] and target input [B, T]."""
+    all_log_probs = tf.nn.log_softmax(model.logits(model(source, target)))
+    return tf.gather(all_log_probs, labels, batch_dims=2)
 
 
 class Scorer(Protocol):
-    """What is asked, in pieces, of whatever reads an export."""
+    """What an engine must compute for the golden sentences, in pieces."""
 
     def forced(
         self, sources: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]
@@ -92,37 +94,37 @@ class Scorer(Protocol):
         """Greedy translations, without their ends."""
 
 
-def compare(golden: Sequence[Golden], engine: Scorer) -> Comparison:
-    """Ask an engine for the golden sentences."""
+def compare(golden: Sequence[Golden], scorer: Scorer) -> Comparison:
+    """Compare the results of an engine with the golden sentences."""
     sources = [one.source for one in golden]
-    forced = engine.forced(sources, [one.greedy for one in golden])
+    forced = scorer.forced(sources, [one.greedy for one in golden])
     differences = np.abs(np.concatenate(forced) - np.concatenate([one.log_probs for one in golden]))
     greedy = [
-        found if one.ended else found[: len(one.greedy)]
-        for found, one in zip(engine.greedy(sources), golden, strict=True)
+        pieces if one.ended else pieces[: len(one.greedy)]
+        for pieces, one in zip(scorer.greedy(sources), golden, strict=True)
     ]
-    others = [i for i, one in enumerate(golden) if greedy[i] != one.greedy]
-    own = []
-    if others:
-        own = engine.forced([sources[i] for i in others], [greedy[i] for i in others])
+    different = [i for i, one in enumerate(golden) if greedy[i] != one.greedy]
+    rescored = []
+    if different:
+        rescored = scorer.forced([sources[i] for i in different], [greedy[i] for i in different])
     near_ties = []
-    for i, theirs in zip(others, own, strict=True):
-        place = _first_difference(greedy[i], golden[i].greedy)
-        if abs(theirs[place] - forced[i][place]) <= 2 * TOLERANCE:
+    for i, row in zip(different, rescored, strict=True):
+        position = _first_difference(greedy[i], golden[i].greedy)
+        if abs(row[position] - forced[i][position]) <= 2 * TOLERANCE:
             near_ties.append(i)
     return Comparison(
         float(differences.max()),
         float(differences.mean()),
-        len(golden) - len(others),
+        len(golden) - len(different),
         near_ties,
-        [i for i in others if i not in near_ties],
+        [i for i in different if i not in near_ties],
     )
 
 
 def _first_difference(one: Sequence[str], other: Sequence[str]) -> int:
-    """The place of the first piece, or end, that is not the same."""
+    """The position of the first piece that differs, or of the end that only one has there."""
     pairs = enumerate(zip_longest(one, other))
-    return next(place for place, (piece, another) in pairs if piece != another)
+    return next(position for position, (a, b) in pairs if a != b)
 
 
 def save_golden(path: Path, golden: Sequence[Golden]) -> None:
@@ -133,17 +135,17 @@ def save_golden(path: Path, golden: Sequence[Golden]) -> None:
 
 
 def load_golden(path: Path) -> list[Golden]:
-    """Raises RunError if the file is missing or damaged."""
+    """The golden sentences in a file. Raises RunError if it is missing or damaged."""
     try:
-        found = TypeAdapter(list[Golden]).validate_json(path.read_bytes())
-        if 0 < len(found) <= NUM_SENTENCES and all(map(_is_sound, found)):
-            return found
+        golden = TypeAdapter(list[Golden]).validate_json(path.read_bytes())
+        if 0 < len(golden) <= NUM_SENTENCES and all(map(_is_valid, golden)):
+            return golden
     except (OSError, ValueError):
         pass
     raise RunError(f"{path}: the golden sentences are missing or damaged.")
 
 
-def _is_sound(one: Golden) -> bool:
-    """Whether it may be asked for: whoever wrote it must not make us run out of memory."""
-    is_whole = len(one.log_probs) == len(one.greedy) + 1
-    return is_whole and max(len(one.source), len(one.greedy)) <= LONGEST
+def _is_valid(one: Golden) -> bool:
+    """Whether the lengths agree and are limited: a stranger's file must not exhaust memory."""
+    is_complete = len(one.log_probs) == len(one.greedy) + 1
+    return is_complete and max(len(one.source), len(one.greedy)) <= LONGEST

@@ -1,4 +1,4 @@
-"""What an export says of itself, in its export.json: what it is, of which weights, and how good."""
+"""The manifest of an export, export.json: its format, weights, checks and files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from translator.config.schema import LengthPenaltyKind
 from translator.errors import RunError
 from translator.files import sha256
 
-RECORD, GOLDEN, EXAMPLE = "export.json", "golden.json", "example.py"
+MANIFEST, GOLDEN, EXAMPLE = "export.json", "golden.json", "example.py"
 
 Format = Literal["ctranslate2", "savedmodel", "bundle"]
 Quantization = Literal["float32", "float16", "int16", "int8"]
@@ -24,45 +24,43 @@ FORMULAS: dict[LengthPenaltyKind, Formula] = {
     "gnmt": "((5+length)/6)^alpha",
     "power": "length^alpha",
 }
-"""Of length penalties."""
-
+"""What each kind of length penalty divides the log-probability of a translation by."""
 
 TOLERANCE = 1e-4
-"""Nats by which a log-probability in float32 may differ."""
+"""Largest difference allowed for a log-probability in float32, in nats."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How an export does on the golden sentences."""
+    """How the results of an export differ from the golden sentences."""
 
     largest: float
     """Largest difference of a log-probability, in nats."""
     mean: float
-    """Mean difference."""
+    """Mean difference, in nats."""
     same: int
-    """Greedy translations that are the same."""
+    """Number of greedy translations that are the same."""
     near_ties: list[int]
-    """Those, by their place in the file from 0, that part for a piece as likely as the model's, by
-    twice the tolerance."""
+    """Indices of sentences whose first differing piece is a tie within 2 × TOLERANCE."""
     different: list[int]
-    """All others."""
+    """Indices of sentences that differ otherwise."""
 
     @property
     def is_exact(self) -> bool:
-        """Whether it is the same model, in float32."""
+        """Whether this is the same model within the tolerance of float32."""
         return self.largest <= TOLERANCE and not self.different
 
     def __str__(self) -> str:
         total = self.same + len(self.near_ties) + len(self.different)
         return (
-            f"log-probabilities differ by {self.largest:.1e} at most ({self.mean:.1e} in the mean) "
-            f"on {total} golden sentences; {self.same} greedy translations are the same, "
-            f"{len(self.near_ties)} part at a near-tie, {len(self.different)} are different"
+            f"log-probabilities differ by at most {self.largest:.1e} (mean {self.mean:.1e}) on "
+            f"{total} golden sentences; {self.same} greedy translations are the same, "
+            f"{len(self.near_ties)} differ after a near-tie, {len(self.different)} are different"
         )
 
 
 class Validation(BaseModel):
-    """How the validation split is translated by the export, and by the run itself."""
+    """How well the export and the run itself translate the validation split."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -70,11 +68,11 @@ class Validation(BaseModel):
     run_bleu: float
     signature: str
     same: float
-    """Share of the translations that are the same."""
+    """Share of translations that are identical."""
 
 
 class Options(BaseModel):
-    """What CTranslate2's translate_batch is told."""
+    """Arguments of CTranslate2's translate_batch."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -89,7 +87,7 @@ class Options(BaseModel):
 
 
 class Search(BaseModel):
-    """How an export with our own search translates."""
+    """Settings of an export that contains our own search."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -99,82 +97,86 @@ class Search(BaseModel):
 
 
 class Manifest(BaseModel):
-    """All of it."""
+    """The contents of export.json."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     format: Format
     quantization: Quantization
     version: str
-    """Of translator."""
+    """Version of translator."""
     weights_sha256: str
-    """Of the file with the run's weights."""
+    """Digest of the run's weights; early versions stored that of their file."""
     max_length: Annotated[int, Field(ge=1)]
     """Source pieces that are read."""
     penalty: Formula
-    """What the log-probability of a translation is divided by, alpha being the length_penalty of
-    the options."""
+    """What divides the log-probability of a translation. alpha is `options.length_penalty`."""
     options: Options | Search
     compute_type: str
-    """What the engine computed in, when the following was found."""
+    """Type in which the engine computed the results below."""
     golden: Comparison
     validation: Validation
     files: dict[str, str]
     """SHA-256 of every other file."""
     sha256: str = ""
-    """Of all the above."""
+    """Digest of all values above."""
 
 
-def save_manifest(folder: Path, record: Manifest) -> None:
-    values = record.model_dump(mode="json")
+def save_manifest(folder: Path, manifest: Manifest) -> None:
+    values = manifest.model_dump(mode="json")
     text = json.dumps(values | {"sha256": _digest(values)}, indent=2, ensure_ascii=False)
-    (folder / RECORD).write_text(f"{text}\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(f"{text}\n", encoding="utf-8")
 
 
 def _digest(values: dict[str, Any]) -> str:
-    """Of what a record says beside its own checksum."""
+    """SHA-256 of the values of a manifest, apart from `sha256` itself."""
     rest = {key: value for key, value in values.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def load_manifest(folder: Path) -> Manifest:
-    """Raises RunError if it is missing or damaged."""
-    path = folder / RECORD
+    """The manifest of an export. Raises RunError if it is missing or damaged."""
+    path = folder / MANIFEST
     if not path.exists():
-        raise RunError(f"{folder}: this is no export; `translator export` makes one of a run.")
+        raise RunError(
+            f"{folder}: this is not an export. `translator export` makes one from a run."
+        )
     try:
         text = path.read_bytes()
-        record = Manifest.model_validate_json(text)
-        if record.sha256 == _digest(json.loads(text)):
-            return record
+        manifest = Manifest.model_validate_json(text)
+        if manifest.sha256 == _digest(json.loads(text)):
+            return manifest
     except (OSError, ValueError):
         pass
     raise RunError(
-        f"{path} is damaged, was changed, or is of another version; export the run again."
+        f"{path} is damaged, was changed, or is from another version. Export the run again."
     )
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of an export, but its record."""
+    """SHA-256 of every file of an export, except its manifest."""
     files = sorted(path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
     names = {path.relative_to(folder).as_posix(): path for path in files}
     return {
         name: sha256(path) if path.is_file() else ""
         for name, path in names.items()
-        if name != RECORD
+        if name != MANIFEST
     }
 
 
-def check_files(folder: Path, record: Manifest) -> None:
-    """Raise RunError unless the files are those that were exported, in folders that were: an empty
-    one beside a model may be taken for its next version."""
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Raise RunError unless the files are exactly those that were exported.
+
+    An added folder is refused even if it is empty: TensorFlow Serving may take it for a newer
+    version of the model.
+    """
     for path in sorted(folder.iterdir()):
-        if path.is_dir() and not any(name.startswith(f"{path.name}/") for name in record.files):
-            raise RunError(f"{path} was not exported; take it away.")
-    found = digests(folder)
-    for name in sorted(found.keys() | record.files.keys()):
-        if name not in record.files:
-            raise RunError(f"{folder / name} was not exported; take it away.")
-        if found.get(name) != record.files[name]:
-            what = "is missing" if name not in found else "is not the one that was exported"
-            raise RunError(f"{folder / name} {what}; export the run again.")
+        if path.is_dir() and not any(name.startswith(f"{path.name}/") for name in manifest.files):
+            raise RunError(f"{path} is not part of the export. Remove it.")
+    present = digests(folder)
+    for name in sorted(present.keys() | manifest.files.keys()):
+        if name not in manifest.files:
+            raise RunError(f"{folder / name} is not part of the export. Remove it.")
+        if present.get(name) != manifest.files[name]:
+            what = "has changed since it was exported" if name in present else "is missing"
+            raise RunError(f"{folder / name} {what}. Export the run again.")

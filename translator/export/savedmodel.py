@@ -1,7 +1,7 @@
-"""A model with our search as a TensorFlow SavedModel.
+"""Export of a model and our search to a TensorFlow SavedModel, and an engine that runs it.
 
-It runs in Python, C++ or TensorFlow Serving without our code and without custom operations.
-SentencePiece turns text into ids outside: rows of source ids are padded with 0 and have no end.
+It runs in Python, C++ or TensorFlow Serving without our code and without custom operations. Its
+input is ids, not text: rows of source ids are padded with 0 and have no end.
 
 B sentences, S source length, T target length, K beams, L longest output.
 """
@@ -43,17 +43,16 @@ translate = tf.saved_model.load(str(here / "1")).signatures["serving_default"]
 {TEXT_OF}
 for line in sys.stdin:
     ids = source.encode(line.rstrip("\\n"))[:longest] or [0]  # the id of a tag goes in front
-    found = translate(source_ids=tf.constant([ids]))["ids"][0].numpy()
-    print(text_of([int(i) for i in found if i]), flush=True)
+    best = translate(source_ids=tf.constant([ids]))["ids"][0].numpy()
+    print(text_of([int(i) for i in best if i]), flush=True)
 '''
 
 VERSION = "1"
-"""Folder of the model in an export: TensorFlow Serving looks for a number."""
+"""Folder of the model in an export. TensorFlow Serving requires a number."""
 
 
 def signatures(model: EncoderDecoder, config: Config) -> dict[str, Any]:
-    """The functions of the graph. They take source_ids [B, S]; the ids they return are padded and
-    have no ends."""
+    """The functions of the graph, by name. They return ids that are padded and have no end."""
     alpha, kind = config.decoding.length_penalty, config.decoding.length_penalty_kind
     limit = config.decoding.length_limit
 
@@ -66,7 +65,7 @@ def signatures(model: EncoderDecoder, config: Config) -> dict[str, Any]:
         source = _with_end(source_ids[:, : config.data.max_length])
         num_pieces = tf.math.count_nonzero(source, axis=1, dtype=tf.int32)
         longest = tf.cast(num_pieces, tf.float64) * limit.ratio
-        found = beam_search(
+        hypotheses = beam_search(
             *model.start(model.encode(source)),
             tf.cast(longest, tf.int32) + limit.extra,
             beam_size=beam_size,
@@ -74,27 +73,31 @@ def signatures(model: EncoderDecoder, config: Config) -> dict[str, Any]:
             num_returned=num_returned,
             rules=rules_of(config.decoding),
         )
-        is_piece = (found.ids != END_ID) & (num_pieces > 1)[:, tf.newaxis, tf.newaxis]
-        return found._replace(ids=tf.where(is_piece, found.ids, PAD_ID))
+        is_piece = (hypotheses.ids != END_ID) & (num_pieces > 1)[:, tf.newaxis, tf.newaxis]
+        return hypotheses._replace(ids=tf.where(is_piece, hypotheses.ids, PAD_ID))
 
-    @tf.function(input_signature=[_ids_of("source_ids")], autograph=False)
+    @tf.function(input_signature=[_ids_spec("source_ids")], autograph=False)
     def translate(source_ids: tf.Tensor) -> dict[str, tf.Tensor]:
         """The best translation of each sentence: ids [B, L] and scores [B]."""
-        found = search(source_ids, config.decoding.beam_size, 1)
-        return {"ids": found.ids[:, 0], "scores": found.scores[:, 0]}
+        best = search(source_ids, config.decoding.beam_size, 1)
+        return {"ids": best.ids[:, 0], "scores": best.scores[:, 0]}
 
     beam_size = tf.TensorSpec([], tf.int32, "beam_size")
 
-    @tf.function(input_signature=[_ids_of("source_ids"), beam_size], autograph=False)
+    @tf.function(input_signature=[_ids_spec("source_ids"), beam_size], autograph=False)
     def beams(source_ids: tf.Tensor, beam_size: tf.Tensor) -> dict[str, tf.Tensor]:
-        """A whole beam of any size, best first: ids [B, K, L] and scores [B, K], -inf where there
-        is none."""
-        found = search(source_ids, beam_size, beam_size)
-        return {"ids": found.ids, "scores": found.scores}
+        """All hypotheses of a beam of any size, best first: ids [B, K, L] and scores [B, K].
 
-    @tf.function(input_signature=[_ids_of("source_ids"), _ids_of("target_ids")], autograph=False)
+        A beam with fewer than K hypotheses has scores of -inf for the rest.
+        """
+        hypotheses = search(source_ids, beam_size, beam_size)
+        return {"ids": hypotheses.ids, "scores": hypotheses.scores}
+
+    @tf.function(
+        input_signature=[_ids_spec("source_ids"), _ids_spec("target_ids")], autograph=False
+    )
     def log_probs(source_ids: tf.Tensor, target_ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        """[B, T + 1] of each piece of a target [B, T], and of its end, after those before."""
+        """[B, T + 1] log-probabilities of the pieces of targets [B, T] and of their ends."""
         labels = _with_end(target_ids)
         begin = tf.fill([tf.shape(labels)[0], 1], BEGIN_ID)
         target = tf.concat([begin, target_ids], axis=1)
@@ -104,15 +107,17 @@ def signatures(model: EncoderDecoder, config: Config) -> dict[str, Any]:
 
 
 class SavedModel(Engine):
-    """An export, as any program uses it."""
+    """Translates with an exported SavedModel."""
 
     search: SavedModelSearch
 
     def __init__(
         self, folder: Path, tokenizer: Tokenizer, config: Config, usual_beam_size: int
     ) -> None:
-        """usual_beam_size: the one that it was exported with. Raises RunError if TensorFlow cannot
-        load it."""
+        """usual_beam_size: the beam size at export.
+
+        Raises RunError if TensorFlow cannot load the export.
+        """
         search = SavedModelSearch(folder, config, len(tokenizer.target), usual_beam_size)
         super().__init__(tokenizer, search, config.data.max_length)
 
@@ -134,7 +139,7 @@ class SavedModel(Engine):
 
 
 class SavedModelSearch:
-    """The functions of an export."""
+    """`Search` by the functions of a SavedModel."""
 
     def __init__(
         self, folder: Path, config: Config, vocabulary_size: int, usual_beam_size: int
@@ -149,7 +154,7 @@ class SavedModelSearch:
         except Exception as error:  # a damaged graph makes TensorFlow raise anything
             reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             raise RunError(
-                f"{folder}: TensorFlow cannot load this export: {reason}; export the run again."
+                f"{folder}: TensorFlow cannot load this export: {reason}. Export the run again."
             ) from None
 
     def find(self, sources: Mapping[int, Sequence[int]], num_returned: int) -> Iterator[Found]:
@@ -164,48 +169,47 @@ class SavedModelSearch:
         ):
             rows = tf.constant(pad_rows([sources[i] for i in batch]))
             if num_returned == 1 and self.beam_size == self._usual_beam_size:
-                found = self._signatures["serving_default"](source_ids=rows)
-                ids, scores = (found[name].numpy()[:, np.newaxis] for name in ("ids", "scores"))
+                best = self._signatures["serving_default"](source_ids=rows)
+                ids, scores = (best[name].numpy()[:, np.newaxis] for name in ("ids", "scores"))
             else:
                 ids, scores = self.beams(rows, self.beam_size)
             for i, beam, beam_scores in zip(batch, ids, scores, strict=True):
-                best = [_without_padding(row) for row in beam[:num_returned]]
-                yield Found(i, best, beam_scores[:num_returned].tolist())
+                translations = [_without_padding(row) for row in beam[:num_returned]]
+                yield Found(i, translations, beam_scores[:num_returned].tolist())
 
     def longest(self, num_pieces: int) -> int:
         """`Search.longest`"""
         return self._limit.of(num_pieces)
 
     def beams(self, source_ids: tf.Tensor, beam_size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Whole beams: ids [B, K, L] and scores [B, K]."""
-        beam = tf.constant(beam_size)
-        found = self._signatures["beams"](source_ids=source_ids, beam_size=beam)
-        return found["ids"].numpy(), found["scores"].numpy()
+        """All hypotheses of each beam: ids [B, K, L] and scores [B, K]."""
+        beams = self._signatures["beams"](source_ids=source_ids, beam_size=tf.constant(beam_size))
+        return beams["ids"].numpy(), beams["scores"].numpy()
 
     def log_probs(self, source_ids: tf.Tensor, target_ids: tf.Tensor) -> np.ndarray:
-        """[B, T + 1] of the pieces of targets [B, T] and of their ends."""
-        found = self._signatures["log_probs"](source_ids=source_ids, target_ids=target_ids)
-        log_probs: np.ndarray = found["log_probs"].numpy()
+        """[B, T + 1] log-probabilities of the pieces of targets [B, T] and of their ends."""
+        outputs = self._signatures["log_probs"](source_ids=source_ids, target_ids=target_ids)
+        log_probs: np.ndarray = outputs["log_probs"].numpy()
         return log_probs
 
 
 def save(folder: Path, model: EncoderDecoder, config: Config) -> None:
-    """Write a model that computes in float32 into the folder of an export."""
+    """Write the SavedModel into the folder of an export. The model must compute in float32."""
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     tf.saved_model.save(module, str(folder / VERSION), signatures(model, config))
 
 
-def _ids_of(name: str) -> tf.TensorSpec:
+def _ids_spec(name: str) -> tf.TensorSpec:
     return tf.TensorSpec([None, None], tf.int32, name)
 
 
 def _with_end(ids: tf.Tensor) -> tf.Tensor:
-    """[B, S] padded → [B, S + 1] padded, each row with its end."""
+    """Append the end to each padded row: [B, S] → [B, S + 1]."""
     length = tf.math.count_nonzero(ids, axis=1, dtype=tf.int32)
-    longer = tf.pad(ids, [[0, 0], [0, 1]], constant_values=PAD_ID)
-    is_end = tf.range(tf.shape(longer)[1]) == length[:, tf.newaxis]
-    return tf.where(is_end, END_ID, longer)
+    padded = tf.pad(ids, [[0, 0], [0, 1]], constant_values=PAD_ID)
+    is_end = tf.range(tf.shape(padded)[1]) == length[:, tf.newaxis]
+    return tf.where(is_end, END_ID, padded)
 
 
 def _ids(vocabulary: Vocabulary, rows: Sequence[Sequence[str]]) -> tf.Tensor:

@@ -31,7 +31,7 @@ class Rows(NamedTuple):
 
     @classmethod
     def of(cls, hypotheses: tf.Tensor, shape: tf.Tensor) -> Rows:
-        """These hypotheses [R] of beams of a shape [2], (B, K)."""
+        """The rows of some hypotheses [R], given the shape [2] of all beams, (B, K)."""
         numbers = tf.range(tf.size(hypotheses))
         rows = tf.scatter_nd(hypotheses[:, tf.newaxis], numbers, [tf.reduce_prod(shape)])
         return cls(hypotheses, tf.reshape(rows, shape))
@@ -55,5 +55,5 @@ class CrossAttention(MultiHeadAttention):
         """
         query = rows.by_sentence(self.query_projection(x)[:, 0])
         (query,) = self.split_heads(query, 1)
-        found = self.attend(query, key_value, visible, matmul=kernels.few_queries_matmul)
-        return self.output_projection(rows.by_row(found)[:, tf.newaxis])
+        output = self.attend(query, key_value, visible, matmul=kernels.few_queries_matmul)
+        return self.output_projection(rows.by_row(output)[:, tf.newaxis])

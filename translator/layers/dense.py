@@ -31,7 +31,7 @@ class Dense(keras.layers.Dense):
 
 
 def need_fresh_weights() -> None:
-    """Raise ConfigError if this process would go on computing with weights that have changed since.
+    """Raise ConfigError if this process would ignore changes of weights.
 
     TensorFlow reads TF_ONEDNN_ASSUME_FROZEN_WEIGHTS at its first product with a bias, and never
     again. So only a product shows whether the variable acts.
@@ -52,8 +52,8 @@ def need_fresh_weights() -> None:
 
 
 def known_shape(x: tf.Tensor) -> list[int | tf.Tensor]:
-    """The shape of x for `tf.reshape`: numbers where they are known, -1 for the only one that is
-    not, tensors if several are not."""
+    """The shape of x for `tf.reshape`: known sizes as numbers, a single unknown size as -1, several
+    unknown sizes as tensors."""
     if list(x.shape).count(None) <= 1:
         return [-1 if size is None else size for size in x.shape]
     sizes = tf.unstack(tf.shape(x))

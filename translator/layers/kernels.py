@@ -156,7 +156,7 @@ def layer_norm_in_one(
 def block_maxima(blocks: tf.Tensor) -> tf.Tensor:
     """The maximum of every block: [M, block size, number of blocks] → [M, number of blocks].
 
-    The operation is made for images, and is the fastest for this.
+    Max pooling is made for images, and is the fastest operation for this.
     """
     size = blocks.shape[1]
     if size == 1:

@@ -10,7 +10,7 @@ from translator.layers.normalization import LayerNormalization
 
 
 class Residual(keras.layers.Layer):
-    """Adds what a block makes of x to x itself.
+    """Adds the output of a block to its input.
 
     pre: x + dropout(block(norm(x))). post: norm(x + dropout(block(x))), as in the original paper.
     Pre trains without much warm-up (Xiong et al. 2020), and needs one more normalization at the
@@ -29,10 +29,10 @@ class Residual(keras.layers.Layer):
         self.norm.build(shape)
 
     def before(self, x: tf.Tensor) -> tf.Tensor:
-        """What the block is given: [..., D] → [..., D]."""
+        """The input of the block, for x: [..., D] → [..., D]."""
         return self.norm(x) if self.pre else x
 
     def call(self, x: tf.Tensor, y: tf.Tensor, seed: Seed = None) -> tf.Tensor:
-        """What comes of x and the block's result y: both [..., D] → [..., D]."""
+        """x combined with the output y of the block: both [..., D] → [..., D]."""
         x += dropout(y, self.dropout_rate, seed)
         return x if self.pre else self.norm(x)

@@ -1,8 +1,8 @@
 """Self-attention: every position of a sequence looks at the positions that it may see.
 
-It is a mixer, a layer through which positions learn of each other. A mixer has three methods:
-`call(x, visible, seed)` mixes all positions at once; `start` and `step` do the same for one
-position at a time, with a state that holds what later positions need of earlier ones.
+It is a mixer: a layer that passes information between positions. A mixer has three methods.
+`call(x, visible, seed)` mixes all positions at once. `start` and `step` do the same for one
+position at a time; a cache holds what later positions need of earlier ones.
 
 B batch, R rows of a search, N heads, T length, H head width, D model width.
 """
@@ -38,8 +38,8 @@ class SelfAttention(MultiHeadAttention):
         query, new = self._queries_keys_values(x)
         key, value = (tf.concat(both, axis=2) for both in zip(cache, new, strict=True))
         cache = KeyValue(key, value)
-        found = self.attend(query, cache, matmul=kernels.small_batch_matmul)
-        return self.output_projection(found), cache
+        output = self.attend(query, cache, matmul=kernels.small_batch_matmul)
+        return self.output_projection(output), cache
 
     def _queries_keys_values(self, x: tf.Tensor) -> tuple[tf.Tensor, KeyValue]:
         weights = self.query_projection.kernel, self.key_value_projection.kernel

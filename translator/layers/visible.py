@@ -1,4 +1,4 @@
-"""What an attention may look at.
+"""Which keys an attention may look at.
 
 B batch, T queries, S keys.
 """
@@ -14,8 +14,8 @@ import tensorflow as tf
 class Visible:
     """Which keys each query may look at; by default all of them.
 
-    Whoever needs a mask makes it from this, so that no [T, T] array travels between layers. (It is
-    no tuple, because Keras takes no tuples that mix tensors and other values.)
+    Attention computes its mask from this, so that no [T, T] array is passed between layers. (It is
+    not a tuple, because Keras rejects tuples that mix tensors and other values.)
     """
 
     not_padding: tf.Tensor | None = None

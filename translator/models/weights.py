@@ -1,8 +1,7 @@
 """Named arrays on disk, and in and out of a model.
 
-A file is safetensors: a JSON header and raw numbers, never code. It carries a format version and a
-SHA-256 of all it holds, and appears under its name only when it is whole and on the disk. Equal
-arrays and facts give equal bytes.
+A file is safetensors: a JSON header and raw numbers, never code. It contains a format version and a
+SHA-256 of its contents, and is written atomically. Equal arrays and facts give equal bytes.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ Arrays = dict[str, np.ndarray]
 def named_variables(model: keras.Model) -> dict[str, keras.Variable]:
     """The weights of a model by name, such as decoder_0/attention/query/kernel.
 
-    Their order is that in which the model's layers were assigned to it. It orders the sum in the
-    global norm of the gradients, so another order would clip otherwise in the last bit.
+    Their order is the order in which the model's layers were assigned. It decides the order of
+    summation in the global norm of the gradients, so changing it changes the last bits of training.
     """
     variables = model.trainable_variables
     named = {str(variable.path).partition("/")[2]: variable for variable in variables}
-    assert len(named) == len(variables), "every layer needs a name of its own"
+    assert len(named) == len(variables), "every layer needs a unique name"
     return named
 
 
@@ -46,11 +45,11 @@ class DamagedFile(RunError):
     def __init__(
         self,
         path: Path,
-        way_out: str = "Copy it again, or delete it: training makes lost best weights anew, and a "
-        "bundle is unpacked anew.",
+        remedy: str = "Copy it again, or delete it: training writes lost best weights again, and a "
+        "bundle is unpacked again.",
     ) -> None:
         super().__init__(
-            f"{path}: this file is damaged (its checksum does not match its contents). {way_out}"
+            f"{path}: this file is damaged (its checksum does not match its contents). {remedy}"
         )
 
 
@@ -60,7 +59,7 @@ def model_weights(model: keras.Model) -> Arrays:
 
 
 def set_model_weights(model: keras.Model, weights: Mapping[str, np.ndarray], origin: str) -> None:
-    """Give a model the weights that `model_weights` took. Raises RunError if they do not fit."""
+    """Set weights as `model_weights` returns them. Raises RunError if they do not fit."""
     variables = named_variables(model)
     check_fit(weights, {name: tuple(v.shape) for name, v in variables.items()}, origin)
     for name, variable in variables.items():
@@ -70,23 +69,23 @@ def set_model_weights(model: keras.Model, weights: Mapping[str, np.ndarray], ori
 def check_fit(
     arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], origin: str
 ) -> None:
-    """Raise RunError unless arrays have exactly the names and shapes expected, in float32."""
+    """Raise RunError unless arrays are float32 and have exactly these names and shapes."""
     for name in sorted(arrays.keys() | shapes.keys()):
-        have = tuple(arrays[name].shape) if name in arrays else None
-        want = shapes.get(name)
-        if have != want:
+        shape = tuple(arrays[name].shape) if name in arrays else None
+        expected = shapes.get(name)
+        if shape != expected:
             raise RunError(
                 f"{origin}: it does not fit this model: {name} is "
-                f"{_shape(have)} there and {_shape(want)} here."
+                f"{_format(shape)} there and {_format(expected)} here."
             )
         if arrays[name].dtype != np.float32:
-            raise RunError(f"{origin}: {name} is {arrays[name].dtype} there, and float32 here.")
+            raise RunError(f"{origin}: {name} is {arrays[name].dtype}, but must be float32.")
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], **facts: Any) -> None:
-    """Write arrays and JSON-able facts; a crash at any moment leaves the old file or the new one.
+    """Write arrays and JSON-able facts. A crash at any moment leaves the old file or the new one.
 
-    Raises RunError when the disk is full or may not be written.
+    Raises RunError if the disk is full or the file cannot be written.
     """
     header = {
         "format": FORMAT,
@@ -94,16 +93,19 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], **facts: Any) -> N
         "sha256": _checksum(arrays, facts),
     }
     try:
-        write_whole(path, _in_order(safetensors.numpy.save(dict(arrays), header)))
+        write_whole(path, _with_sorted_header(safetensors.numpy.save(dict(arrays), header)))
     except OSError as error:
         raise RunError(
             f"{path}: cannot be written: {error.strerror}. What was saved before is untouched; "
-            "mend this and type the same command again."
+            "fix this and run the same command again."
         ) from None
 
 
 def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    """What `save_arrays` wrote. Raises RunError if it is missing, damaged or of another format."""
+    """The arrays and facts in a file of `save_arrays`.
+
+    Raises RunError if it is missing, damaged or in another format.
+    """
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
@@ -115,7 +117,7 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
             arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}.") from None
-    except (safetensors.SafetensorError, TypeError):  # TypeError: numbers that NumPy does not have
+    except (safetensors.SafetensorError, TypeError):  # TypeError: a dtype that NumPy lacks
         raise DamagedFile(path) from None
     facts = _facts(header, path)
     if header.get("sha256") != _checksum(arrays, facts):
@@ -124,12 +126,12 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
 
 
 def arrays_digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 of arrays, in hexadecimal: the same weights have the same digest in every file."""
+    """SHA-256 of arrays, in hexadecimal. It does not depend on the facts stored with them."""
     return _digest(b"", arrays)
 
 
 def load_facts(path: Path) -> dict[str, Any]:
-    """Only the facts that `save_arrays` wrote, unchecked. Raises RunError."""
+    """Only the facts in a file of `save_arrays`, without the checksum. Raises RunError."""
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
@@ -152,9 +154,9 @@ def _checksum(arrays: Mapping[str, np.ndarray], facts: dict[str, Any]) -> str:
     return _digest(json.dumps(facts, sort_keys=True).encode(), arrays)
 
 
-def _digest(first: bytes, arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 of some bytes, then of names, types, shapes and numbers. Old files depend on it."""
-    digest = hashlib.sha256(first)
+def _digest(prefix: bytes, arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of a prefix, then of names, types, shapes and numbers. Old files depend on it."""
+    digest = hashlib.sha256(prefix)
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
@@ -162,8 +164,8 @@ def _digest(first: bytes, arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _in_order(file: bytes) -> bytes:
-    """A safetensors file with its header sorted; the library writes metadata in a random order."""
+def _with_sorted_header(file: bytes) -> bytes:
+    """A safetensors file with its header sorted. The library writes metadata in random order."""
     end = 8 + int.from_bytes(file[:8], "little")
     entries = json.loads(file[8:end])
     header = json.dumps(entries, sort_keys=True, separators=(",", ":")).encode()
@@ -171,5 +173,5 @@ def _in_order(file: bytes) -> bytes:
     return b"".join([len(header).to_bytes(8, "little"), header, memoryview(file)[end:]])
 
 
-def _shape(shape: tuple[int, ...] | None) -> str:
+def _format(shape: tuple[int, ...] | None) -> str:
     return "absent" if shape is None else "×".join(map(str, shape)) or "a number"

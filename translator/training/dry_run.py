@@ -11,8 +11,8 @@ import tensorflow as tf
 from translator.data.batches import Batch
 from translator.environment import (
     available_memory,
-    forget_peak_memory,
     peak_memory,
+    reset_peak_memory,
     resident_memory,
 )
 from translator.errors import DoesNotFit
@@ -50,7 +50,7 @@ def dry_run(
     divisor = next((each for each in (8, 4) if each * num_shards <= num_pairs), 2)
     for part_of_shard in (divisor, divisor // 2):
         part = cut(part_of_shard * num_shards)[:num_shards]
-        forget_peak_memory()
+        reset_peak_memory()
         train_step.update(part, 1, 0.0)
         sizes.append(max(shard.labels.size for shard in part))
         peaks.append(peak_memory())

@@ -74,7 +74,9 @@ class MetricsWriter:
         )
         if self._keep_text:
             text = "".join(f"{line}\n" for line in validation.translations)
-            write_whole(self._run.validation(result.state.step), text)
+            path = self._run.validation(result.state.step)
+            path.parent.mkdir(exist_ok=True)
+            write_whole(path, text)
 
     def _write(self, kind: str, state: TrainingState, **values: Any) -> None:
         row = {
@@ -104,6 +106,7 @@ class _EventFile:
 
     def __init__(self, run: RunDirectory, step: int) -> None:
         now = time.time()
+        run.tensorboard.mkdir(exist_ok=True)
         self._writer = tf.io.TFRecordWriter(os.fsencode(run.event_file(now)))
         self._add(wall_time=now, file_version="brain.Event:2")
         # TensorBoard drops what an earlier session wrote after this step.

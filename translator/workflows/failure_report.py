@@ -39,6 +39,7 @@ def write_failure_report(
                 strict=True,
             )
         ]
+    path.parent.mkdir(exist_ok=True)
     write_whole(path, json.dumps(report, ensure_ascii=False, indent=1) + "\n")
     return path
 

@@ -52,7 +52,7 @@ def open_run(
 
 def _warn_of_differences(path: Path, decoding: DecodingConfig, export: LoadedExport) -> None:
     """Warn if the run decodes otherwise than its export does, unless overrides decide that."""
-    options = export.record.options
+    options = export.manifest.options
     compared: list[tuple[str, float, float]] = [
         ("beam_size", decoding.beam_size, options.beam_size)
     ]

@@ -1,11 +1,11 @@
-"""`verify`: prove again that an export is what it was when it was made."""
+"""`verify`: check that an export is still what it was when it was made."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from translator.export.load import prove
+from translator.export.load import check_export
 from translator.workflows.logs import ensure_handler
 
 if TYPE_CHECKING:
@@ -20,4 +20,4 @@ def verify(export: str | Path, engine: str | None = None) -> Comparison:
     Raises RunError if this is not what was exported; ConfigError for the wrong engine.
     """
     ensure_handler()
-    return prove(Path(export), engine)
+    return check_export(Path(export), engine)

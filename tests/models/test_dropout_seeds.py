@@ -1,7 +1,7 @@
-"""Which dropout draws from which place below the seed of a step: what old runs resume with.
+"""The seed of every dropout in a model, derived from the seed of the step.
 
-A plain forward pass over the weights by their names, with every place written out, must agree with
-the model.
+Old runs depend on these seeds to resume. A plain forward pass over the named weights, with every
+`fold_in` written out, must agree with the model.
 
 B batch, S source length, T target length, N heads, H head width, D model width.
 """
@@ -66,9 +66,9 @@ class Plain:
         key, value = map(heads, tf.split(memory @ self.weights[f"{name}/key_value/kernel"], 2, -1))
         scores = tf.matmul(query, key, transpose_b=True) / math.sqrt(query.shape[-1])
         weights = tf.nn.softmax(tf.where(mask, scores, -1e9))
-        found = dropout(weights, RATES["attention_dropout_rate"], seed) @ value
-        found = tf.reshape(tf.transpose(found, [0, 2, 1, 3]), x.shape)
-        return found @ self.weights[f"{name}/output/kernel"]
+        output = dropout(weights, RATES["attention_dropout_rate"], seed) @ value
+        output = tf.reshape(tf.transpose(output, [0, 2, 1, 3]), x.shape)
+        return output @ self.weights[f"{name}/output/kernel"]
 
     def feed_forward(self, x: tf.Tensor, name: str, seed: tf.Tensor) -> tf.Tensor:
         inner, outer = (
@@ -111,7 +111,7 @@ class Plain:
 
 
 @pytest.mark.parametrize("recompute", [False, True])
-def test_the_encoder_is_place_0_the_decoder_place_1_and_layers_count_from_1(
+def test_the_encoder_folds_in_0_the_decoder_1_and_layers_count_from_1(
     make_model: MakeModel, recompute: bool
 ) -> None:
     model = make_model(**RATES)
