@@ -223,7 +223,7 @@ def lexicon(seed: int) -> np.ndarray:
 
 
 def show(what: str, figure: str) -> None:
-    print(f"{what:45}{figure}", flush=True)
+    print(f"{what:50}{figure}", flush=True)
 
 
 def show_load() -> None:
