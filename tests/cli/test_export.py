@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from shutil import copytree
+from shutil import copy, copytree
 from typing import Any
 from zipfile import ZipFile
 
@@ -46,9 +48,39 @@ pytestmark = pytest.mark.slow
 Output = pytest.CaptureFixture[str]
 
 
+@pytest.fixture(scope="module")
+def exports(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Format], Path]:
+    """An export of the trained run in each format, made when first asked for."""
+    folder = tmp_path_factory.mktemp("exports")
+
+    @cache
+    def make(format: Format) -> Path:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(trained)
+            licence = ["data.licence=CC BY 4.0"] if format == "bundle" else []
+            notes = "A small one." if format == "bundle" else ""
+            output = folder / format
+            return export_run("runs/c", format, output=output, overrides=licence, notes=notes).path
+
+    return make
+
+
 @pytest.fixture
-def exported(run: Path) -> Path:
-    return export_run(run).path
+def exported(run: Path, exports: Callable[[Format], Path]) -> Path:
+    """The run's export for CTranslate2."""
+    return copytree(exports("ctranslate2"), run / "exports/ctranslate2-float32")
+
+
+@pytest.fixture
+def savedmodel(run: Path, exports: Callable[[Format], Path]) -> Path:
+    """The run's export for TensorFlow."""
+    return copytree(exports("savedmodel"), run / "exports/savedmodel")
+
+
+@pytest.fixture
+def bundle(run: Path, exports: Callable[[Format], Path]) -> Path:
+    """The run as one file."""
+    return Path(copy(exports("bundle"), "mine.bundle"))
 
 
 def test_export_to_ctranslate2_is_the_same_model(run: Path, type_: Type, capsys: Output) -> None:
@@ -294,7 +326,6 @@ def test_a_savedmodel_is_the_same_model(run: Path, workplace: Path, capsys: Outp
     assert verify(exported, "savedmodel").is_exact
     (exported / "1/assets").rmdir()  # empty, so copies often lack it
     assert verify(exported, "savedmodel").is_exact
-    assert export_run(run, "savedmodel").path == exported
     text = Path("validation.en").read_text() + "\n" + 4000 * "word " + "\nno\n"
     Path("in.en").write_text(text)
     translate(run, "in.en", "ours.de", overrides=["decoding.precision=float32"])
@@ -309,28 +340,26 @@ def test_a_savedmodel_is_the_same_model(run: Path, workplace: Path, capsys: Outp
     )
     ends = [[(best.length, best.at_limit) for best, *_ in e.hypotheses(lines)] for e in engines]
     assert ends[0] == ends[1]
-    for beam in ([], ["decoding.beam_size=5"]):
-        n_best = 5 if beam else 3
-        translate(run, "in.en", "ours.tsv", n_best, ["decoding.precision=float32", *beam])
-        translate(exported, "in.en", "theirs.tsv", n_best, beam, "savedmodel")
-        ours, theirs = (
-            [line.split("\t")[::2] for line in Path(f"{name}.tsv").read_text().splitlines()]
-            for name in ("ours", "theirs")
-        )
-        assert ours == theirs
+    beam = ["decoding.beam_size=5"]
+    translate(run, "in.en", "ours.tsv", 5, ["decoding.precision=float32", *beam])
+    translate(exported, "in.en", "theirs.tsv", 5, beam, "savedmodel")
+    ours, theirs = (
+        [line.split("\t")[::2] for line in Path(f"{name}.tsv").read_text().splitlines()]
+        for name in ("ours", "theirs")
+    )
+    assert ours == theirs
     example = [sys.executable, str(exported / "example.py")]
     process = subprocess.run(example, input=text, capture_output=True, text=True, check=True)
     assert process.stdout == Path("ours.de").read_text()
 
 
-def test_a_savedmodel_runs_through_the_c_interface(run: Path, workplace: Path) -> None:
+def test_a_savedmodel_runs_through_the_c_interface(savedmodel: Path, run: Path) -> None:
     """It needs only the folder, ids and the names of the signatures."""
-    exported = export_run(run, "savedmodel").path
     lines = Path("validation.en").read_text().splitlines()
     ours = Translator.load(run, ["decoding.precision=float32"])
     best = ours.hypotheses(lines, ours.search.beam_size)
     rows = pad_rows([*ours._read(lines)[0].values()])
-    session = Session(exported / "1")
+    session = Session(savedmodel / "1")
 
     outputs = session.run("serving_default", source_ids=rows)
     text = ours.tokenizer.target.decode([row[row > 0].tolist() for row in outputs["ids"]])
@@ -355,40 +384,41 @@ def test_a_format_that_the_model_lacks_is_refused(
     assert not (run / "exports/savedmodel").exists()
 
 
-def test_a_savedmodel_refuses_other_options_and_damaged_files(run: Path, workplace: Path) -> None:
+def test_a_savedmodel_refuses_other_options_and_damaged_files(savedmodel: Path, run: Path) -> None:
     with pytest.raises(ConfigError, match="--quantization int8: only CTranslate2 has it"):
         export_run(run, "savedmodel", "int8")
-    exported = export_run(run, "savedmodel").path
     with pytest.raises(ConfigError, match=r"savedmodel: a SavedModel is a program\. If you trust"):
-        verify(exported)
+        verify(savedmodel)
     with pytest.raises(ConfigError, match=r"--engine ctranslate2: .* is an export for savedmodel"):
-        verify(exported, "ctranslate2")
+        verify(savedmodel, "ctranslate2")
     with pytest.raises(
         ConfigError, match=r"decoding.length_penalty: the value in a SavedModel is fixed"
     ):
-        translate(exported, "validation.en", "o", None, ["decoding.length_penalty=2"], "savedmodel")
+        translate(
+            savedmodel, "validation.en", "o", None, ["decoding.length_penalty=2"], "savedmodel"
+        )
     tokenizer, config = (
-        load_export(exported, engine="savedmodel").tokenizer,
+        load_export(savedmodel, engine="savedmodel").tokenizer,
         load_run_config(RunDirectory(run)),
     )
 
     def load_unchecked() -> SavedModel:
-        return SavedModel(exported, tokenizer, config, config.decoding.beam_size)
+        return SavedModel(savedmodel, tokenizer, config, config.decoding.beam_size)
 
-    [weights] = (exported / "1/variables").glob("*.data-*")
+    [weights] = (savedmodel / "1/variables").glob("*.data-*")
     whole = weights.read_bytes()
     weights.write_bytes(whole[:99])
     with pytest.raises(RunError, match=r"cannot load this export: .*\. Export the run again"):
         load_unchecked()
     weights.write_bytes(whole)
-    model = exported / "1/saved_model.pb"
+    model = savedmodel / "1/saved_model.pb"
     graph = model.read_bytes()
     for damaged in (graph[:99], b"Seshape".join(graph.rsplit(b"Reshape", 1))):
         model.write_bytes(damaged)
         with pytest.raises(RunError, match=r"1/saved_model.pb has changed since it was exported"):
-            verify(exported, "savedmodel")
+            verify(savedmodel, "savedmodel")
         with pytest.raises(RunError, match=r"1/saved_model.pb has changed since it was exported"):
-            translate(exported, "validation.en", "o", engine="savedmodel")
+            translate(savedmodel, "validation.en", "o", engine="savedmodel")
         with pytest.raises(RunError, match="TensorFlow cannot load this export: "):
             load_unchecked()
 
@@ -398,9 +428,14 @@ def test_a_savedmodel_refuses_other_options_and_damaged_files(run: Path, workpla
     [("ctranslate2", "float32"), ("ctranslate2", "int8"), ("savedmodel", "float32")],
 )
 def test_translations_by_an_export_do_not_depend_on_the_batch(
-    run: Path, format: Format, quantization: Quantization
+    run: Path,
+    exports: Callable[[Format], Path],
+    format: Format,
+    quantization: Quantization,
 ) -> None:
-    folder = export_run(run, format, quantization, max_loss=100).path
+    folder = exports(format)
+    if quantization != "float32":
+        folder = export_run(run, format, quantization, max_loss=100).path
     sentences = [*Path("validation.en").read_text().splitlines(), "", "a", "a long one " * 9]
     one_by_one = load_export(folder, engine=format).engine()
     alone = [one_by_one.hypotheses([sentence], 2)[0] for sentence in sentences]
@@ -416,14 +451,6 @@ def test_translations_by_an_export_do_not_depend_on_the_batch(
                     assert one.score == pytest.approx(other.score, abs=1e-4)
 
 
-@pytest.fixture
-def bundle(run: Path) -> Path:
-    licence = ["data.licence=CC BY 4.0"]
-    return export_run(
-        run, "bundle", output="mine.bundle", overrides=licence, notes="A small one."
-    ).path
-
-
 def test_commands_take_a_bundle_instead_of_a_run(
     bundle: Path, run: Path, workplace: Path, type_: Type, capsys: Output
 ) -> None:
@@ -434,7 +461,6 @@ def test_commands_take_a_bundle_instead_of_a_run(
     assert Path("bundle.de").read_text() == Path("run.de").read_text()
     of_run = evaluate(run, source="test.en", target="test.de")
     assert evaluate(bundle, source="test.en", target="test.de") == of_run
-    assert evaluate(bundle, overrides=[f"data.folder={workplace}"]) == evaluate(run)
     section = "source_language: en, target_language: de, train: {tsv: train.tsv}"
     section += ", validation: {tsv: validation.tsv}, test: {tsv: test.tsv}, folder: ."
     assert evaluate(bundle, overrides=[f"data={{{section}}}"]) == evaluate(run)
@@ -449,8 +475,7 @@ def test_commands_take_a_bundle_instead_of_a_run(
     with pytest.raises(ConfigError, match=r"is a single file\. Name a place for the export with"):
         export_run(bundle)
     folder = [f"data.folder={workplace}"]
-    again = export_run(bundle, "savedmodel", output="again", overrides=folder).path
-    assert verify(again, "savedmodel").is_exact
+    assert verify(export_run(bundle, output="again", overrides=folder).path).is_exact
     train("c.yaml", "from", ["training.max_steps=1"], bundle)
     assert bundle.read_bytes() == before
 
@@ -540,13 +565,12 @@ def test_a_bundle_with_a_long_golden_sentence_is_refused(bundle: Path) -> None:
         verify(bundle)
 
 
-def test_an_export_copied_into_a_run_is_refused(run: Path) -> None:
-    exported = export_run(run, "savedmodel").path
+def test_an_export_copied_into_a_run_is_refused(savedmodel: Path, run: Path) -> None:
     with pytest.raises(ConfigError, match=r"a SavedModel is a program\. If you trust its authors"):
-        translate(exported, "validation.en", "o")
+        translate(savedmodel, "validation.en", "o")
     with pytest.raises(ConfigError, match="--engine savedmodel: name the folder of the export"):
         translate(run, "validation.en", "o", engine="savedmodel")
-    copytree(exported, run, dirs_exist_ok=True)
+    copytree(savedmodel, run, dirs_exist_ok=True)
     with pytest.raises(RunError, match=r"config.yaml of a run and training.yaml of an export"):
         translate(run, "validation.en", "o")
 
@@ -566,22 +590,21 @@ def test_files_damaged_in_the_cache_of_bundles_are_unpacked_again(bundle: Path) 
     assert verify(bundle).is_exact and weights.read_bytes() == whole
 
 
-def test_wrong_engines_and_outputs_are_refused(bundle: Path, run: Path) -> None:
+def test_wrong_engines_and_outputs_are_refused(bundle: Path, savedmodel: Path, run: Path) -> None:
     with pytest.raises(
         RunError, match=r"A bundle contains no export for CTranslate2\. Export it to a"
     ):
         translate(bundle, "validation.en", "out.de", engine="ctranslate2")
-    saved = export_run(run, "savedmodel").path
     with pytest.raises(
         RunError, match=r"savedmodel: this is an export, for `translate` and `verify`\. Name"
     ):
-        evaluate(saved)
+        evaluate(savedmodel)
     with pytest.raises(ConfigError, match=r"--engine ctranslate2: .*savedmodel is an export for"):
-        translate(saved, "validation.en", "out.de", engine="ctranslate2")
+        translate(savedmodel, "validation.en", "out.de", engine="ctranslate2")
     with pytest.raises(ConfigError, match=r"mine.bundle is a file. Name another place"):
         export_run(run, "savedmodel", output=bundle)
     with pytest.raises(ConfigError, match=r"savedmodel is a folder\. Name another place"):
-        export_run(run, "bundle", output=saved)
+        export_run(run, "bundle", output=savedmodel)
 
 
 def test_a_changed_bundle_is_refused(bundle: Path, run: Path) -> None:

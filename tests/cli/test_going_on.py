@@ -287,10 +287,9 @@ def test_an_empty_name_is_no_folder(workplace: Path, command: Command) -> None:
     assert not Path("checkpoints").exists() and not Path("runs").exists()
 
 
-@pytest.mark.parametrize("name", [b"runs/\xff", b"runs/a\nb\x1b[1m"])
-def test_a_run_may_have_any_name(workplace: Path, name: bytes) -> None:
-    """Also one that is no UTF-8: it is trained, continued, begun from, and told of."""
-    run = Path(os.fsdecode(name))
+def test_a_run_may_have_any_name(workplace: Path) -> None:
+    """One that is not UTF-8, with a line break and a terminal sequence."""
+    run = Path(os.fsdecode(b"runs/\xffa\nb\x1b[1m"))
     train("c.yaml", run, ["training.profile=true", "training.max_steps=16"])
     train(run / "config.yaml", None, ["training.max_steps=17"])
     train("c.yaml", "runs/d", ["training.max_steps=1"], run)
