@@ -71,9 +71,7 @@ def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
                 "restore that value."
             )
     if recorded.preset is None and not is_set(wanted, "model"):
-        wanted = replaced(
-            wanted, {"preset": None}
-        )  # the preset was only implied by the unset model
+        wanted = replaced(wanted, {"preset": None})  # only implied by the unset model
     if recorded.preset is not None and wanted.preset is None:
         raise ConfigError(
             f"{run.path} was started with preset: auto; add that to the configuration."
