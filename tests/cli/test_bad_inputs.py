@@ -17,7 +17,7 @@ from translator.data.tokenizer import train_tokenizer
 from translator.errors import UserError
 from translator.models.weights import load_arrays, save_arrays
 from translator.runs import RunDirectory
-from translator.workflows import preparation
+from translator.workflows import new_run
 from translator.workflows.evaluate import evaluate
 from translator.workflows.export import export_run
 from translator.workflows.train import train
@@ -245,7 +245,7 @@ def prepared() -> tuple[int, str]:
 
     run = RunDirectory(Path("prepared"))
     run.create()
-    found = preparation.prepare_new_run(load_config(Path("c.yaml")), run, None)
+    found = new_run.prepare_new_run(load_config(Path("c.yaml")), run, None)
     return len(found.tokenizer.source), found.training.facts.digest
 
 
@@ -253,7 +253,7 @@ def prepared() -> tuple[int, str]:
 def test_stopped_while_preparing_it_says_how_to_go_on(
     refused: Refusal, monkeypatch: pytest.MonkeyPatch, number: int, code: int
 ) -> None:
-    monkeypatch.setattr(preparation, "train_tokenizer", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(new_run, "train_tokenizer", lambda *_: os.kill(os.getpid(), number))
     assert refused("train", "c.yaml") == (
         code,
         "Stopped. The same command continues runs/c.",

@@ -23,8 +23,9 @@ from translator.data.store import open_store
 from translator.diagnostics.data_warnings import data_warnings
 from translator.errors import DataError, RunError
 from translator.runs import RunDirectory
-from translator.workflows import preparation
+from translator.workflows import new_run, resumed_run
 from translator.workflows import progress as module
+from translator.workflows.prepared import Prepared
 from translator.workflows.progress import LOG_LINES, counting
 
 from .conftest import ROOT, Command
@@ -81,15 +82,15 @@ class TestProgress:
         assert capsys.readouterr().err == "Reading: 5 pairs\n"
 
 
-def warnings(prepared: preparation.Prepared) -> list[str]:
+def warnings(prepared: Prepared) -> list[str]:
     config, tokenizer, training, validation, _ = prepared
     return list(data_warnings(config, tokenizer, training, validation, is_borrowed=False))
 
 
-def prepare(run: str = "runs/c") -> preparation.Prepared:
+def prepare(run: str = "runs/c") -> Prepared:
     directory = RunDirectory(Path(run))
     directory.create()
-    return preparation.prepare_new_run(load_config(Path("c.yaml"), []), directory, None)
+    return new_run.prepare_new_run(load_config(Path("c.yaml"), []), directory, None)
 
 
 class TestTheVocabulary:
@@ -135,7 +136,7 @@ class TestTheVocabulary:
         self, workplace: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         first = prepare().tokenizer
-        monkeypatch.delattr(preparation, "train_tokenizer")
+        monkeypatch.delattr(new_run, "train_tokenizer")
         assert prepare("runs/other").tokenizer.digest == first.digest
         assert all(path.exists() for path in RunDirectory(Path("runs/other")).tokenizer())
 
@@ -173,7 +174,7 @@ class TestTheVocabulary:
         prepare()
         config = workplace / "c.yaml"
         config.write_text(config.read_text().replace(old, new))
-        monkeypatch.delattr(preparation, "train_tokenizer")
+        monkeypatch.delattr(new_run, "train_tokenizer")
         with pytest.raises(NameError):
             prepare("runs/other")
 
@@ -183,7 +184,7 @@ class TestTheVocabulary:
         prepare()
         with (workplace / "train.tsv").open("a") as file:
             file.write("one\tmore\n")
-        monkeypatch.delattr(preparation, "train_tokenizer")
+        monkeypatch.delattr(new_run, "train_tokenizer")
         with pytest.raises(NameError):
             prepare("runs/other")
 
@@ -220,7 +221,7 @@ class TestSidesOfInvisibleCharacters:
 
     def test_stay_in_a_run_that_began_with_them(self) -> None:
         config = load_config(Path("c.yaml"))
-        facts = preparation.read_prepared(config, older_run(config)).training.facts
+        facts = resumed_run.read_prepared(config, older_run(config)).training.facts
         assert (facts.num_pairs, facts.num_empty) == (62, 0)
 
     def test_do_not_stay_where_the_text_is_another(self, workplace: Path) -> None:
@@ -229,11 +230,11 @@ class TestSidesOfInvisibleCharacters:
         with (workplace / "train.tsv").open("a") as file:
             file.write("Three.\tDrei.\n")
         with pytest.raises(RunError, match="text is not the one that this run began with"):
-            preparation.read_prepared(config, run)
+            resumed_run.read_prepared(config, run)
 
     def test_are_left_out_when_a_newer_run_goes_on(self) -> None:
         prepare()
-        prepared = preparation.read_prepared(
+        prepared = resumed_run.read_prepared(
             load_config(Path("c.yaml")), RunDirectory(Path("runs/c"))
         )
         assert prepared.training.facts.num_pairs == 60
@@ -284,14 +285,14 @@ class TestTheLengthLimit:
         assert warnings(prepared) == []
         kept = load_config(Path("runs/c/config.yaml")).decoding
         assert (kept.max_length_ratio, kept.max_length_extra) == limit
-        again = preparation.prepare_resumed_run(load_config(scan), RunDirectory(Path("runs/c")))
+        again = resumed_run.prepare_resumed_run(load_config(scan), RunDirectory(Path("runs/c")))
         assert again.config == prepared.config
 
     def test_that_is_too_low_for_them_is_said_before_the_first_step(self, scan: Path) -> None:
         config = load_config(scan, ["decoding.max_length_ratio=2", "decoding.max_length_extra=10"])
         directory = RunDirectory(Path("runs/c"))
         directory.create()
-        prepared = preparation.prepare_new_run(config, directory, None)
+        prepared = new_run.prepare_new_run(config, directory, None)
         assert prepared.config.decoding.length_limit == (2, 10)
         said = [text for text in warnings(prepared) if "longer than a translation may be" in text]
         assert [text.split("targets of ")[1].split(" text")[0] for text in said] == [
@@ -317,7 +318,7 @@ def test_text_that_changes_while_it_is_read_is_refused(
             file.write("one\tmore\n")
         return sample_corpus(pairs, show)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(preparation, "sample_corpus", changes)
+    monkeypatch.setattr(new_run, "sample_corpus", changes)
     with pytest.raises(DataError, match=r"^data\.validation: the text has changed while"):
         prepare()
 
