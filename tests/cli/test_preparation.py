@@ -1,4 +1,4 @@
-"""Text is prepared in sight of the user, who may stop it at any time and go on."""
+"""Preparation of text: its progress, its cache, and how it continues after an interruption."""
 
 import itertools
 import json
@@ -30,7 +30,7 @@ from translator.workflows.progress import LOG_LINES, counting
 
 from .conftest import ROOT, Command
 
-Said = pytest.CaptureFixture[str]
+Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 class TestProgress:
-    def test_says_a_line_every_ten_seconds(self, clock: list[float], capsys: Said) -> None:
+    def test_logs_a_line_every_ten_seconds(self, clock: list[float], capsys: Capture) -> None:
         with counting(LOG_LINES, "Preparing", total=1000) as show:
             for seconds in range(25):
                 clock[0] = 100.0 + seconds
@@ -51,32 +51,30 @@ class TestProgress:
             "Preparing: 200 of 1,000 pairs, 10 a second, 1:20 left",
         ]
 
-    def test_without_a_total_says_how_many_there_were(
-        self, clock: list[float], capsys: Said
-    ) -> None:
+    def test_without_a_total_logs_the_count(self, clock: list[float], capsys: Capture) -> None:
         with counting(LOG_LINES, "Reading") as show:
             show(5000)
             clock[0] += 10
             show(15_000)
         assert capsys.readouterr().err == "Reading: 15,000 pairs, 1,000 a second\n"
 
-    def test_of_what_is_quick_says_nothing(self, clock: list[float], capsys: Said) -> None:
+    def test_of_a_quick_task_logs_nothing(self, clock: list[float], capsys: Capture) -> None:
         with counting(LOG_LINES, "Reading", total=10) as show:
             for done in range(10):
                 show(done)
         assert capsys.readouterr().err == ""
 
-    def test_shows_how_far_a_set_is_that_is_being_fetched(
-        self, clock: list[float], capsys: Said, monkeypatch: pytest.MonkeyPatch
+    def test_shows_how_long_a_data_set_is_being_fetched(
+        self, clock: list[float], capsys: Capture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(fetching, "REPORT_EVERY", 0.01)
-        said = ""
+        messages = ""
         with counting(LOG_LINES, "Reading") as show, fetching.reported("a_set"):
             clock[0] += 75
-            while not said:
+            while not messages:
                 time.sleep(0.01)
-                said = capsys.readouterr().err
-        assert said == "Reading: preparing a_set, 1:15 so far\n"
+                messages = capsys.readouterr().err
+        assert messages == "Reading: preparing a_set, 1:15 so far\n"
         clock[0] += 75
         show(5)
         assert capsys.readouterr().err == "Reading: 5 pairs\n"
@@ -94,12 +92,14 @@ def prepare(run: str = "runs/c") -> Prepared:
 
 
 class TestTheVocabulary:
-    def test_of_a_small_text_is_learnt_from_all_of_it(self, workplace: Path, capsys: Said) -> None:
+    def test_of_a_small_text_is_learnt_from_all_of_it(
+        self, workplace: Path, capsys: Capture
+    ) -> None:
         prepare()
         assert capsys.readouterr().err == "Reading the text …\n"
 
-    def test_of_a_large_text_is_learnt_from_a_sample_and_says_so(
-        self, workplace: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+    def test_of_a_large_text_is_learnt_from_a_sample_with_a_message(
+        self, workplace: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(corpus_statistics, "MOST_SENTENCES", 60)
         prepared = prepare()
@@ -109,7 +109,9 @@ class TestTheVocabulary:
         )
         assert prepared.training.facts.num_pairs == 60
 
-    def test_is_learnt_beside_lines_that_are_too_long(self, workplace: Path, capsys: Said) -> None:
+    def test_is_learnt_without_lines_that_are_too_long(
+        self, workplace: Path, capsys: Capture
+    ) -> None:
         short = prepare().tokenizer
         with (workplace / "train.tsv").open("a") as file:
             file.write(f"One.\t{'Eins. ' * 20_000}\n{'Two. ' * 20_000}\tZwei.\n")
@@ -123,7 +125,7 @@ class TestTheVocabulary:
         facts = prepared.training.facts
         assert (facts.num_pairs, facts.num_long) == (60, 2)
 
-    def test_is_not_learnt_from_such_lines_alone(self, workplace: Path) -> None:
+    def test_cannot_be_learnt_if_all_lines_are_too_long(self, workplace: Path) -> None:
         (workplace / "train.tsv").write_text(f"One.\t{'Eins. ' * 20_000}\n")
         with pytest.raises(DataError) as caught:
             prepare()
@@ -142,8 +144,8 @@ class TestTheVocabulary:
 
     @pytest.mark.parametrize("name", ["source.model", "target.model", "digest"])
     @pytest.mark.parametrize("damage", ["emptied", "cut off", "missing"])
-    def test_that_is_damaged_in_the_cache_is_learnt_anew_with_a_word(
-        self, workplace: Path, capsys: Said, name: str, damage: str
+    def test_that_is_damaged_in_the_cache_is_learnt_again_with_a_message(
+        self, workplace: Path, capsys: Capture, name: str, damage: str
     ) -> None:
         first = prepare().tokenizer
         [model] = (workplace / "cache/translator").glob("*/source.model")
@@ -168,7 +170,7 @@ class TestTheVocabulary:
             ("max_steps: 20", "max_steps: 20\n  seed: 2"),
         ],
     )
-    def test_is_learnt_anew_with_other_settings(
+    def test_is_learnt_again_with_other_settings(
         self, workplace: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str
     ) -> None:
         prepare()
@@ -178,7 +180,7 @@ class TestTheVocabulary:
         with pytest.raises(NameError):
             prepare("runs/other")
 
-    def test_is_learnt_anew_from_other_text(
+    def test_is_learnt_again_from_other_text(
         self, workplace: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         prepare()
@@ -190,7 +192,7 @@ class TestTheVocabulary:
 
 
 def older_run(config: Config) -> RunDirectory:
-    """A run as it was made when only white space was left out as an empty side."""
+    """A run of an older version, in which only white space counted as an empty side."""
     run = RunDirectory(Path("runs/c"))
     prepared = prepare()
     tokenizer, data = prepared.tokenizer, config.data
@@ -224,7 +226,7 @@ class TestSidesOfInvisibleCharacters:
         facts = resumed_run.read_prepared(config, older_run(config)).training.facts
         assert (facts.num_pairs, facts.num_empty) == (62, 0)
 
-    def test_do_not_stay_where_the_text_is_another(self, workplace: Path) -> None:
+    def test_in_changed_text_are_refused(self, workplace: Path) -> None:
         config = load_config(Path("c.yaml"))
         run = older_run(config)
         with (workplace / "train.tsv").open("a") as file:
@@ -232,7 +234,7 @@ class TestSidesOfInvisibleCharacters:
         with pytest.raises(RunError, match="text is not the one that this run began with"):
             resumed_run.read_prepared(config, run)
 
-    def test_are_left_out_when_a_newer_run_goes_on(self) -> None:
+    def test_are_left_out_when_a_newer_run_continues(self) -> None:
         prepare()
         prepared = resumed_run.read_prepared(
             load_config(Path("c.yaml")), RunDirectory(Path("runs/c"))
@@ -244,7 +246,7 @@ ACTIONS = {"walk": "WALK", "run": "RUN", "jump": "JUMP", "look": "LOOK"}
 
 
 def commands() -> list[str]:
-    """Commands and the actions that they ask for (as in SCAN, Lake & Baroni 2018), as lines."""
+    """Lines of commands and actions, as in SCAN (Lake & Baroni 2018)."""
     parts = []
     for verb, direction, times in itertools.product(
         ACTIONS, ("left", "right"), ("", " twice", " thrice")
@@ -273,7 +275,7 @@ class TestTheLengthLimit:
         config.write_text(text.replace("max_length: 80", "max_length: 300"))
         return config
 
-    def test_follows_from_a_text_with_long_targets(self, scan: Path, capsys: Said) -> None:
+    def test_follows_from_a_text_with_long_targets(self, scan: Path, capsys: Capture) -> None:
         prepared = prepare()
         limit = prepared.config.decoding.length_limit
         assert limit.ratio > 2
@@ -288,20 +290,20 @@ class TestTheLengthLimit:
         again = resumed_run.prepare_resumed_run(load_config(scan), RunDirectory(Path("runs/c")))
         assert again.config == prepared.config
 
-    def test_that_is_too_low_for_them_is_said_before_the_first_step(self, scan: Path) -> None:
+    def test_that_is_too_low_causes_a_warning_before_the_first_step(self, scan: Path) -> None:
         config = load_config(scan, ["decoding.max_length_ratio=2", "decoding.max_length_extra=10"])
         directory = RunDirectory(Path("runs/c"))
         directory.create()
         prepared = new_run.prepare_new_run(config, directory, None)
         assert prepared.config.decoding.length_limit == (2, 10)
-        said = [text for text in warnings(prepared) if "longer than a translation may be" in text]
-        assert [text.split("targets of ")[1].split(" text")[0] for text in said] == [
+        warned = [text for text in warnings(prepared) if "longer than a translation may be" in text]
+        assert [text.split("targets of ")[1].split(" text")[0] for text in warned] == [
             *("the training", "the validation")
         ]
-        assert all(float(text.split("%")[0]) > 30 for text in said)
+        assert all(float(text.split("%")[0]) > 30 for text in warned)
 
-    def test_of_ordinary_text_is_the_least_and_not_mentioned(
-        self, workplace: Path, capsys: Said
+    def test_of_ordinary_text_is_the_lowest_and_not_logged(
+        self, workplace: Path, capsys: Capture
     ) -> None:
         config = workplace / "c.yaml"
         text = config.read_text().replace(", max_length_ratio: 1.0, max_length_extra: 0", "")
@@ -344,10 +346,10 @@ main()
 
 
 @pytest.mark.slow
-def test_killed_while_preparing_the_same_command_goes_on(
+def test_killed_while_preparing_the_same_command_continues(
     trained: Path, workplace: Path, command: Command
 ) -> None:
-    """Six chunks, each saved on both sides; then the same bits as those of a run never killed."""
+    """Each of six chunks is saved on both sides. The result equals that of a run never killed."""
     for count in (4, 5):
         done = command(str(count), "train", "c.yaml", code=KILLED)
         assert done.returncode == -signal.SIGKILL, done.stderr
@@ -361,7 +363,7 @@ def test_killed_while_preparing_the_same_command_goes_on(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_while_sentencepiece_learns_it_stops_at_once(workplace: Path, number: int) -> None:
+def test_a_signal_stops_sentencepiece_at_once(workplace: Path, number: int) -> None:
     words = random.Random(1)
     for name, count in (("train", 200_000), ("validation", 10)):
         lines = (f"{words.random()} {words.random()}\t{words.random()}\n" for _ in range(count))
@@ -381,18 +383,18 @@ def test_while_sentencepiece_learns_it_stops_at_once(workplace: Path, number: in
         time.sleep(2)
         os.kill(process.pid, number)
         sent = time.monotonic()
-        _, said = process.communicate()
+        _, stderr = process.communicate()
     assert time.monotonic() - sent < 5
     assert process.returncode == 128 + number
-    assert said.endswith("Stopped. The same command continues runs/c.\n")
-    assert "Traceback" not in said
+    assert stderr.endswith("Stopped. The same command continues runs/c.\n")
+    assert "Traceback" not in stderr
     assert not Path(f"/proc/{learning[0]}").exists()
 
 
-def test_a_beginning_that_is_cut_short_at_any_file_begins_again(
+def test_preparation_interrupted_at_any_file_starts_over(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As by a power cut: what was written is there, and config.yaml comes last."""
+    """As after a power cut: the files written before exist, and config.yaml is the last one."""
     prepare("runs/whole")
     whole = sorted(path.name for path in Path("runs/whole").iterdir())
     cut_short, left, replace = 0, 0, Path.replace
