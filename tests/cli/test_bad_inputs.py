@@ -309,7 +309,7 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
         "plain: this is not a run: it holds no config.yaml.",
     ),
     (
-        "a key that comes too late",
+        "a key of training",
         lambda: None,
         "eval runs/c --set model.dropout_rate=0.5",
         "--set model.dropout_rate: a trained run takes only keys of data, decoding and evaluation.",

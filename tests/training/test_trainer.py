@@ -367,11 +367,11 @@ class TestAveraging:
     ) -> None:
         tuned = [world.run.tuned, world.run.averaged]
         world.bleu = scores({4.0: 30.0, 8.0: 40.0}, 20.0)
-        for last_step, goes in ((4, True), (6, False), (8, True)):
+        for last_step, is_deleted in ((4, True), (6, False), (8, True)):
             for path in tuned:
                 path.write_text("")
             world.finish(max_steps=last_step)
-            assert [path.exists() for path in tuned] == [not goes] * 2
+            assert [path.exists() for path in tuned] == [not is_deleted] * 2
 
     @pytest.mark.parametrize("kind", ["last", "ema", "none"])
     def test_keeps_no_more_files_than_it_needs(self, world: World, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""Where the time of a step goes: a profile for TensorBoard, and a table as text."""
+"""How long the operations of a step take: a profile for TensorBoard, and a table as text."""
 
 from __future__ import annotations
 

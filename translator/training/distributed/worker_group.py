@@ -39,7 +39,6 @@ RESUMABLE = (
 )
 
 ALONE = Cluster(("",), 0)
-
 Message = dict[str, Any]
 
 
@@ -97,14 +96,11 @@ class WorkerGroup:
     ) -> None:
         """The chief has a connection to each other worker, and these have one to the chief."""
         self.index = cluster.index
+        self.is_chief = cluster.index == 0
         self.size = len(cluster.addresses)
         self._cluster = cluster
         self._connections = dict(sorted((connections or {}).items()))
         self._is_closing = threading.Event()
-
-    @property
-    def is_chief(self) -> bool:
-        return self.index == 0
 
     def send(self, **message: Any) -> None:
         """Send a message to the chief, or as the chief to all others."""
