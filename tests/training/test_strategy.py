@@ -72,8 +72,7 @@ def test_a_process_that_trains_alone_computes_a_shard_on_each_processor(
 def test_without_a_strategy_there_is_one_replica() -> None:
     replicas = Replicas()
     assert (replicas.count, list(replicas.local)) == (1, [0])
-    arguments = replicas.spread([1]), replicas.spread([2])
-    assert replicas.first(replicas.strategy.run(lambda x, y: x + y, arguments)) == 3
+    assert replicas.run(lambda x, y: x + y, [1], [2]) == 3
 
 
 ON_TWO_DEVICES = """

@@ -228,7 +228,7 @@ class TrainStep:
             for accumulator, each in zip(self._accumulators, sums, strict=True):
                 accumulator.assign_add(each)
 
-        self._replicas.strategy.run(on_replica, list(map(self._replicas.spread, (shards, seeds))))
+        self._replicas.run(on_replica, shards, seeds)
 
     def _trace_update(
         self,
@@ -247,8 +247,7 @@ class TrainStep:
             self._move_averages(step)
             return loss, norm
 
-        arguments = list(map(self._replicas.spread, (shards, seeds)))
-        return self._replicas.first(self._replicas.strategy.run(on_replica, arguments))
+        return self._replicas.run(on_replica, shards, seeds)
 
     def _trace_norms(
         self, shards: list[Shards], seeds: list[Seeds], num_tokens: tf.Tensor
@@ -261,8 +260,7 @@ class TrainStep:
             self._empty_accumulators()
             return norms
 
-        arguments = list(map(self._replicas.spread, (shards, seeds)))
-        return self._replicas.first(self._replicas.strategy.run(on_replica, arguments))
+        return self._replicas.run(on_replica, shards, seeds)
 
     def _totals(self, sums: Sums) -> Sums:
         """These sums, with those of earlier rounds and of all replicas."""

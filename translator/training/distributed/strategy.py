@@ -10,7 +10,7 @@ import faulthandler
 import os
 import re
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any, Literal, TypeVar
@@ -108,24 +108,27 @@ class Replicas:
     """The replicas of the strategy in whose scope this is created."""
 
     def __init__(self) -> None:
-        self.strategy = tf.distribute.get_strategy()
-        self.count = self.strategy.num_replicas_in_sync
-        resolver = self.strategy.cluster_resolver
+        self._strategy = tf.distribute.get_strategy()
+        self.count = self._strategy.num_replicas_in_sync
+        resolver = self._strategy.cluster_resolver
         num_workers = len(resolver.cluster_spec().as_dict()["worker"]) if resolver else 1
         num_local = self.count // num_workers
         first = num_local * (resolver.task_id if resolver else 0)
         self.local = range(first, first + num_local)
         """The numbers of the replicas in this process."""
 
-    def spread(self, values: Sequence[Any]) -> Any:
-        """Turn one value for each local replica into an argument of `strategy.run`."""
-        return self.strategy.experimental_distribute_values_from_function(
-            lambda context: values[context.replica_id_in_sync_group - self.local[0]]
-        )
+    def run(self, function: Callable[..., Any], *arguments: Sequence[Any]) -> Any:
+        """Call a function on every local replica, and return the result of the first one.
 
-    def first(self, result: Any) -> Any:
-        """Return the result of `strategy.run` on the first local replica."""
-        return self.strategy.experimental_local_results(result)[0]
+        arguments: sequences with one item for each local replica.
+        """
+        spread = [
+            self._strategy.experimental_distribute_values_from_function(
+                lambda context, each=each: each[context.replica_id_in_sync_group - self.local[0]]
+            )
+            for each in arguments
+        ]
+        return self._strategy.experimental_local_results(self._strategy.run(function, spread))[0]
 
     def sum(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         """Return the sums over all replicas of all workers. Every replica must call this."""
