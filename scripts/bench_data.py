@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -84,12 +85,12 @@ def prepare(folder: Path) -> dict[str, Any]:
     """Start a run; return seconds and CPU seconds of the longest call of each stage."""
     from translator.config import load_config
     from translator.runs import RunDirectory
-    from translator.workflows import preparation
+    from translator.workflows import new_run, prepared
 
     stages: dict[str, tuple[float, float]] = {}
 
-    def time_stage(name: str) -> None:
-        stage: Callable[..., Any] = getattr(preparation, name)
+    def time_stage(module: ModuleType, name: str) -> None:
+        stage: Callable[..., Any] = getattr(module, name)
 
         def timed(*arguments: Any, **keys: Any) -> Any:
             started = time.monotonic(), cpu_seconds()
@@ -98,13 +99,14 @@ def prepare(folder: Path) -> dict[str, Any]:
             stages[name] = max(taken, stages.get(name, taken))
             return result
 
-        setattr(preparation, name, timed)
+        setattr(module, name, timed)
 
-    for name in ("sample_corpus", "train_tokenizer", "open_store"):
-        time_stage(name)
+    time_stage(new_run, "sample_corpus")
+    time_stage(new_run, "train_tokenizer")
+    time_stage(prepared, "open_store")
     run = RunDirectory(folder / "run")
     run.create()
-    preparation.prepare_new_run(load_config(folder / "config.yaml"), run, None)
+    new_run.prepare_new_run(load_config(folder / "config.yaml"), run, None)
     return {"stages": stages}
 
 
@@ -118,7 +120,7 @@ def resume(folder: Path, step: int) -> dict[str, Any]:
     from translator.data.batches import batch
     from translator.environment import peak_memory
     from translator.runs import RunDirectory
-    from translator.workflows.preparation import prepare_resumed_run
+    from translator.workflows.resumed_run import prepare_resumed_run
 
     run = RunDirectory(folder / "run")
     config, tokenizer, store, *_ = prepare_resumed_run(load_recorded(run.config), run)

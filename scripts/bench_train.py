@@ -98,7 +98,7 @@ def prepare(config_path: Path, run_path: Path, num_batches: int) -> tuple[Path, 
     from translator.data.batch_schedule import BatchSchedule
     from translator.data.batches import batch
     from translator.runs import RunDirectory
-    from translator.workflows.preparation import prepare_new_run
+    from translator.workflows.new_run import prepare_new_run
 
     run = RunDirectory(run_path)
     run.create()

@@ -1,5 +1,7 @@
-"""A SavedModel without Python: through TensorFlow's C interface, by which programs in C, Go, Java
-or Rust load one, and whose loader is that of TensorFlow Serving."""
+"""Load a SavedModel through TensorFlow's C interface, as programs in C, Go, Java or Rust do.
+
+Its loader is that of TensorFlow Serving.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,7 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
 
 
 class Session:
-    """Of a SavedModel's graph with the tag "serve"."""
+    """A session with the graph of a SavedModel that has the tag "serve"."""
 
     def __init__(self, folder: Path) -> None:
         library = ctypes.CDLL(str(Path(tf.sysconfig.get_lib()) / "libtensorflow_cc.so.2"))
@@ -59,13 +61,13 @@ class Session:
             self._call[name].restype, self._call[name].argtypes = result, arguments
         self._status = self._call["TF_NewStatus"]()
         self._graph = self._call["TF_NewGraph"]()
-        described = Buffer()
+        meta_graph_buffer = Buffer()
         self._session = self._call["TF_LoadSessionFromSavedModel"](
             *(self._call["TF_NewSessionOptions"](), None, str(folder).encode()),
-            *((c_char_p * 1)(b"serve"), 1, self._graph, byref(described), self._status),
+            *((c_char_p * 1)(b"serve"), 1, self._graph, byref(meta_graph_buffer), self._status),
         )
         self._check()
-        meta_graph = ctypes.string_at(described.data, described.length)
+        meta_graph = ctypes.string_at(meta_graph_buffer.data, meta_graph_buffer.length)
         self._signatures = tf.compat.v1.MetaGraphDef.FromString(meta_graph).signature_def
 
     def run(self, name: str, **arguments: np.ndarray) -> dict[str, np.ndarray]:
@@ -73,15 +75,15 @@ class Session:
         inputs = [self._output(signature.inputs[each].name) for each in arguments]
         values = [self._tensor(array) for array in arguments.values()]
         outputs = [self._output(each.name) for each in signature.outputs.values()]
-        found = (c_void_p * len(outputs))()
+        results = (c_void_p * len(outputs))()
         self._call["TF_SessionRun"](
             *(self._session, None),
             *((Output * len(inputs))(*inputs), (c_void_p * len(values))(*values), len(inputs)),
-            *((Output * len(outputs))(*outputs), found, len(outputs)),
+            *((Output * len(outputs))(*outputs), results, len(outputs)),
             *(None, 0, None, self._status),
         )
         self._check()
-        return dict(zip(signature.outputs, map(self._array, found), strict=True))
+        return dict(zip(signature.outputs, map(self._array, results), strict=True))
 
     def _output(self, tensor: str) -> Output:
         name, _, index = tensor.partition(":")

@@ -1,4 +1,4 @@
-"""A workplace with a little text, and one tiny run that all tests of the command line share."""
+"""A folder with a little text, and one tiny run that all tests of the command line share."""
 
 import itertools
 import os
@@ -44,14 +44,14 @@ Type = Callable[..., int]
 
 @pytest.fixture(autouse=True)
 def messages() -> Iterator[None]:
-    """What the workflows log appears on stderr, as in a command."""
+    """Show the log of the workflows on stderr, as in a command."""
     with shown_messages():
         yield
 
 
 @pytest.fixture
 def type_(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Type:
-    """Runs `translator` with some arguments in this very process; gives the exit code."""
+    """Runs `translator` with some arguments in this process; returns the exit code."""
     for name in ("training_process", "inference_process"):
         monkeypatch.setattr(app, name, lambda **_: nullcontext())
 
@@ -78,7 +78,7 @@ def lay_out(folder: Path) -> None:
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, with nothing of the user's around it."""
+    """An empty working directory and home, with c.yaml and its text."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
@@ -110,7 +110,7 @@ def run(trained: Path, workplace: Path) -> Path:
 
 @pytest.fixture
 def command(workplace: Path) -> Command:
-    """Starts `translator` with some arguments as a user would, in a process of its own."""
+    """Runs `translator` with some arguments in a process of its own."""
 
     def start(
         *arguments: str, stdin: str = "", code: str | None = None, **environment: str

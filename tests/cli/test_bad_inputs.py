@@ -1,4 +1,4 @@
-"""Whatever a user can cause is one sentence and exit code 2, never a traceback."""
+"""Errors that a user can cause are one sentence and exit code 2, never a traceback."""
 
 import os
 import pickle
@@ -17,7 +17,7 @@ from translator.data.tokenizer import train_tokenizer
 from translator.errors import UserError
 from translator.models.weights import load_arrays, save_arrays
 from translator.runs import RunDirectory
-from translator.workflows import preparation
+from translator.workflows import new_run
 from translator.workflows.evaluate import evaluate
 from translator.workflows.export import export_run
 from translator.workflows.train import train
@@ -49,7 +49,7 @@ def config(**changes: str) -> None:
     """Writes c.yaml with some of its lines replaced."""
     text = CONFIG
     for key, line in changes.items():
-        [old] = [found for found in text.splitlines() if found.lstrip().startswith(f"{key}:")]
+        [old] = [each for each in text.splitlines() if each.lstrip().startswith(f"{key}:")]
         text = text.replace(old, line)
     write("c.yaml", text)
 
@@ -216,44 +216,46 @@ def test_without_network_a_named_set_says_how_to_get_it(
         validation="  validation: validation",
         test="  test: test",
     )
-    code, said = refused("train", "c.yaml")
+    code, message = refused("train", "c.yaml")
     assert code == 2
-    assert said.startswith("Error: data.dataset: ted_hrlr_translate/pt_to_en/1.0.0 could not be ")
-    assert "prepare it on a machine with network and copy it to " in said
+    assert message.startswith(
+        "Error: data.dataset: ted_hrlr_translate/pt_to_en/1.0.0 could not be "
+    )
+    assert "prepare it on a machine with network and copy it to " in message
 
 
-def test_carriage_returns_are_no_error(workplace: Path) -> None:
+def test_carriage_returns_before_line_feeds_are_accepted(workplace: Path) -> None:
     text = Path("train.tsv").read_bytes()
     _, plain = prepared()
     write("train.tsv", b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"))
     assert prepared()[1] == plain
 
 
-def test_a_vocabulary_too_large_is_made_smaller(
+def test_a_vocabulary_size_that_is_too_large_is_reduced(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config(tokenizer="tokenizer: {vocabulary_size: 50000}")
     size, _ = prepared()
     assert 340 < size < 5_000
-    said = capsys.readouterr().err
-    assert f"has only {size:,} pieces" in said
+    messages = capsys.readouterr().err
+    assert f"has only {size:,} pieces" in messages
 
 
 def prepared() -> tuple[int, str]:
-    """Size of the vocabulary and digest of the training text that c.yaml comes to."""
+    """Size of the vocabulary, and digest of the training text, after preparing c.yaml."""
     from translator.config import load_config
 
     run = RunDirectory(Path("prepared"))
     run.create()
-    found = preparation.prepare_new_run(load_config(Path("c.yaml")), run, None)
-    return len(found.tokenizer.source), found.training.facts.digest
+    result = new_run.prepare_new_run(load_config(Path("c.yaml")), run, None)
+    return len(result.tokenizer.source), result.training.facts.digest
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopped_while_preparing_it_says_how_to_go_on(
+def test_stopped_while_preparing_it_says_how_to_continue(
     refused: Refusal, monkeypatch: pytest.MonkeyPatch, number: int, code: int
 ) -> None:
-    monkeypatch.setattr(preparation, "train_tokenizer", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(new_run, "train_tokenizer", lambda *_: os.kill(os.getpid(), number))
     assert refused("train", "c.yaml") == (
         code,
         "Stopped. The same command continues runs/c.",
@@ -307,7 +309,7 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
         "plain: this is not a run: it has no config.yaml.",
     ),
     (
-        "a key that comes too late",
+        "a key of training",
         lambda: None,
         "eval runs/c --set model.dropout_rate=0.5",
         "--set model.dropout_rate: a trained run accepts only keys of data, decoding and "
@@ -460,7 +462,7 @@ WITH_A_RUN: list[tuple[str, Callable[[], object], str, str]] = [
 @pytest.mark.parametrize(
     ("spoil", "words", "sentence"), [row[1:] for row in WITH_A_RUN], ids=[r[0] for r in WITH_A_RUN]
 )
-def test_with_a_run(
+def test_commands_with_a_run_refuse(
     refused: Refusal, run: Path, spoil: Callable[[], object], words: str, sentence: str
 ) -> None:
     spoil()
@@ -468,7 +470,7 @@ def test_with_a_run(
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Let no file be written whose name ends so."""
+    """Let writing fail for files whose names end with `name`."""
     fsync = os.fsync
 
     def full(file: int) -> None:
@@ -480,15 +482,15 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_when_a_run_goes_on_does_not_destroy_it(
+def test_a_full_disk_does_not_destroy_a_run_that_continues(
     refused: Refusal, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (run / "config.yaml").read_text()
     with monkeypatch.context() as patch:
         fill_disk(patch, "config.yaml")
-        code, said = refused("train", "c.yaml")
+        code, message = refused("train", "c.yaml")
     assert code == 2
-    assert said == f"Error: {run / 'config.yaml'}: No space left on device."
+    assert message == f"Error: {run / 'config.yaml'}: No space left on device."
     assert (run / "config.yaml").read_text() == before
 
 
@@ -496,23 +498,23 @@ def test_a_disk_that_is_full_when_a_run_goes_on_does_not_destroy_it(
     "name",
     ["source.model", "target.model", "environment.json", "text.json", "state.json", "config.yaml"],
 )
-def test_a_disk_that_is_full_when_a_run_begins_is_told_with_the_file(
+def test_a_full_disk_at_the_start_of_a_run_is_reported_with_the_file(
     refused: Refusal, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     fill_disk(monkeypatch, f"runs/c/{name}")
-    code, said = refused("train", "c.yaml")
+    code, message = refused("train", "c.yaml")
     assert code == 2
-    assert said == f"Error: runs/c/{name}: No space left on device."
+    assert message == f"Error: runs/c/{name}: No space left on device."
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_when_a_checkpoint_is_due_leaves_the_one_before(
+def test_a_full_disk_at_a_checkpoint_keeps_the_one_before(
     refused: Refusal, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill_disk(monkeypatch, ".safetensors")
-    code, said = refused("train", "c.yaml", "--set", "training.max_steps=21")
+    code, message = refused("train", "c.yaml", "--set", "training.max_steps=21")
     assert code == 2
-    assert "cannot be written: No space left on device." in said
+    assert "cannot be written: No space left on device." in message
     assert newest() == "checkpoints/step-00000020.safetensors"
 
 
@@ -543,15 +545,15 @@ EVIL: list[tuple[str, Callable[[str], str]]] = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("spoil"), [row[1] for row in EVIL], ids=[row[0] for row in EVIL])
 @pytest.mark.parametrize("words", ["translate runs/c -i test.en", "eval runs/c", "train c.yaml"])
-def test_a_hostile_configuration_in_a_run_runs_nothing(
+def test_a_hostile_configuration_in_a_run_executes_nothing(
     refused: Refusal, run: Path, workplace: Path, spoil: Callable[[str], str], words: str
 ) -> None:
     path = run / "config.yaml"
     path.write_text(spoil(path.read_text()))
     before = outside(workplace)
-    code, said = refused(*words.split())
+    code, message = refused(*words.split())
     assert code == 2
-    assert said.startswith("Error: ")
+    assert message.startswith("Error: ")
     assert outside(workplace) == before
 
 
@@ -567,9 +569,9 @@ def test_a_hostile_checkpoint_writes_nowhere_else(
     kept.write_text(kept.read_text().replace("kind: ema", "kind: best"))
     write("c.yaml", CONFIG.replace("training:", "training:\n  averaging: {kind: best}"))
     before = outside(workplace)
-    code, said = refused("train", "c.yaml")
+    code, message = refused("train", "c.yaml")
     assert code == 2
-    assert said.startswith("Error: ")
+    assert message.startswith("Error: ")
     assert outside(workplace) == before
 
 

@@ -1,4 +1,4 @@
-"""Help comes at once, because nothing heavy is imported for it; completion completes."""
+"""Help appears at once, because it imports nothing heavy; shell completion works."""
 
 import os
 from collections.abc import Callable
@@ -27,18 +27,18 @@ print("\\nimported:", *sorted({name.partition(".")[0] for name in sys.modules}))
 """
 
 
-def test_no_help_imports_anything_heavy(command: Command) -> None:
+def test_help_imports_nothing_heavy(command: Command) -> None:
     calls = ",".join(" ".join((*words, "--help")) for words in COMMANDS)
-    said = command(calls, code=PROBE)
-    assert said.returncode == 0, said.stderr
-    assert HEAVY & set(said.stdout.rpartition("imported:")[2].split()) == set()
+    result = command(calls, code=PROBE)
+    assert result.returncode == 0, result.stderr
+    assert HEAVY & set(result.stdout.rpartition("imported:")[2].split()) == set()
     for promised in ("Train a model", "--from", "--set", "--n-best", "--hypotheses"):
-        assert promised in said.stdout
+        assert promised in result.stdout
 
 
 def test_importing_the_package_imports_nothing_heavy(command: Command) -> None:
-    said = command(code="import translator, sys; print(*sys.modules)")
-    assert HEAVY & set(said.stdout.split()) == set()
+    result = command(code="import translator, sys; print(*sys.modules)")
+    assert HEAVY & set(result.stdout.split()) == set()
 
 
 FROZEN = """
@@ -56,16 +56,18 @@ app.app([sys.argv[1], "path"])
 
 
 @pytest.mark.parametrize("name", ["translate", "eval"])
-def test_weights_are_frozen_where_none_can_change(name: str, command: Command) -> None:
-    said = command(name, code=FROZEN)
-    assert (said.returncode, said.stdout) == (0, "1\n"), said.stderr
+def test_weights_are_frozen_in_commands_that_do_not_change_them(
+    name: str, command: Command
+) -> None:
+    result = command(name, code=FROZEN)
+    assert (result.returncode, result.stdout) == (0, "1\n"), result.stderr
 
 
 @pytest.mark.parametrize("changes_weights", [train, tune])
-def test_and_not_where_they_can(
+def test_weights_are_not_frozen_in_workflows_that_change_them(
     changes_weights: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With such a variable set a training would go wrong without a word."""
+    """With this variable set to 1, training would silently compute with old weights."""
     monkeypatch.setenv("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
     with pytest.raises(UserError):
         changes_weights("nowhere")
@@ -73,21 +75,21 @@ def test_and_not_where_they_can(
 
 
 def test_the_help_groups_commands_into_panels(command: Command) -> None:
-    said = command("--help").stdout
+    text = command("--help").stdout
     panels = ("Train", "Translate and evaluate", "Ship")
-    assert [panel for panel in panels if f"─ {panel} ─" in said] == list(panels)
+    assert [panel for panel in panels if f"─ {panel} ─" in text] == list(panels)
 
 
 def test_the_help_of_tune_says_that_it_may_lose(command: Command) -> None:
-    said = " ".join(command("tune", "--help").stdout.replace("│", " ").split())
-    assert "This gains a little on text that resembles the validation split" in said
-    assert "it cost 0.4 BLEU" in said
+    text = " ".join(command("tune", "--help").stdout.replace("│", " ").split())
+    assert "This gains a little on text that resembles the validation split" in text
+    assert "it cost 0.4 BLEU" in text
 
 
-def test_without_a_command_comes_the_help(command: Command) -> None:
-    said = command()
-    assert "Usage:" in said.stdout + said.stderr
-    assert "Traceback" not in said.stderr
+def test_without_a_command_the_help_is_shown(command: Command) -> None:
+    result = command()
+    assert "Usage:" in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -102,10 +104,10 @@ def test_without_a_command_comes_the_help(command: Command) -> None:
 def test_a_wrong_command_line_is_exit_code_2(
     command: Command, arguments: tuple[str, ...], problem: str
 ) -> None:
-    said = command(*arguments)
-    assert said.returncode == 2
-    assert problem in said.stderr
-    assert "Traceback" not in said.stderr
+    result = command(*arguments)
+    assert result.returncode == 2
+    assert problem in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 AS_TRANSLATOR = (
@@ -114,15 +116,15 @@ AS_TRANSLATOR = (
 
 
 def test_the_shell_gets_its_completion_script(command: Command) -> None:
-    said = command(code=AS_TRANSLATOR, _TRANSLATOR_COMPLETE="source_bash")
-    assert "complete -o default -F" in said.stdout
+    result = command(code=AS_TRANSLATOR, _TRANSLATOR_COMPLETE="source_bash")
+    assert "complete -o default -F" in result.stdout
 
 
 def test_the_shell_completes_a_command(command: Command) -> None:
-    said = command(
+    result = command(
         code=AS_TRANSLATOR,
         _TRANSLATOR_COMPLETE="complete_bash",
         COMP_WORDS="translator tra",
         COMP_CWORD="1",
     )
-    assert said.stdout.split() == ["train", "translate"]
+    assert result.stdout.split() == ["train", "translate"]

@@ -1,4 +1,4 @@
-"""The whole road as a user goes it: train, translate, evaluate, continue, begin from another."""
+"""What a user does with a run: train, continue, translate, evaluate, tune, begin from another."""
 
 import io
 import json
@@ -44,11 +44,13 @@ from .conftest import ROOT, Command, Type
 
 pytestmark = pytest.mark.slow
 
-Said = pytest.CaptureFixture[str]
+Capture = pytest.CaptureFixture[str]
 
 
 class TestTraining:
-    def test_leaves_a_run_that_explains_itself(self, trained: Path) -> None:
+    def test_run_directory_contains_config_tokenizer_weights_and_metrics(
+        self, trained: Path
+    ) -> None:
         names = {path.name for path in (trained / "runs/c").iterdir()}
         assert names >= {
             "config.yaml",
@@ -63,37 +65,39 @@ class TestTraining:
             "tensorboard",
         }
 
-    def test_says_what_it_does_and_what_to_type_next(self, run: Path, capsys: Said) -> None:
+    def test_logs_what_it_does_and_the_next_commands(self, run: Path, capsys: Capture) -> None:
         train(Path("c.yaml"))
-        said = capsys.readouterr()
-        assert said.out == ""
-        assert "Continuing runs/c after step 20." in said.err
-        assert "60 pairs, " in said.err and " 340 pieces; 10,880 parameters; float32." in said.err
-        assert "Finished after 20 steps" in said.err
-        assert "translator translate runs/c" in said.err
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert "Continuing runs/c after step 20." in output.err
+        assert (
+            "60 pairs, " in output.err and " 340 pieces; 10,880 parameters; float32." in output.err
+        )
+        assert "Finished after 20 steps" in output.err
+        assert "translator translate runs/c" in output.err
 
     def test_warns_of_text_that_is_left_out_and_of_a_vocabulary_too_small(
-        self, run: Path, capsys: Said
+        self, run: Path, capsys: Capture
     ) -> None:
         train(Path("c.yaml"), Path("runs/short"), ["data.max_length=20", "training.max_steps=1"])
-        said = capsys.readouterr().err
-        assert re.search(r"\nWarning: \d\d% of the training pairs are left out, ", said)
-        assert said.count("nearly into characters") == 2
+        messages = capsys.readouterr().err
+        assert re.search(r"\nWarning: \d\d% of the training pairs are left out, ", messages)
+        assert messages.count("nearly into characters") == 2
         train(Path("c.yaml"), Path("runs/from"), ["training.max_steps=1"], start_from=run)
         assert "Start a run without --from, " in capsys.readouterr().err
 
-    def test_warns_of_overfitting_as_it_validates(
-        self, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+    def test_warns_of_overfitting_at_a_validation(
+        self, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
     ) -> None:
-        asked = []
+        calls = []
 
-        def found(rows: list[dict[str, Any]], step: int, *_: int) -> Overfitting:
-            asked.append((sum(row["kind"] == "validation" for row in rows), step))
+        def find(rows: list[dict[str, Any]], step: int, *_: int) -> Overfitting:
+            calls.append((sum(row["kind"] == "validation" for row in rows), step))
             return Overfitting(10, 3, 2.5, 2.0)
 
-        monkeypatch.setattr("translator.workflows.train.find_plateau", found)
+        monkeypatch.setattr("translator.workflows.train.find_plateau", find)
         train(Path("c.yaml"))
-        assert asked == [(1, 10), (2, 20)]
+        assert calls == [(1, 10), (2, 20)]
         assert capsys.readouterr().err.count(f"Warning: {Overfitting(10, 3, 2.5, 2.0)}\n") == 2
 
     def test_when_finished_changes_nothing(self, run: Path) -> None:
@@ -102,12 +106,12 @@ class TestTraining:
         assert (run / "best.safetensors").read_bytes() == best
         assert (run / "metrics.jsonl").read_text() == metrics
 
-    def test_goes_on_when_a_limit_is_raised(self, run: Path, capsys: Said) -> None:
+    def test_continues_when_a_limit_is_raised(self, run: Path, capsys: Capture) -> None:
         train(Path("c.yaml"), overrides=["training.max_steps=23"])
         assert "Finished after 23 steps" in capsys.readouterr().err
         assert "max_steps: 23\n" in (run / "config.yaml").read_text()
 
-    def test_goes_on_where_the_text_has_moved(self, run: Path, workplace: Path) -> None:
+    def test_continues_when_the_text_has_moved(self, run: Path, workplace: Path) -> None:
         (workplace / "elsewhere").mkdir()
         for path in workplace.glob("*.tsv"):
             path.rename(workplace / "elsewhere" / path.name)
@@ -131,13 +135,13 @@ class TestTraining:
     def test_refuses_text_that_was_edited_since_it_was_prepared(
         self, run: Path, workplace: Path
     ) -> None:
-        train(Path("c.yaml"))  # leaves its text prepared in the cache
+        train(Path("c.yaml"))  # keeps its prepared text in the cache
         path = workplace / "validation.tsv"
         path.write_text("Another.\tAnderes.\n" + path.read_text())
         with pytest.raises(RunError, match="text is not the one that this run began with"):
             train(Path("c.yaml"))
 
-    def test_makes_lost_best_weights_anew_and_forgets_no_record(self, run: Path) -> None:
+    def test_replaces_lost_best_weights_and_keeps_all_metrics(self, run: Path) -> None:
         def recorded() -> list[tuple[str, int]]:
             rows = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
             return [(row["kind"], row["step"]) for row in rows]
@@ -148,7 +152,7 @@ class TestTraining:
         assert (run / "best.safetensors").exists()
         assert recorded() == before
 
-    def test_warns_of_another_machine(self, run: Path, capsys: Said) -> None:
+    def test_warns_of_another_machine(self, run: Path, capsys: Capture) -> None:
         path = run / "environment.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"threads": "99"}))
         train(Path("c.yaml"))
@@ -163,23 +167,23 @@ class TestTraining:
 class TestMemory:
     @pytest.fixture(autouse=True)
     def one_processor(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """More would have a shard each from the beginning."""
+        """With more processors, each would have a shard from the beginning."""
         monkeypatch.setattr(strategy, "num_threads", lambda: 1)
 
-    def test_that_is_short_cuts_the_batches_and_says_so(
-        self, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+    def test_that_is_short_cuts_the_batches_with_a_message(
+        self, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
     ) -> None:
         monkeypatch.setattr(dry_run, "available_memory", lambda: 0)
         grown = iter(range(2**20, 2**30, 2**20))
         monkeypatch.setattr(dry_run, "peak_memory", lambda: next(grown))
         monkeypatch.setattr(dry_run, "resident_memory", lambda: 2**20)
         train("c.yaml", overrides=["training.max_steps=3"])
-        said = capsys.readouterr().err
+        messages = capsys.readouterr().err
         assert (
             "The largest batch would need 0.0 GiB of memory, and 0.0 GiB are available. From "
-            in said
+            in messages
         )
-        found = re.search(r"every batch is computed in ([2-9]|[1-9][0-9]+) shards", said)
+        found = re.search(r"each batch is computed in ([2-9]|[1-9][0-9]+) shards", messages)
         assert found is not None
         assert f"accumulation_steps: {found[1]}\n" in Path("runs/c/config.yaml").read_text()
         monkeypatch.undo()
@@ -187,39 +191,39 @@ class TestMemory:
         train("c.yaml", overrides=["training.max_steps=4"])
         assert f"accumulation_steps: {found[1]}\n" in Path("runs/c/config.yaml").read_text()
 
-    def test_that_runs_out_goes_on_from_the_last_checkpoint_with_more_shards(
-        self, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+    def test_that_runs_out_continues_from_the_last_checkpoint_with_more_shards(
+        self, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
     ) -> None:
         update = TrainStep.update
 
-        def run_out(learner: TrainStep, shards: list[Batch], step: int, rate: float) -> Update:
+        def run_out(train_step: TrainStep, shards: list[Batch], step: int, rate: float) -> Update:
             num_pairs = sum(len(shard.labels) for shard in shards)
             if len(shards) < 4 <= num_pairs and step > 5:
                 raise OutOfMemory(len(shards), num_pairs)
-            return update(learner, shards, step, rate)
+            return update(train_step, shards, step, rate)
 
         monkeypatch.setattr(TrainStep, "update", run_out)
         train("c.yaml", overrides=["training.max_steps=10"])
-        said = capsys.readouterr().err
+        messages = capsys.readouterr().err
         for num_shards in (2, 4):
             assert (
-                f"A device ran out of memory. From now on every batch is computed in {num_shards} "
+                f"A device ran out of memory. From now on, each batch is computed in {num_shards} "
                 "shards, one after the other."
-            ) in said
-        assert said.count("Continuing runs/c after step 5.") == 2
-        assert "Finished after 10 steps" in said
+            ) in messages
+        assert messages.count("Continuing runs/c after step 5.") == 2
+        assert "Finished after 10 steps" in messages
 
-    def test_for_a_single_pair_is_asked_of_the_user(
+    def test_too_short_for_a_single_pair_is_an_error(
         self, workplace: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def run_out(learner: TrainStep, shards: list[Batch], *_: Any) -> Update:
+        def run_out(train_step: TrainStep, shards: list[Batch], *_: Any) -> Update:
             raise OutOfMemory(len(shards), len(shards))
 
         monkeypatch.setattr(TrainStep, "update", run_out)
         with pytest.raises(OutOfMemory, match=r"cut into 1 shards\. Raise"):
             train("c.yaml")
 
-    def test_in_a_validation_is_a_sentence(
+    def test_that_runs_out_in_a_validation_is_an_error(
         self, workplace: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def run_out(*_: object) -> None:
@@ -229,41 +233,45 @@ class TestMemory:
         with pytest.raises(RunError, match=r"was a validation, lower decoding\.tokens_per_batch"):
             train("c.yaml", overrides=["training.validate_every=2"])
 
-    def test_that_killed_the_process_is_suspected_at_the_next_start(
-        self, run: Path, capsys: Said
+    def test_is_suspected_at_the_next_start_if_the_process_was_killed(
+        self, run: Path, capsys: Capture
     ) -> None:
         train("c.yaml")
         assert "was killed" not in capsys.readouterr().err
-        (run / ".lock").write_text("4711\n")  # which every way out but a kill would have emptied
+        (run / ".lock").write_text("4711\n")  # emptied unless the process is killed
         train("c.yaml")
-        said = capsys.readouterr().err
-        assert "Warning: The last process that trained runs/c was killed. Linux does" in said
-        assert "add --set training.accumulation_steps=2 to the command: batches are then" in said
+        messages = capsys.readouterr().err
+        assert "Warning: The last process that trained runs/c was killed. Linux does" in messages
+        assert (
+            "add --set training.accumulation_steps=2 to the command: batches are then" in messages
+        )
         train("c.yaml")
         assert "was killed" not in capsys.readouterr().err
 
 
-class TestFailing:
+class TestDivergence:
     EXPLODING = (
         "training.optimizer.learning_rate=1e20",
         "training.optimizer.warmup_steps=0",
     )
 
-    def test_again_and_again_ends_with_a_sentence_and_all_that_is_known(
-        self, workplace: Path, capsys: Said
+    def test_after_three_rollbacks_is_an_error_with_reports(
+        self, workplace: Path, capsys: Capture
     ) -> None:
         with pytest.raises(RunError) as caught:
             train(Path("c.yaml"), overrides=self.EXPLODING)
         assert re.fullmatch(
-            r"Training diverged: the loss at step 2 is (nan|inf) \(gradient norm nan\), and going "
-            r"back 3 times to half the learning rate did not help\. "
+            r"Training diverged: the loss at step 2 is (nan|inf) \(gradient norm nan\), although 3 "
+            r"rollbacks halved the learning rate\. "
             r"runs/c/incidents/step-00000002-4\.json has the details\. Start another run with a "
             r"lower training\.optimizer\.learning_rate or more warmup_steps, and check the text of "
             r"the batch\.",
             str(caught.value),
         )
-        said = capsys.readouterr().err
-        assert [f"rollback {n} of at most 3" in said for n in (1, 2, 3, 4)] == [True] * 3 + [False]
+        messages = capsys.readouterr().err
+        assert [f"rollback {n} of at most 3" in messages for n in (1, 2, 3, 4)] == [True] * 3 + [
+            False
+        ]
         incidents = sorted(Path("runs/c/incidents").iterdir())
         assert [path.name for path in incidents] == [f"step-00000002-{n}.json" for n in range(1, 5)]
         rates = [json.loads(path.read_text())["learning_rate"] for path in incidents]
@@ -274,7 +282,7 @@ class TestFailing:
         assert all(f"{pair['source']}\t{pair['target']}\n" in text for pair in report["batch"])
         assert "nan" in report["gradient_norms"].values()
 
-    def test_keeps_no_text_if_told(self, workplace: Path) -> None:
+    def test_keeps_no_text_if_so_configured(self, workplace: Path) -> None:
         keys = [*self.EXPLODING, "training.keep_text=false"]
         with pytest.raises(RunError, match="step-00000002-4"):
             train(Path("c.yaml"), overrides=keys)
@@ -282,7 +290,7 @@ class TestFailing:
         assert "batch" not in report
 
     @pytest.mark.parametrize("is_tuned", [False, True])
-    def test_before_a_checkpoint_begins_again_with_the_first_weights(
+    def test_before_a_checkpoint_restores_the_first_weights(
         self, run: Path, monkeypatch: pytest.MonkeyPatch, is_tuned: bool
     ) -> None:
         update, restore = TrainStep.update, TrainingSession.restore
@@ -310,7 +318,9 @@ class TestProfile:
     def test_is_a_table_and_a_file_for_tensorboard(self, workplace: Path) -> None:
         train("c.yaml", overrides=["training.profile=true", "training.max_steps=16"])
         table = Path("runs/c/profile.txt").read_text().splitlines()
-        assert re.fullmatch(r"A step took [0-9.]+ milliseconds; mean of 5 steps, .*", table[0])
+        assert re.fullmatch(
+            r"A step took [0-9.]+ milliseconds \(mean of 5 profiled steps\)\.", table[0]
+        )
         operations = {line.split()[0]: line.split()[1:] for line in table if "%" in line}
         assert any("MatMul" in name for name in operations)
         assert operations["ResourceApplyAdam"][2] == "32"  # once for each weight
@@ -319,15 +329,15 @@ class TestProfile:
 
 class TestFromAnotherRun:
     def begin(self, monkeypatch: pytest.MonkeyPatch) -> Arrays:
-        """The weights of runs/d when its first step is about to begin; there it stops."""
-        found: list[Arrays] = []
+        """The weights of runs/d before its first step, at which it stops."""
+        states: list[Arrays] = []
 
         update = TrainStep.update
 
-        def stop(learner: TrainStep, shards: list[Batch], step: int, rate: float) -> Update:
+        def stop(train_step: TrainStep, shards: list[Batch], step: int, rate: float) -> Update:
             if rate == 0.0:  # the dry run
-                return update(learner, shards, step, rate)
-            found.append(learner.state())
+                return update(train_step, shards, step, rate)
+            states.append(train_step.state())
             raise Stopped(signal.SIGTERM)
 
         monkeypatch.setattr(TrainStep, "update", stop)
@@ -335,7 +345,7 @@ class TestFromAnotherRun:
             dropout = ["model.dropout_rate=0.2", "model.attention_dropout_rate=0.1"]
             changes = ["training.seed=7", *dropout]
             train(Path("c.yaml"), Path("runs/d"), changes, Path("runs/c"))
-        return found[0]
+        return states[0]
 
     def assert_begins_with(self, state: Arrays, run: Path) -> None:
         best, _ = load_arrays(run / "best.safetensors")
@@ -359,7 +369,7 @@ class TestFromAnotherRun:
         with pytest.raises(ConfigError, match=r"model\.model_dim is 16 there and 32 here\. Leave "):
             train(Path("c.yaml"), Path("runs/d"), ["model.model_dim=32"], Path("runs/c"))
 
-    def test_refuses_a_run_that_is_none(self, workplace: Path) -> None:
+    def test_refuses_a_run_that_does_not_exist(self, workplace: Path) -> None:
         with pytest.raises(RunError, match="there is no such run"):
             train(Path("c.yaml"), Path("runs/d"), start_from=Path("runs/nothing"))
 
@@ -387,12 +397,12 @@ class TestSeveralCorpora:
         return Path("runs/c")
 
     def test_are_reported_trained_translated_and_kept_apart(
-        self, both_ways: Path, workplace: Path, capsys: Said
+        self, both_ways: Path, workplace: Path, capsys: Capture
     ) -> None:
         train(Path("c.yaml"))
-        said = capsys.readouterr().err
-        assert "125 pairs, " in said
-        [de, en, bt] = [line for line in said.splitlines() if "times an epoch" in line]
+        messages = capsys.readouterr().err
+        assert "125 pairs, " in messages
+        [de, en, bt] = [line for line in messages.splitlines() if "times an epoch" in line]
         assert de.startswith("  <2de> train.en: 60 pairs, ")
         assert en.startswith("  <2en> train.de: 60 pairs, ")
         assert bt.startswith("  <bt> test.tsv: 5 pairs, ")
@@ -400,7 +410,7 @@ class TestSeveralCorpora:
         assert [line.split()[-4] for line in (de, en, bt)] == ["1.25", "0.42", "5.00"]
         shares = [float(line.split("%")[0].split()[-1]) for line in (de, en, bt)]
         assert sum(shares) == pytest.approx(100, abs=0.2)
-        assert "source     <2de> " in said and "source     <2en> " in said
+        assert "source     <2de> " in messages and "source     <2en> " in messages
 
         lines = ["<2de> Where is the station?", "<2en> Ja.", "<2en>", "", "Yes.", "<bt>  No."]
         model = translator.Translator.load(both_ways)
@@ -424,15 +434,15 @@ class TestSeveralCorpora:
         self,
         both_ways: Path,
         workplace: Path,
-        capsys: Said,
+        capsys: Capture,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         bare = ["data.validation={tsv: validation.tsv}", "training.max_steps=2"]
         train(Path("c.yaml"), overrides=bare)
         missing = "Warning: Lines without a tag in {}, the first is line 1. "
-        said = capsys.readouterr().err
-        assert missing.format("the validation text: 5") in said
-        assert "times an epoch" in said.partition("Warning: Lines")[0]
+        messages = capsys.readouterr().err
+        assert missing.format("the validation text: 5") in messages
+        assert "times an epoch" in messages.partition("Warning: Lines")[0]
 
         evaluate(both_ways, split="validation")
         assert missing.format("validation: 5") in capsys.readouterr().err
@@ -450,11 +460,11 @@ class TestSeveralCorpora:
         monkeypatch.setattr(sys, "stdin", typed)
         sys.stdout.reconfigure = lambda **_: None  # type: ignore[union-attr]
         converse(both_ways, None, None, (), None)
-        said = capsys.readouterr().err
-        assert said.count("Warning: Lines") == 1
-        assert missing.format("the input: 1").replace("line 1", "line 2") in said
+        messages = capsys.readouterr().err
+        assert messages.count("Warning: Lines") == 1
+        assert missing.format("the input: 1").replace("line 1", "line 2") in messages
 
-    def test_need_a_vocabulary_that_knows_their_tags(self, run: Path, both_ways: Path) -> None:
+    def test_need_a_vocabulary_with_their_tags(self, run: Path, both_ways: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             train(Path("c.yaml"), Path("runs/d"), ["tokenizer.vocabulary_size=340"], run)
         assert str(caught.value) == (
@@ -462,7 +472,7 @@ class TestSeveralCorpora:
             "tag, or leave out --from."
         )
 
-    def test_without_a_pair_to_learn_from_are_named(self, both_ways: Path) -> None:
+    def test_without_a_usable_pair_are_named(self, both_ways: Path) -> None:
         Path("test.tsv").write_text(f"{'Yes, please. ' * 50}\tJa.\n")
         with pytest.raises(DataError, match=r"^data\.train\[2\]: No pair is left to train on\. "):
             train(Path("c.yaml"))
@@ -472,7 +482,7 @@ SENTENCES = ["Her grandmother is called Anna.", "", "Where is the station?", "  
 
 
 class TestTranslating:
-    def test_gives_a_line_a_line(self, run: Path) -> None:
+    def test_writes_one_line_for_each_line(self, run: Path) -> None:
         Path("in.txt").write_text("\n".join(SENTENCES) + "\n")
         translate(run, Path("in.txt"), Path("out.txt"))
         lines = Path("out.txt").read_text().split("\n")
@@ -516,27 +526,29 @@ class TestTranslating:
             "--set decoding.beam_size=… makes it larger."
         )
 
-    def test_warns_of_what_was_not_read(self, run: Path, capsys: Said) -> None:
+    def test_warns_of_truncated_lines(self, run: Path, capsys: Capture) -> None:
         Path("in.txt").write_text("No.\n" + "Yes, please. " * 40 + "\n")
         translate(run, Path("in.txt"), Path("out.txt"))
-        said = capsys.readouterr().err
-        assert said.startswith("Warning: Line 2 is too long. Its last ")
-        assert said.count("is too long") == 1
+        messages = capsys.readouterr().err
+        assert messages.startswith("Warning: Line 2 is too long. Its last ")
+        assert messages.count("is too long") == 1
         assert Path("out.txt").read_text().count("\n") == 2
 
-    def test_counts_what_is_cut(self, run: Path, capsys: Said) -> None:
-        """This model hardly ever ends by itself, and may write as much as it reads."""
+    def test_counts_translations_at_the_length_limit(self, run: Path, capsys: Capture) -> None:
+        """This model hardly ever ends a translation, which may be as long as its source."""
         Path("in.txt").write_text("\nThe train is late.\nYes.\n")
         translate(run, Path("in.txt"), Path("out.txt"))
-        [said] = capsys.readouterr().err.splitlines()
-        assert re.match(r"Warning: Translations that end at the length limit: [12], the fi", said)
+        [messages] = capsys.readouterr().err.splitlines()
+        assert re.match(
+            r"Warning: Translations that end at the length limit: [12], the fi", messages
+        )
         evaluate(run, split="validation")
         assert "Translations that end at the length limit: " in capsys.readouterr().err
         rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         shares = [row["at_limit"] for row in rows if row["kind"] == "validation"]
         assert shares and all(0 < share <= 1 for share in shares)
 
-    def test_takes_the_length_limit_of_the_run_where_it_is_auto(self, run: Path) -> None:
+    def test_auto_is_the_length_limit_of_the_run(self, run: Path) -> None:
         def limit(*overrides: str) -> LengthLimit:
             return load_run_config(RunDirectory(run), overrides).decoding.length_limit
 
@@ -553,14 +565,14 @@ class TestTranslating:
         else:
             assert path.read_text().count("\n") == 2
 
-    def test_that_cannot_begin_leaves_the_output_as_it_was(self, run: Path) -> None:
+    def test_that_fails_before_it_begins_leaves_the_output_unchanged(self, run: Path) -> None:
         Path("out.txt").write_text("mine\n")
         with pytest.raises(translator.errors.UserError):
             translate(run, Path("gone.txt"), Path("out.txt"))
         assert Path("out.txt").read_text() == "mine\n"
 
-    def test_talks_with_a_person(
-        self, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+    def test_at_a_terminal_asks_for_sentences(
+        self, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
     ) -> None:
         typed = io.TextIOWrapper(io.BytesIO(b"Yes.\n\xe4\n\n"))
         monkeypatch.setattr(typed, "isatty", lambda: True)
@@ -570,12 +582,12 @@ class TestTranslating:
         with pytest.raises(ConfigError, match="gives 1 to 3 translations of a sentence, not 4"):
             converse(run, Path("out.txt"), 4, (), None)
         assert Path("out.txt").read_text() == "mine\n"
-        assert capsys.readouterr().err == ""  # before anything is asked
+        assert capsys.readouterr().err == ""  # before it asks for anything
         converse(run, None, None, (), None)
-        said = capsys.readouterr()
-        assert said.out.count("\n") == 2
-        assert "Type a sentence and press Enter" in said.err
-        assert "Error: standard input, line 2: not UTF-8 (byte 0xe4)" in said.err
+        output = capsys.readouterr()
+        assert output.out.count("\n") == 2
+        assert "Type a sentence and press Enter" in output.err
+        assert "Error: standard input, line 2: not UTF-8 (byte 0xe4)" in output.err
 
     def test_is_three_lines_of_python(self, run: Path) -> None:
         found = translator.Translator.load(run).translate(SENTENCES)
@@ -585,8 +597,8 @@ class TestTranslating:
 
 
 class TestEvaluating:
-    def test_scores_the_test_split_and_keeps_all_that_made_the_score(
-        self, run: Path, capsys: Said
+    def test_scores_the_test_split_and_keeps_a_full_report(
+        self, run: Path, capsys: Capture
     ) -> None:
         found = evaluate(run)
         assert "\ntest: 5 sentences, beam 3, length penalty 1 (gnmt)\n" in capsys.readouterr().err
@@ -598,12 +610,12 @@ class TestEvaluating:
         assert report["decoding"]["beam_size"] == 3
         assert (run / "results/test.txt").read_text().count("\n") == 5
 
-    def test_of_files_is_that_of_the_split(self, run: Path) -> None:
+    def test_of_files_equals_that_of_the_split(self, run: Path) -> None:
         split = evaluate(run, split="validation")
         assert evaluate(run, source=Path("validation.en"), target=Path("validation.de")) == split
 
-    def test_of_what_validation_wrote_is_what_validation_said(self, run: Path) -> None:
-        """Validation decodes and scores with the very code of eval."""
+    def test_translates_as_the_validation_did(self, run: Path) -> None:
+        """Validation decodes and scores with the same code as eval."""
         rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         best = [row for row in rows if row.get("best")][-1]
         evaluate(run, split="validation")
@@ -628,11 +640,11 @@ class TestEvaluating:
 
 
 BY_CHARACTER = ["evaluation.tokenize=char"]
-"""So that a few words have as many 4-grams as BLEU needs."""
+"""Gives a few words enough 4-grams for BLEU."""
 
 
 def refer_to(run: Path, *overrides: str) -> tuple[list[str], list[str]]:
-    """Make what a run translates the references of its validation split: sentences and these."""
+    """Make a run's translations the references of its validation split; return both sides."""
     pairs = list(read_pairs(load_run_config(RunDirectory(run)).data, "validation"))
     sentences = [pair.source for pair in pairs]
     translations = translator.Translator.load(run, overrides).translate(sentences)
@@ -646,23 +658,25 @@ def refer_to(run: Path, *overrides: str) -> tuple[list[str], list[str]]:
 class TestTuning:
     @pytest.fixture(autouse=True)
     def every_gain_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Of five sentences none is sure."""
+        """With five sentences, no gain is significant."""
         monkeypatch.setattr(Gain, "lower_bound", property(lambda gain: gain.value))
 
-    def test_keeps_what_translates_the_validation_split_best(self, run: Path, capsys: Said) -> None:
+    def test_keeps_the_settings_that_translate_the_validation_split_best(
+        self, run: Path, capsys: Capture
+    ) -> None:
         refer_to(run, "decoding.beam_size=2", "decoding.length_penalty=2")
         found = tune(run, [1, 2], [0.0, 2.0], BY_CHARACTER)
         assert found.chosen.bleu == 100
         assert found.gain.value == 100 - found.configured.bleu
         assert [row.mean_steps for row in found.rows] == [None, None, [20, 10]]
         assert [one.beam_size for row in found.rows[:2] for one in row.settings] == [1, 1, 2, 2]
-        said = capsys.readouterr().err.splitlines()
-        assert [line.split()[:3] for line in said] == [
+        messages = capsys.readouterr().err.splitlines()
+        assert [line.split()[:3] for line in messages] == [
             ["length", "penalty", "0"],
             *(["beam", "size", size] for size in "12"),
             ["mean", "of", "2"],
         ]
-        assert "100.00" in said[1] + said[2]
+        assert "100.00" in messages[1] + messages[2]
 
         kept = {
             "beam_size": found.chosen.beam_size,
@@ -679,7 +693,7 @@ class TestTuning:
         there = RunDirectory(run)
         steps = [20, 10]
         last, _ = load_arrays(there.snapshot(20))
-        # The mean of both is to be the last with its embeddings in another order.
+        # The mean of both equals the last, with its embeddings in another order.
         first = {n: (2 * w[::-1] if "embedding" in n else 2 * w) - w for n, w in last.items()}
         save_arrays(there.snapshot(10), first)
         save_arrays(there.averaged, mean_weights([last, first]))
@@ -706,7 +720,7 @@ class TestTuning:
         assert not there.averaged.exists()
         assert evaluate(run, "validation", overrides=BY_CHARACTER)[0].value == 100
 
-    def test_while_better_weights_come_in_is_to_be_done_again(
+    def test_is_refused_if_the_weights_change_meanwhile(
         self, run: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         there = RunDirectory(run)
@@ -721,20 +735,20 @@ class TestTuning:
             tune(run, [1], [1.0])
         assert not there.tuned.exists() and not there.averaged.exists()
 
-    def test_is_for_the_weights_that_there_are(self, run: Path) -> None:
+    def test_is_dropped_with_the_weights_it_was_for(self, run: Path) -> None:
         tune(run, [2], [1.0])
         (run / "best.safetensors").unlink()
-        train(Path("c.yaml"))  # validates, and makes them anew
+        train(Path("c.yaml"))  # validates, and writes them again
         assert not (run / "tuned.json").exists()
 
-    def test_for_other_weights_does_not_count(self, run: Path) -> None:
+    def test_for_other_weights_is_ignored(self, run: Path) -> None:
         tune(run, [2], [1.0])
         path = run / "tuned.json"
         assert load_run_config(RunDirectory(run)).decoding.beam_size == 2
         path.write_text(path.read_text().replace('"step": ', '"step": 1'))
         assert load_run_config(RunDirectory(run)).decoding.beam_size == 3
 
-    def test_with_one_kind_of_length_penalty_counts_for_no_other(self, run: Path) -> None:
+    def test_with_one_kind_of_length_penalty_is_ignored_for_another(self, run: Path) -> None:
         def decoding(*overrides: str) -> DecodingConfig:
             return load_run_config(RunDirectory(run), overrides).decoding
 
@@ -744,7 +758,7 @@ class TestTuning:
         other = decoding("decoding.length_penalty_kind=gnmt")
         assert (other.beam_size, other.length_penalty) == (2, 1.0)
 
-    def test_tries_what_the_run_has_now_unless_told_otherwise(self, run: Path) -> None:
+    def test_tries_the_configured_values_by_default(self, run: Path) -> None:
         found = tune(run, overrides=["decoding.beam_size=6", "decoding.length_penalty=0.5"])
         assert 0.5 in [one.length_penalty for one in found.rows[0].settings]
         tried = [row.settings[0].beam_size for row in found.rows if row.mean_steps is None]
@@ -755,7 +769,7 @@ class TestTuning:
         assert (first.configured.beam_size, first.configured.length_penalty) == (3, 1)
         assert again == first
 
-    def test_that_is_damaged_is_a_sentence(self, run: Path) -> None:
+    def test_that_is_damaged_is_an_error(self, run: Path) -> None:
         tune(run, [2], [1.0])
         good = (run / "tuned.json").read_text()
         for damaged in ("{", good.replace('"beam_size": 2', '"beam_size": "many"')):
@@ -777,14 +791,16 @@ def closed_pipe() -> TextIO:
 
 
 class TestAsACommand:
-    def test_eval_prints_scores_with_signatures(self, run: Path, type_: Type, capsys: Said) -> None:
+    def test_eval_prints_scores_with_signatures(
+        self, run: Path, type_: Type, capsys: Capture
+    ) -> None:
         assert type_("eval", str(run)) == 0
         bleu, chrf, ter = capsys.readouterr().out.splitlines()
         assert bleu.startswith("BLEU ") and chrf.startswith("chrF2 ") and ter.startswith("TER ")
         assert all("version:" in line for line in (bleu, chrf, ter))
 
     def test_tune_prints_a_table_and_what_it_selected(
-        self, run: Path, type_: Type, capsys: Said
+        self, run: Path, type_: Type, capsys: Capture
     ) -> None:
         assert type_("tune", str(run), "--beam", "2", "--penalty", "0.5") == 0
         header, row, mean, selected, score, kept = capsys.readouterr().out.splitlines()
@@ -795,22 +811,24 @@ class TestAsACommand:
         assert score.startswith("Validation BLEU ") and "version:" in score
         assert kept == f"Kept in {run}/tuned.json for `translate`, `eval` and `export`."
 
-    def test_translate_reads_and_writes_lines_and_says_nothing_else(
+    def test_translate_reads_and_writes_lines_and_nothing_else(
         self, run: Path, command: Command
     ) -> None:
-        said = command(
+        result = command(
             "translate", str(run), stdin="\n".join(SENTENCES) + "\n", KERAS_BACKEND="jax"
         )
-        assert said.returncode == 0
-        [warning] = said.stderr.splitlines()  # of this model only
+        assert result.returncode == 0
+        [warning] = result.stderr.splitlines()  # only this model causes it
         assert warning.startswith("Warning: Translations that end at the length limit: ")
-        assert said.stdout.count("\n") == len(SENTENCES)
-        assert said.stdout.split("\n")[:-1] == translator.Translator.load(run).translate(SENTENCES)
+        assert result.stdout.count("\n") == len(SENTENCES)
+        assert result.stdout.split("\n")[:-1] == translator.Translator.load(run).translate(
+            SENTENCES
+        )
 
     def test_a_full_device_is_one_sentence(self, run: Path, command: Command) -> None:
-        said = command("translate", str(run), "-o", "/dev/full", stdin="Yes.\n")
-        assert said.returncode == 2
-        assert said.stderr == "Error: /dev/full: No space left on device.\n"
+        result = command("translate", str(run), "-o", "/dev/full", stdin="Yes.\n")
+        assert result.returncode == 2
+        assert result.stderr == "Error: /dev/full: No space left on device.\n"
 
     @pytest.mark.parametrize(
         ("open_output", "sentence"),
@@ -819,11 +837,11 @@ class TestAsACommand:
             (closed_pipe, "Standard output was closed by its reader before all was translated."),
         ],
     )
-    def test_a_standard_output_that_takes_nothing_is_one_sentence(
+    def test_a_full_or_closed_standard_output_is_one_sentence(
         self, open_output: Callable[[], TextIO], sentence: str, run: Path, workplace: Path
     ) -> None:
         with open_output() as output:
-            said = subprocess.run(
+            result = subprocess.run(
                 [sys.executable, "-m", "translator", "translate", str(run)],
                 env=os.environ | {"PYTHONPATH": str(ROOT)},
                 input="Yes.\n",
@@ -831,10 +849,10 @@ class TestAsACommand:
                 stderr=subprocess.PIPE,
                 text=True,
             )
-        assert said.stderr == f"Error: {sentence}\n"
-        assert said.returncode == 2
+        assert result.stderr == f"Error: {sentence}\n"
+        assert result.returncode == 2
 
-    def test_ctrl_c_while_it_waits_is_no_traceback(self, run: Path, workplace: Path) -> None:
+    def test_ctrl_c_while_it_waits_prints_no_traceback(self, run: Path, workplace: Path) -> None:
         process = subprocess.Popen(
             [sys.executable, "-m", "translator", "translate", str(run)],
             env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -845,9 +863,9 @@ class TestAsACommand:
         )
         time.sleep(8)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=60)
         assert process.returncode == 130
-        assert "Traceback" not in said
+        assert "Traceback" not in stderr
 
 
 def test_a_run_that_is_renamed_still_translates(run: Path) -> None:
@@ -863,7 +881,7 @@ def test_weights_of_another_version_are_refused(run: Path) -> None:
 
 
 def test_standard_input_is_read_as_bytes(
-    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     class Piped(io.TextIOWrapper):
         def isatty(self) -> bool:

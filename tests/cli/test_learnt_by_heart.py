@@ -1,4 +1,4 @@
-"""A model that has learnt its text by heart says exactly what it learnt, in exports, too."""
+"""A model that has learnt its text by heart reproduces it exactly, and so do its exports."""
 
 import os
 import subprocess
@@ -43,7 +43,7 @@ decoding: {beam_size: 2, max_length_ratio: 5}
 """
 
 
-def test_every_target_comes_back_exactly(
+def test_every_target_is_reproduced_exactly(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, lines in (("text.en", PAIRS.keys()), ("text.de", PAIRS.values())):
@@ -54,11 +54,11 @@ def test_every_target_comes_back_exactly(
     assert "cannot produce" not in capsys.readouterr().err
     assert Translator.load("runs/c").translate(list(PAIRS)) == list(PAIRS.values())
     export_run("runs/c", output="exported")
-    said = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "exported/example.py"],
         input="".join(f"{line}\n" for line in PAIRS).encode(),
         capture_output=True,
         check=True,
         env=os.environ | {"PYTHONUTF8": "1"},
     )
-    assert said.stdout.decode() == "".join(f"{line}\n" for line in PAIRS.values())
+    assert result.stdout.decode() == "".join(f"{line}\n" for line in PAIRS.values())

@@ -1,4 +1,4 @@
-"""Native libraries' messages stay away from the user; what matters does not."""
+"""Log messages of native libraries are hidden from the user; crashes and Python's are not."""
 
 import pytest
 
@@ -11,8 +11,8 @@ FILTERED = (
 
 
 def after_filtering(command: Command, code: str, **environment: str) -> tuple[int, str]:
-    said = command(code=FILTERED + code, **environment)
-    return said.returncode, said.stderr
+    result = command(code=FILTERED + code, **environment)
+    return result.returncode, result.stderr
 
 
 NATIVE_LOG_LINE = [
@@ -31,21 +31,21 @@ WORDS = [
 ]
 
 
-def test_known_messages_are_left_out_and_all_else_passed_on(command: Command) -> None:
+def test_native_log_lines_are_dropped_and_others_passed_on(command: Command) -> None:
     lines = [line for pair in zip(NATIVE_LOG_LINE, WORDS, strict=True) for line in pair]
-    _, said = after_filtering(command, f"os.write(2, '\\n'.join({lines!r}).encode() + b'\\n')")
-    assert said.splitlines() == WORDS
+    _, stderr = after_filtering(command, f"os.write(2, '\\n'.join({lines!r}).encode() + b'\\n')")
+    assert stderr.splitlines() == WORDS
 
 
-def test_what_python_says_is_passed_on_as_it_is(command: Command) -> None:
-    _, said = after_filtering(command, f"print({NATIVE_LOG_LINE[0]!r}, file=sys.stderr)")
-    assert said == NATIVE_LOG_LINE[0] + "\n"
+def test_messages_of_python_are_passed_on_unchanged(command: Command) -> None:
+    _, stderr = after_filtering(command, f"print({NATIVE_LOG_LINE[0]!r}, file=sys.stderr)")
+    assert stderr == NATIVE_LOG_LINE[0] + "\n"
 
 
 def test_a_traceback_is_passed_on(command: Command) -> None:
-    code, said = after_filtering(command, "raise ValueError('last words')")
+    code, stderr = after_filtering(command, "raise ValueError('last words')")
     assert code == 1
-    assert said.endswith("ValueError: last words\n")
+    assert stderr.endswith("ValueError: last words\n")
 
 
 @pytest.mark.parametrize(
@@ -58,16 +58,16 @@ def test_a_traceback_is_passed_on(command: Command) -> None:
     ],
 )
 def test_the_last_words_of_a_crash_are_passed_on(command: Command, death: str, words: str) -> None:
-    code, said = after_filtering(command, death)
+    code, stderr = after_filtering(command, death)
     assert code != 0
-    assert words in said
+    assert words in stderr
 
 
-def test_hushing_twice_is_hushing_once(command: Command) -> None:
-    code, said = after_filtering(command, "filter_native_logs(); os.write(2, b'once\\n')")
-    assert (code, said) == (0, "once\n")
+def test_filtering_twice_equals_filtering_once(command: Command) -> None:
+    code, stderr = after_filtering(command, "filter_native_logs(); os.write(2, b'once\\n')")
+    assert (code, stderr) == (0, "once\n")
 
 
 def test_standard_output_is_not_touched(command: Command) -> None:
-    said = command(code=FILTERED + f"print({NATIVE_LOG_LINE[0]!r})")
-    assert said.stdout == NATIVE_LOG_LINE[0] + "\n"
+    result = command(code=FILTERED + f"print({NATIVE_LOG_LINE[0]!r})")
+    assert result.stdout == NATIVE_LOG_LINE[0] + "\n"

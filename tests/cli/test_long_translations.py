@@ -1,4 +1,4 @@
-"""A translation from file to file that is killed, and goes on."""
+"""A translation from file to file that is killed and resumed."""
 
 import gzip
 import re
@@ -59,7 +59,7 @@ def killed(run: Path, command: Command) -> Path:
 
 
 @pytest.mark.parametrize("n_best", [None, 3])
-def test_it_ends_with_the_same_bytes(
+def test_resumed_it_ends_with_the_same_bytes(
     run: Path, command: Command, n_best: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("in.en").write_text("\n".join(SENTENCES))
@@ -69,25 +69,25 @@ def test_it_ends_with_the_same_bytes(
     whole, half = Path("whole.de").read_text(), Path("out.de").read_text()
     assert half.endswith("half a li") and half != whole
 
-    asked: list[str] = []
+    translated: list[str] = []
     begin = engine.Engine._begin
 
     def watched(self: engine.Engine, sentences: list[str], count: int) -> object:
-        asked.extend(sentences)
+        translated.extend(sentences)
         return begin(self, sentences, count)
 
     monkeypatch.setattr(engine.Engine, "_begin", watched)
     translate(run, "in.en", "out.de", n_best, resume=True)
     assert Path("out.de").read_text() == whole
-    assert asked == SENTENCES[8:]
+    assert translated == SENTENCES[8:]
     assert not Path("out.de.resume").exists() and not Path("whole.de.resume").exists()
 
 
-def test_after_what_is_done_the_input_may_be_mended(run: Path) -> None:
+def test_lines_not_yet_translated_may_be_corrected(run: Path) -> None:
     lines = "\n".join(SENTENCES).encode().splitlines(keepends=True)
     Path("in.en").write_bytes(b"".join([*lines[:9], b"caf\xe9\n", *lines[10:]]))
-    said = r"in.en, line 10: not UTF-8 .*damaged\. Once this is fixed, --resume continues\.$"
-    with pytest.raises(UserError, match=said):
+    message = r"in.en, line 10: not UTF-8 .*damaged\. Once this is fixed, --resume continues\.$"
+    with pytest.raises(UserError, match=message):
         translate(run, "in.en", "out.de")
     Path("in.en").write_bytes(b"".join(lines))
     translate(run, "in.en", "out.de", resume=True)
@@ -96,11 +96,11 @@ def test_after_what_is_done_the_input_may_be_mended(run: Path) -> None:
 
 
 @pytest.mark.parametrize("resume", [True, False])
-def test_where_nothing_was_saved_it_begins_anew(run: Path, resume: bool) -> None:
+def test_if_nothing_was_saved_it_starts_over(run: Path, resume: bool) -> None:
     whole = b"Good morning.\nA hotel.\n"
     Path("in.en").write_bytes(whole + b"caf\xe9\n")
-    said = r"in.en, line 3: not UTF-8 .*damaged\. Once this is fixed, --resume continues\.$"
-    with pytest.raises(UserError, match=said):
+    message = r"in.en, line 3: not UTF-8 .*damaged\. Once this is fixed, --resume continues\.$"
+    with pytest.raises(UserError, match=message):
         translate(run, "in.en", "out.de")
     assert Path("out.de").read_text().count("\n") == 2
     Path("in.en").write_bytes(whole)
@@ -109,7 +109,7 @@ def test_where_nothing_was_saved_it_begins_anew(run: Path, resume: bool) -> None
     assert not Path("out.de.resume").exists()
 
 
-def test_ctrl_c_says_how_to_go_on(run: Path, command: Command) -> None:
+def test_ctrl_c_says_how_to_continue(run: Path, command: Command) -> None:
     Path("in.en").write_text("\n".join(SENTENCES))
     options = "-i", "in.en", "-o", "out.de"
     done = command("translate", str(run), *options, code=KILLED.replace("SIGKILL", "SIGINT"))
@@ -118,7 +118,7 @@ def test_ctrl_c_says_how_to_go_on(run: Path, command: Command) -> None:
 
 
 @pytest.mark.parametrize("source", ["in.en", "in.en.gz"])
-def test_what_was_not_broken_off_stays(run: Path, source: str) -> None:
+def test_a_finished_output_is_not_resumed(run: Path, source: str) -> None:
     text = "\n".join(SENTENCES).encode()
     Path(source).write_bytes(gzip.compress(text) if is_gzip(Path(source)) else text)
     Path("out.de").touch()
@@ -131,7 +131,7 @@ def test_what_was_not_broken_off_stays(run: Path, source: str) -> None:
 
 
 @pytest.mark.parametrize("stream", ["stdin", "stdout"])
-def test_a_closed_stream_is_told_of(
+def test_a_closed_stream_is_refused(
     run: Path, monkeypatch: pytest.MonkeyPatch, stream: str
 ) -> None:
     monkeypatch.setattr(sys, stream, None)
@@ -139,7 +139,7 @@ def test_a_closed_stream_is_told_of(
         translate(run)
 
 
-def test_without_resume_what_is_done_is_not_lost(killed: Path, run: Path) -> None:
+def test_without_resume_a_half_finished_output_is_not_overwritten(killed: Path, run: Path) -> None:
     before = killed.read_text()
     with pytest.raises(
         ConfigError, match=r"is half finished \(8 lines\)\. Continue with --resume, or"
@@ -151,7 +151,7 @@ def test_without_resume_what_is_done_is_not_lost(killed: Path, run: Path) -> Non
     assert killed.read_text().count("\n") == len(SENTENCES)
 
 
-def test_what_would_not_fit_is_refused(killed: Path, run: Path) -> None:
+def test_changed_settings_or_input_are_refused(killed: Path, run: Path) -> None:
     before = killed.read_text()
 
     def refused(sentence: str, n_best: int | None = None, *overrides: str) -> None:
@@ -174,7 +174,7 @@ def test_what_would_not_fit_is_refused(killed: Path, run: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", ["one line\n", "other"])
-def test_an_output_that_is_another_is_refused(killed: Path, run: Path, changed: str) -> None:
+def test_a_changed_output_is_refused(killed: Path, run: Path, changed: str) -> None:
     text = killed.read_text()
     killed.write_text(changed if changed.endswith("\n") else changed + text[len(changed) :])
     with pytest.raises(
@@ -193,7 +193,7 @@ def test_one_process_at_a_time_writes_an_output(killed: Path, run: Path) -> None
     assert sorted(path.name for path in Path().glob("out*")) == ["out.de"]
 
 
-def test_it_needs_files(run: Path) -> None:
+def test_resume_needs_files(run: Path) -> None:
     with pytest.raises(ConfigError, match="--resume needs files: name --input and"):
         translate(run, None, "out.de", resume=True)
     with pytest.raises(DataError, match=r"typo.en does not exist"):
@@ -207,7 +207,9 @@ def test_it_needs_files(run: Path) -> None:
         translate(run, "in.en", "no/out.de")
 
 
-def test_an_export_goes_on_too(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_translation_by_an_export_is_resumed_too(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = export_run(run).path
     Path("in.en").write_text("\n".join(SENTENCES))
     translate(folder, "in.en", "whole.de")

@@ -1,4 +1,4 @@
-"""Text is prepared in sight of the user, who may stop it at any time and go on."""
+"""Preparation of text: its progress, its cache, and how it continues after an interruption."""
 
 import itertools
 import json
@@ -23,13 +23,14 @@ from translator.data.store import open_store
 from translator.diagnostics.data_warnings import data_warnings
 from translator.errors import DataError, RunError
 from translator.runs import RunDirectory
-from translator.workflows import preparation
+from translator.workflows import new_run, resumed_run
 from translator.workflows import progress as module
+from translator.workflows.prepared import Prepared
 from translator.workflows.progress import LOG_LINES, counting
 
 from .conftest import ROOT, Command
 
-Said = pytest.CaptureFixture[str]
+Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 class TestProgress:
-    def test_says_a_line_every_ten_seconds(self, clock: list[float], capsys: Said) -> None:
+    def test_logs_a_line_every_ten_seconds(self, clock: list[float], capsys: Capture) -> None:
         with counting(LOG_LINES, "Preparing", total=1000) as show:
             for seconds in range(25):
                 clock[0] = 100.0 + seconds
@@ -50,55 +51,55 @@ class TestProgress:
             "Preparing: 200 of 1,000 pairs, 10 a second, 1:20 left",
         ]
 
-    def test_without_a_total_says_how_many_there_were(
-        self, clock: list[float], capsys: Said
-    ) -> None:
+    def test_without_a_total_logs_the_count(self, clock: list[float], capsys: Capture) -> None:
         with counting(LOG_LINES, "Reading") as show:
             show(5000)
             clock[0] += 10
             show(15_000)
         assert capsys.readouterr().err == "Reading: 15,000 pairs, 1,000 a second\n"
 
-    def test_of_what_is_quick_says_nothing(self, clock: list[float], capsys: Said) -> None:
+    def test_of_a_quick_task_logs_nothing(self, clock: list[float], capsys: Capture) -> None:
         with counting(LOG_LINES, "Reading", total=10) as show:
             for done in range(10):
                 show(done)
         assert capsys.readouterr().err == ""
 
-    def test_shows_how_far_a_set_is_that_is_being_fetched(
-        self, clock: list[float], capsys: Said, monkeypatch: pytest.MonkeyPatch
+    def test_shows_how_long_a_data_set_is_being_fetched(
+        self, clock: list[float], capsys: Capture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(fetching, "REPORT_EVERY", 0.01)
-        said = ""
+        messages = ""
         with counting(LOG_LINES, "Reading") as show, fetching.reported("a_set"):
             clock[0] += 75
-            while not said:
+            while not messages:
                 time.sleep(0.01)
-                said = capsys.readouterr().err
-        assert said == "Reading: preparing a_set, 1:15 so far\n"
+                messages = capsys.readouterr().err
+        assert messages == "Reading: preparing a_set, 1:15 so far\n"
         clock[0] += 75
         show(5)
         assert capsys.readouterr().err == "Reading: 5 pairs\n"
 
 
-def warnings(prepared: preparation.Prepared) -> list[str]:
+def warnings(prepared: Prepared) -> list[str]:
     config, tokenizer, training, validation, _ = prepared
     return list(data_warnings(config, tokenizer, training, validation, is_borrowed=False))
 
 
-def prepare(run: str = "runs/c") -> preparation.Prepared:
+def prepare(run: str = "runs/c") -> Prepared:
     directory = RunDirectory(Path(run))
     directory.create()
-    return preparation.prepare_new_run(load_config(Path("c.yaml"), []), directory, None)
+    return new_run.prepare_new_run(load_config(Path("c.yaml"), []), directory, None)
 
 
 class TestTheVocabulary:
-    def test_of_a_small_text_is_learnt_from_all_of_it(self, workplace: Path, capsys: Said) -> None:
+    def test_of_a_small_text_is_learnt_from_all_of_it(
+        self, workplace: Path, capsys: Capture
+    ) -> None:
         prepare()
         assert capsys.readouterr().err == "Reading the text …\n"
 
-    def test_of_a_large_text_is_learnt_from_a_sample_and_says_so(
-        self, workplace: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+    def test_of_a_large_text_is_learnt_from_a_sample_with_a_message(
+        self, workplace: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(corpus_statistics, "MOST_SENTENCES", 60)
         prepared = prepare()
@@ -108,7 +109,9 @@ class TestTheVocabulary:
         )
         assert prepared.training.facts.num_pairs == 60
 
-    def test_is_learnt_beside_lines_that_are_too_long(self, workplace: Path, capsys: Said) -> None:
+    def test_is_learnt_without_lines_that_are_too_long(
+        self, workplace: Path, capsys: Capture
+    ) -> None:
         short = prepare().tokenizer
         with (workplace / "train.tsv").open("a") as file:
             file.write(f"One.\t{'Eins. ' * 20_000}\n{'Two. ' * 20_000}\tZwei.\n")
@@ -122,7 +125,7 @@ class TestTheVocabulary:
         facts = prepared.training.facts
         assert (facts.num_pairs, facts.num_long) == (60, 2)
 
-    def test_is_not_learnt_from_such_lines_alone(self, workplace: Path) -> None:
+    def test_cannot_be_learnt_if_all_lines_are_too_long(self, workplace: Path) -> None:
         (workplace / "train.tsv").write_text(f"One.\t{'Eins. ' * 20_000}\n")
         with pytest.raises(DataError) as caught:
             prepare()
@@ -135,14 +138,14 @@ class TestTheVocabulary:
         self, workplace: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         first = prepare().tokenizer
-        monkeypatch.delattr(preparation, "train_tokenizer")
+        monkeypatch.delattr(new_run, "train_tokenizer")
         assert prepare("runs/other").tokenizer.digest == first.digest
         assert all(path.exists() for path in RunDirectory(Path("runs/other")).tokenizer())
 
     @pytest.mark.parametrize("name", ["source.model", "target.model", "digest"])
     @pytest.mark.parametrize("damage", ["emptied", "cut off", "missing"])
-    def test_that_is_damaged_in_the_cache_is_learnt_anew_with_a_word(
-        self, workplace: Path, capsys: Said, name: str, damage: str
+    def test_that_is_damaged_in_the_cache_is_learnt_again_with_a_message(
+        self, workplace: Path, capsys: Capture, name: str, damage: str
     ) -> None:
         first = prepare().tokenizer
         [model] = (workplace / "cache/translator").glob("*/source.model")
@@ -167,29 +170,29 @@ class TestTheVocabulary:
             ("max_steps: 20", "max_steps: 20\n  seed: 2"),
         ],
     )
-    def test_is_learnt_anew_with_other_settings(
+    def test_is_learnt_again_with_other_settings(
         self, workplace: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str
     ) -> None:
         prepare()
         config = workplace / "c.yaml"
         config.write_text(config.read_text().replace(old, new))
-        monkeypatch.delattr(preparation, "train_tokenizer")
+        monkeypatch.delattr(new_run, "train_tokenizer")
         with pytest.raises(NameError):
             prepare("runs/other")
 
-    def test_is_learnt_anew_from_other_text(
+    def test_is_learnt_again_from_other_text(
         self, workplace: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         prepare()
         with (workplace / "train.tsv").open("a") as file:
             file.write("one\tmore\n")
-        monkeypatch.delattr(preparation, "train_tokenizer")
+        monkeypatch.delattr(new_run, "train_tokenizer")
         with pytest.raises(NameError):
             prepare("runs/other")
 
 
 def older_run(config: Config) -> RunDirectory:
-    """A run as it was made when only white space was left out as an empty side."""
+    """A run of an older version, in which only white space counted as an empty side."""
     run = RunDirectory(Path("runs/c"))
     prepared = prepare()
     tokenizer, data = prepared.tokenizer, config.data
@@ -220,20 +223,20 @@ class TestSidesOfInvisibleCharacters:
 
     def test_stay_in_a_run_that_began_with_them(self) -> None:
         config = load_config(Path("c.yaml"))
-        facts = preparation.read_prepared(config, older_run(config)).training.facts
+        facts = resumed_run.read_prepared(config, older_run(config)).training.facts
         assert (facts.num_pairs, facts.num_empty) == (62, 0)
 
-    def test_do_not_stay_where_the_text_is_another(self, workplace: Path) -> None:
+    def test_in_changed_text_are_refused(self, workplace: Path) -> None:
         config = load_config(Path("c.yaml"))
         run = older_run(config)
         with (workplace / "train.tsv").open("a") as file:
             file.write("Three.\tDrei.\n")
         with pytest.raises(RunError, match="text is not the one that this run began with"):
-            preparation.read_prepared(config, run)
+            resumed_run.read_prepared(config, run)
 
-    def test_are_left_out_when_a_newer_run_goes_on(self) -> None:
+    def test_are_left_out_when_a_newer_run_continues(self) -> None:
         prepare()
-        prepared = preparation.read_prepared(
+        prepared = resumed_run.read_prepared(
             load_config(Path("c.yaml")), RunDirectory(Path("runs/c"))
         )
         assert prepared.training.facts.num_pairs == 60
@@ -243,7 +246,7 @@ ACTIONS = {"walk": "WALK", "run": "RUN", "jump": "JUMP", "look": "LOOK"}
 
 
 def commands() -> list[str]:
-    """Commands and the actions that they ask for (as in SCAN, Lake & Baroni 2018), as lines."""
+    """Lines of commands and actions, as in SCAN (Lake & Baroni 2018)."""
     parts = []
     for verb, direction, times in itertools.product(
         ACTIONS, ("left", "right"), ("", " twice", " thrice")
@@ -272,7 +275,7 @@ class TestTheLengthLimit:
         config.write_text(text.replace("max_length: 80", "max_length: 300"))
         return config
 
-    def test_follows_from_a_text_with_long_targets(self, scan: Path, capsys: Said) -> None:
+    def test_follows_from_a_text_with_long_targets(self, scan: Path, capsys: Capture) -> None:
         prepared = prepare()
         limit = prepared.config.decoding.length_limit
         assert limit.ratio > 2
@@ -284,23 +287,23 @@ class TestTheLengthLimit:
         assert warnings(prepared) == []
         kept = load_config(Path("runs/c/config.yaml")).decoding
         assert (kept.max_length_ratio, kept.max_length_extra) == limit
-        again = preparation.prepare_resumed_run(load_config(scan), RunDirectory(Path("runs/c")))
+        again = resumed_run.prepare_resumed_run(load_config(scan), RunDirectory(Path("runs/c")))
         assert again.config == prepared.config
 
-    def test_that_is_too_low_for_them_is_said_before_the_first_step(self, scan: Path) -> None:
+    def test_that_is_too_low_causes_a_warning_before_the_first_step(self, scan: Path) -> None:
         config = load_config(scan, ["decoding.max_length_ratio=2", "decoding.max_length_extra=10"])
         directory = RunDirectory(Path("runs/c"))
         directory.create()
-        prepared = preparation.prepare_new_run(config, directory, None)
+        prepared = new_run.prepare_new_run(config, directory, None)
         assert prepared.config.decoding.length_limit == (2, 10)
-        said = [text for text in warnings(prepared) if "longer than a translation may be" in text]
-        assert [text.split("targets of ")[1].split(" text")[0] for text in said] == [
+        warned = [text for text in warnings(prepared) if "longer than a translation may be" in text]
+        assert [text.split("targets of ")[1].split(" text")[0] for text in warned] == [
             *("the training", "the validation")
         ]
-        assert all(float(text.split("%")[0]) > 30 for text in said)
+        assert all(float(text.split("%")[0]) > 30 for text in warned)
 
-    def test_of_ordinary_text_is_the_least_and_not_mentioned(
-        self, workplace: Path, capsys: Said
+    def test_of_ordinary_text_is_the_lowest_and_not_logged(
+        self, workplace: Path, capsys: Capture
     ) -> None:
         config = workplace / "c.yaml"
         text = config.read_text().replace(", max_length_ratio: 1.0, max_length_extra: 0", "")
@@ -317,7 +320,7 @@ def test_text_that_changes_while_it_is_read_is_refused(
             file.write("one\tmore\n")
         return sample_corpus(pairs, show)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(preparation, "sample_corpus", changes)
+    monkeypatch.setattr(new_run, "sample_corpus", changes)
     with pytest.raises(DataError, match=r"^data\.validation: the text has changed while"):
         prepare()
 
@@ -343,10 +346,10 @@ main()
 
 
 @pytest.mark.slow
-def test_killed_while_preparing_the_same_command_goes_on(
+def test_killed_while_preparing_the_same_command_continues(
     trained: Path, workplace: Path, command: Command
 ) -> None:
-    """Six chunks, each saved on both sides; then the same bits as those of a run never killed."""
+    """Each of six chunks is saved on both sides. The result equals that of a run never killed."""
     for count in (4, 5):
         done = command(str(count), "train", "c.yaml", code=KILLED)
         assert done.returncode == -signal.SIGKILL, done.stderr
@@ -360,7 +363,7 @@ def test_killed_while_preparing_the_same_command_goes_on(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_while_sentencepiece_learns_it_stops_at_once(workplace: Path, number: int) -> None:
+def test_a_signal_stops_sentencepiece_at_once(workplace: Path, number: int) -> None:
     words = random.Random(1)
     for name, count in (("train", 200_000), ("validation", 10)):
         lines = (f"{words.random()} {words.random()}\t{words.random()}\n" for _ in range(count))
@@ -380,18 +383,18 @@ def test_while_sentencepiece_learns_it_stops_at_once(workplace: Path, number: in
         time.sleep(2)
         os.kill(process.pid, number)
         sent = time.monotonic()
-        _, said = process.communicate()
+        _, stderr = process.communicate()
     assert time.monotonic() - sent < 5
     assert process.returncode == 128 + number
-    assert said.endswith("Stopped. The same command continues runs/c.\n")
-    assert "Traceback" not in said
+    assert stderr.endswith("Stopped. The same command continues runs/c.\n")
+    assert "Traceback" not in stderr
     assert not Path(f"/proc/{learning[0]}").exists()
 
 
-def test_a_beginning_that_is_cut_short_at_any_file_begins_again(
+def test_preparation_interrupted_at_any_file_starts_over(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As by a power cut: what was written is there, and config.yaml comes last."""
+    """As after a power cut: the files written before exist, and config.yaml is the last one."""
     prepare("runs/whole")
     whole = sorted(path.name for path in Path("runs/whole").iterdir())
     cut_short, left, replace = 0, 0, Path.replace

@@ -1,4 +1,4 @@
-"""What a process cannot do after something else is refused, in place of waiting or a wrong sum."""
+"""Things that a process cannot do after others are refused, instead of hanging or failing."""
 
 from pathlib import Path
 
@@ -35,13 +35,13 @@ for name in sys.argv[1:]:
 """
 
 
-def test_a_forked_process_does_not_wait_for_ever(run: Path, command: Command) -> None:
+def test_a_forked_process_is_refused_and_does_not_hang(run: Path, command: Command) -> None:
     folders = [export_run(run).path, export_run(run, "savedmodel").path]
     done = command(str(run), *map(str, folders), code=FORKED)
     assert done.returncode == 0, done.stderr
-    said = done.stdout.splitlines()
+    lines = done.stdout.splitlines()
     names = ["TensorFlow"] * 2 + ["CTranslate2"] * 2 + ["TensorFlow"] * 2
-    for line, name in zip(said, names, strict=True):
+    for line, name in zip(lines, names, strict=True):
         assert f" after {name} had started there, so {name} cannot run here. Load the" in line
 
 
@@ -63,7 +63,7 @@ for change in (lambda: tune(sys.argv[1], [1], [1.0]), lambda: train("c.yaml", "r
 
 
 @pytest.mark.parametrize("before", ["translated", "loaded"])
-def test_nothing_learns_with_weights_that_are_laid_out_once(
+def test_training_and_tuning_are_refused_with_frozen_weights(
     run: Path, command: Command, before: str
 ) -> None:
     done = command(str(run), before, code=FROZEN, TF_ONEDNN_ASSUME_FROZEN_WEIGHTS="1")

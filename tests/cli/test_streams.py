@@ -1,4 +1,4 @@
-"""Standard streams may be closed, full, devices, or a notebook's: the work is done all the same."""
+"""Commands work with standard streams that are closed, full, devices, or a notebook's."""
 
 import io
 import os
@@ -19,7 +19,7 @@ SENTENCES = "Yes.\nNo.\n"
 
 
 def shell(line: str) -> "subprocess.CompletedProcess[str]":
-    """What bash makes of a line in which $T stands for `translator`."""
+    """Run a line in bash, in which $T stands for `translator`."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "T": f"{sys.executable} -m translator"}
     return subprocess.run(
         ["bash", "-c", line], env=environment, capture_output=True, text=True, timeout=300
@@ -28,7 +28,7 @@ def shell(line: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.slow
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-", "2>/dev/full", "2> >(true)"])
-def test_nobody_need_hear_what_is_said(closed: str, workplace: Path) -> None:
+def test_errors_do_not_need_a_standard_error(closed: str, workplace: Path) -> None:
     done = shell(f"$T no-such-command {closed}")
     assert (done.returncode, done.stdout) == (2, "")
     done = shell(f"$T train missing.yaml {closed}")
@@ -37,24 +37,29 @@ def test_nobody_need_hear_what_is_said(closed: str, workplace: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "2>/dev/full"])
-def test_training_and_translating_go_on_unheard(closed: str, workplace: Path) -> None:
+def test_training_and_translating_do_not_need_a_standard_error(
+    closed: str, workplace: Path
+) -> None:
     Path("in.en").write_text(SENTENCES)
     done = shell(f"$T train c.yaml {closed} && $T translate runs/c -i in.en -o out.de {closed}")
     assert (done.returncode, done.stdout) == (0, "")
     assert Path("out.de").read_text().count("\n") == 2
 
 
-def test_a_closed_stream_is_no_other_files() -> None:
+def test_the_number_of_a_closed_stream_goes_to_no_file() -> None:
     code = "import translator.cli, sys; print(open(sys.argv[1], 'w').fileno(), file=sys.stderr)"
     done = shell(f'{sys.executable} -c "{code}" /dev/null <&- >&- 2>&1')
     assert int(done.stdout or 3) > 2
     done = shell(f'{sys.executable} -c "{code}" /dev/null 2>&-')
-    assert (done.returncode, done.stdout) == (0, "")  # print with a file of None takes this one
+    assert (done.returncode, done.stdout) == (
+        0,
+        "",
+    )  # print would use it in place of a standard error of None
 
 
 @pytest.mark.slow
-def test_a_full_output_is_told_of(run: Path) -> None:
-    folder = export_run(run).path  # which needs no TensorFlow
+def test_a_full_output_is_an_error(run: Path) -> None:
+    folder = export_run(run).path  # needs no TensorFlow
     Path("in.en").write_text(SENTENCES)
     for command in (f"translate {folder} -i in.en", f"verify {folder}", "--version"):
         done = shell(f"$T {command} > /dev/full")
@@ -64,8 +69,8 @@ def test_a_full_output_is_told_of(run: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_no_file_is_written_directly(run: Path) -> None:
-    folder = export_run(run).path  # which needs no TensorFlow
+def test_devices_and_pipes_are_written_directly(run: Path) -> None:
+    folder = export_run(run).path  # needs no TensorFlow
     Path("in.en").write_text(SENTENCES)
     done = shell(
         f"""
@@ -100,7 +105,7 @@ def test_what_is_no_file_is_written_directly(run: Path) -> None:
 
 
 class TextOnly(io.TextIOBase):
-    """As a notebook has it: it takes text, and has neither bytes nor an encoding to set."""
+    """A stream as in a notebook: it takes text, and has neither bytes nor an encoding."""
 
     def __init__(self, text: str = "") -> None:
         self._text = io.StringIO(text)
@@ -116,7 +121,7 @@ class TextOnly(io.TextIOBase):
 
 
 class Bare:
-    """The least that a stream can do."""
+    """The minimal interface of an output stream."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -161,7 +166,7 @@ def test_python_may_have_any_input(run: Path, monkeypatch: pytest.MonkeyPatch) -
     assert Path("typed.de").read_text().count("\n") == 2
 
 
-def test_python_without_an_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_without_an_output_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     with pytest.raises(ConfigError, match=r"is closed\. Name --input and --output"):
         translate("any", "in.en")
@@ -170,7 +175,7 @@ def test_python_without_an_output_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 HOMELESS = """
 import os, pwd
 del os.environ["HOME"]
-pwd.getpwuid = lambda number: {}[number]  # as for a user that the system does not know
+pwd.getpwuid = lambda number: {}[number]  # as for a user unknown to the system
 from translator.config import load_config
 from translator.errors import UserError
 from translator.data.corpus import fingerprint
@@ -189,7 +194,7 @@ print(*(name for name in os.listdir() if name.startswith("~")))
 
 
 @pytest.mark.slow
-def test_without_a_home_directory_nothing_is_put_elsewhere(
+def test_without_a_home_directory_nothing_is_written_elsewhere(
     workplace: Path, command: Command
 ) -> None:
     done = command(code=HOMELESS)

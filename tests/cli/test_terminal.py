@@ -1,4 +1,4 @@
-"""What a command shows on stderr: messages once, above the bar that is being drawn."""
+"""What a command shows on stderr: each message once, above the progress bar."""
 
 import io
 import logging
@@ -45,7 +45,7 @@ def test_bars_are_drawn_at_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> N
     assert progress() is LOG_LINES
 
 
-def test_messages_stand_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_are_drawn_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = at_a_terminal(monkeypatch)
     with Bars().training(9) as update:
         update(7, "loss 2.000")

@@ -1,4 +1,4 @@
-"""Files of arrays are whole, checked, and never code; records roll back with their run."""
+"""Files of arrays are complete, verified, and never code; metrics roll back with their run."""
 
 import hashlib
 import json
@@ -77,7 +77,7 @@ DAMAGED = (
 
 
 class TestAFile:
-    def test_comes_back(self, file: Path) -> None:
+    def test_is_read_as_it_was_written(self, file: Path) -> None:
         arrays, facts = load_arrays(file)
         assert arrays.keys() == ARRAYS.keys()
         for name, array in ARRAYS.items():
@@ -110,18 +110,18 @@ class TestAFile:
             file.write_bytes(safetensors.numpy.save(ARRAYS, metadata))
             assert load_facts(file) == load_arrays(file)[1] == {"step": 3, "kept": [[1, 0.5]]}
 
-    def test_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+    def test_that_is_missing_is_named(self, tmp_path: Path) -> None:
         assert refusal(tmp_path / "gone").startswith("FILE: cannot be read: ")
 
-    def test_of_which_any_byte_is_changed_is_damaged(self, file: Path) -> None:
+    def test_with_any_byte_changed_is_damaged(self, file: Path) -> None:
         raw = file.read_bytes()
-        for place in {*range(0, len(raw), 7), *range(len(raw) - 8, len(raw))}:
-            file.write_bytes(raw[:place] + bytes([raw[place] ^ 4]) + raw[place + 1 :])
+        for i in {*range(0, len(raw), 7), *range(len(raw) - 8, len(raw))}:
+            file.write_bytes(raw[:i] + bytes([raw[i] ^ 4]) + raw[i + 1 :])
             with pytest.raises(RunError):
                 load_arrays(file)
 
     @pytest.mark.parametrize("length", [0, 7, 8, 100, -1])
-    def test_cut_short_is_damaged(self, file: Path, length: int) -> None:
+    def test_truncated_is_damaged(self, file: Path, length: int) -> None:
         file.write_bytes(file.read_bytes()[:length])
         assert refusal(file) == DAMAGED
 
@@ -158,12 +158,12 @@ class TestTheDigestOfArrays:
         ],
         ids=["number", "shape", "type", "name"],
     )
-    def test_differs_where_they_differ(self, changed: Arrays) -> None:
+    def test_differs_if_the_arrays_differ(self, changed: Arrays) -> None:
         assert arrays_digest(ARRAYS | changed) != arrays_digest(ARRAYS)
 
 
 class Bomb:
-    """Unpickled, it makes a file."""
+    """Makes a folder when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -204,19 +204,17 @@ class TestAHostileFile:
         ],
         ids=["shape", "offset", "overflow", "negative", "backwards", "overlap", "object"],
     )
-    def test_whose_header_lies_is_damaged(self, tmp_path: Path, header: dict[str, Any]) -> None:
+    def test_with_a_false_header_is_damaged(self, tmp_path: Path, header: dict[str, Any]) -> None:
         header["__metadata__"] = {"format": FORMAT, "facts": "{}", "sha256": "0"}
         assert refusal(self.write(tmp_path, header, bytes(4))) == DAMAGED
 
     @pytest.mark.parametrize("length", [2**63, 2**40, 10**8])
-    def test_whose_header_is_of_an_impossible_size_is_damaged(
-        self, tmp_path: Path, length: int
-    ) -> None:
+    def test_with_an_impossible_header_size_is_damaged(self, tmp_path: Path, length: int) -> None:
         path = tmp_path / "x.safetensors"
         path.write_bytes(struct.pack("<Q", length) + b"{}")
         assert refusal(path) == DAMAGED
 
-    def test_of_a_type_that_numpy_has_not_is_refused(self, tmp_path: Path) -> None:
+    def test_of_a_type_unknown_to_numpy_is_refused(self, tmp_path: Path) -> None:
         header = {
             "a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]},
             "__metadata__": {"format": FORMAT, "facts": "{}", "sha256": "0"},
@@ -227,7 +225,7 @@ class TestAHostileFile:
         "facts",
         ["[", "5", "[]", "null", '{"kept": [["../../y", 1]], "step": "../../x"}', '{"step": 1}'],
     )
-    def test_whose_facts_are_none_is_no_checkpoint(self, tmp_path: Path, facts: str) -> None:
+    def test_with_invalid_facts_is_not_a_checkpoint(self, tmp_path: Path, facts: str) -> None:
         run = RunDirectory(tmp_path / "run")
         run.create()
         digest = hashlib.sha256(facts.encode()).hexdigest()
@@ -259,7 +257,7 @@ class TestWriting:
         assert file.read_bytes() == before
         assert list(file.parent.iterdir()) == [file]
 
-    def test_is_on_the_disk_before_it_has_its_name(
+    def test_is_synced_before_it_is_renamed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = tmp_path / "x"
@@ -268,7 +266,7 @@ class TestWriting:
         save_arrays(path, ARRAYS)
         assert calls == [False, True]  # the file, then the folder that names it
 
-    def test_into_a_folder_that_is_none_is_one_sentence(self, tmp_path: Path) -> None:
+    def test_into_something_else_than_a_folder_is_one_sentence(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(RunError, match=r"/file/x: cannot be written: Not a directory\."):
             save_arrays(tmp_path / "file/x", ARRAYS)
@@ -289,16 +287,18 @@ class TestFitting:
             ),
         ],
     )
-    def test_names_what_does_not(self, shapes: dict[str, tuple[int, ...]], sentence: str) -> None:
+    def test_names_an_array_that_does_not_fit(
+        self, shapes: dict[str, tuple[int, ...]], sentence: str
+    ) -> None:
         with pytest.raises(RunError) as caught:
             check_fit({"a": zeros(2, 3), "b": zeros(4)}, shapes, "o")
         assert str(caught.value) == sentence
 
-    def test_names_what_is_of_another_type(self) -> None:
+    def test_names_an_array_of_another_type(self) -> None:
         with pytest.raises(RunError, match="o: b is int8, but must be float32"):
             check_fit({"a": zeros(2), "b": zeros(4).astype("int8")}, {"a": (2,), "b": (4,)}, "o")
 
-    def test_says_nothing_when_all_fits(self) -> None:
+    def test_accepts_arrays_that_fit(self) -> None:
         check_fit({"a": zeros(2, 3)}, {"a": (2, 3)}, "o")
 
 
@@ -331,7 +331,7 @@ class TestACheckpoint:
         rollbacks=Rollbacks(2, 6, 5),
     )
 
-    def test_comes_back_with_its_state(self, run: RunDirectory) -> None:
+    def test_is_read_with_its_state(self, run: RunDirectory) -> None:
         for step in (5, 6):
             save_arrays(run.snapshot(step), ARRAYS)
         save_checkpoint(run, self.STATE, ARRAYS)
@@ -374,13 +374,13 @@ class TestACheckpoint:
         found = load_checkpoint(run)
         assert found is not None and found[0].step == 100_000_000
 
-    def test_that_is_unfinished_is_none(self, run: RunDirectory) -> None:
+    def test_that_is_unfinished_is_ignored(self, run: RunDirectory) -> None:
         save_checkpoint(run, TrainingState(step=1), ARRAYS)
         (run.path / "checkpoints/step-00000002.safetensors.unfinished").write_bytes(b"half")
         found = load_checkpoint(run)
         assert found is not None and found[0].step == 1
 
-    def test_that_is_damaged_can_be_deleted_to_go_on_from_the_one_before(
+    def test_that_is_damaged_can_be_deleted_to_resume_from_the_one_before(
         self, run: RunDirectory
     ) -> None:
         for step in (1, 2, 3):
@@ -393,7 +393,7 @@ class TestACheckpoint:
         assert found is not None and found[0].step == 2
 
     @pytest.mark.parametrize("has_weights", [False, True])
-    def test_that_is_damaged_is_not_to_be_deleted_if_it_is_the_only_one(
+    def test_the_only_one_should_not_be_deleted_if_it_is_damaged(
         self, run: RunDirectory, has_weights: bool
     ) -> None:
         save_checkpoint(run, TrainingState(step=3), ARRAYS)
@@ -409,7 +409,7 @@ class TestACheckpoint:
             f"cannot continue without this one; begin another run with --run{start}."
         )
 
-    def test_takes_the_place_of_all_but_one_before(self, run: RunDirectory) -> None:
+    def test_replaces_all_but_one_before(self, run: RunDirectory) -> None:
         for step in (1, 2, 3, 4):
             save_checkpoint(run, TrainingState(step=step), ARRAYS)
         assert run.checkpoints() == [run.checkpoint(3), run.checkpoint(4)]
@@ -422,7 +422,7 @@ class TestACheckpoint:
         assert found is not None and found[0].step == 2
 
 
-class TestRecords:
+class TestMetrics:
     def result(self, step: int, validation: Validation | None = None) -> StepResult:
         steps = range((step - 1) // 50 * 50 + 1, step + 1)
         state = TrainingState(
@@ -444,11 +444,11 @@ class TestRecords:
     def write(self, run: RunDirectory, first: int, last: int, start: int | None = None) -> None:
         begin = first - 1 if start is None else start
         state = TrainingState(step=begin, validations=Validations(last_step=begin))
-        with MetricsWriter(run, state, keep_text=True) as records:
+        with MetricsWriter(run, state, keep_text=True) as metrics:
             for step in range(first, last + 1):
-                records.add(self.result(step))
+                metrics.add(self.result(step))
                 if step % 40 == 0:
-                    records.add(self.validation(step))
+                    metrics.add(self.validation(step))
 
     def test_sum_up_the_steps_since_the_last(self, run: RunDirectory) -> None:
         self.write(run, 51, 150)
@@ -470,13 +470,13 @@ class TestRecords:
         assert (row["bleu"], row["signature"], row["loss"]) == (40, "signature", 0.5)
         assert (row["ter"], row["ter_signature"]) == (9.5, "of TER")
 
-    def test_keep_no_text_if_told(self, run: RunDirectory) -> None:
-        with MetricsWriter(run, TrainingState(), keep_text=False) as records:
-            records.add(self.validation(40))
+    def test_keep_no_text_if_so_configured(self, run: RunDirectory) -> None:
+        with MetricsWriter(run, TrainingState(), keep_text=False) as metrics:
+            metrics.add(self.validation(40))
         assert run.validations() == []
         assert "at 40" not in run.metrics.read_text()
 
-    def test_forget_what_came_after_the_checkpoint(self, run: RunDirectory) -> None:
+    def test_after_the_checkpoint_are_deleted_by_a_resume(self, run: RunDirectory) -> None:
         self.write(run, 33, 130)
         self.write(run, 81, 110)
         assert self.rows(run) == [
@@ -487,21 +487,21 @@ class TestRecords:
         ]
         assert [p.name for p in run.validations()] == ["step-00000040.txt", "step-00000080.txt"]
 
-    def test_forget_what_a_run_that_goes_back_will_do_again(
+    def test_after_the_checkpoint_are_deleted_by_a_rollback(
         self, run: RunDirectory, tmp_path: Path
     ) -> None:
         failure = Failure(83, Update(math.nan, 1.0), 0.1, [], {}, Divergence(60))
         state = TrainingState(step=60, validations=Validations(last_step=40))
-        with MetricsWriter(run, TrainingState(), keep_text=True) as records:
+        with MetricsWriter(run, TrainingState(), keep_text=True) as metrics:
             for step in (*range(1, 83), 0, *range(61, 101)):
                 if step == 0:
-                    records.add(StepResult(state, math.nan, 1.0, 0.1, 5.0, failure=failure))
+                    metrics.add(StepResult(state, math.nan, 1.0, 0.1, 5.0, failure=failure))
                     assert self.rows(run)[-1] == ("train", 50)
                     assert run.validations() == [run.validation(40)]
                     continue
-                records.add(self.result(step))
+                metrics.add(self.result(step))
                 if step % 40 == 0:
-                    records.add(self.validation(step))
+                    metrics.add(self.validation(step))
         unbroken = RunDirectory(tmp_path / "other")
         unbroken.create()
         self.write(unbroken, 1, 100)
@@ -515,7 +515,7 @@ class TestRecords:
         self.write(other, 61, 100)
         assert run.metrics.read_text() == other.metrics.read_text()
 
-    def test_survive_a_line_that_a_crash_cut_short(self, run: RunDirectory) -> None:
+    def test_survive_an_incomplete_line_after_a_crash(self, run: RunDirectory) -> None:
         self.write(run, 1, 60)
         with run.metrics.open("a") as file:
             file.write('{"kind": "train", "st')
@@ -524,7 +524,7 @@ class TestRecords:
 
 
 class TestARunWithoutCheckpoints:
-    """Killed before the first, it starts over; if they are lost, it does not."""
+    """It starts over if it was killed before the first one, and not if they are lost."""
 
     CONFIG = TrainingConfig(save_every=5, validate_every=10)
 
@@ -554,7 +554,7 @@ class TestARunWithoutCheckpoints:
         run.update_state(has_checkpoint=False)
         check_progress(run, self.CONFIG)
         self.record(run, 1, 2, 4, 8)
-        save_arrays(run.best, ARRAYS, step=10)  # It was killed before the checkpoint at step 10.
+        save_arrays(run.best, ARRAYS, step=10)  # killed before the checkpoint at step 10
         check_progress(run, self.CONFIG)
 
     def test_does_not_start_over_if_they_are_lost(self, run: RunDirectory) -> None:
@@ -577,7 +577,7 @@ class TestARunWithoutCheckpoints:
     def test_of_an_older_version_starts_over_up_to_its_first_checkpoint(
         self, run: RunDirectory
     ) -> None:
-        """Such a run does not tell whether it had one, but its metrics do."""
+        """Such a run does not record whether it had one, but its metrics show it."""
         check_progress(run, self.CONFIG)
         self.record(run, 1, 2, 4, 5)
         check_progress(run, self.CONFIG)
@@ -591,8 +591,8 @@ class TestARunWithoutCheckpoints:
 def test_a_full_disk_is_an_error_that_names_the_metrics(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
     run.create()
-    with MetricsWriter(run, TrainingState(), keep_text=False) as records:
+    with MetricsWriter(run, TrainingState(), keep_text=False) as metrics:
         run.metrics = Path("/dev/full")
         with pytest.raises(OSError, match="No space left") as caught:
-            records.add(StepResult(TrainingState(step=1, losses=LossWindow(1.0, 1)), 1.0))
+            metrics.add(StepResult(TrainingState(step=1, losses=LossWindow(1.0, 1)), 1.0))
     assert caught.value.filename == "/dev/full"

@@ -107,7 +107,7 @@ class TestSlurm:
             ("r[1-2]n[1,3]-ib", ["r1n1-ib", "r1n3-ib", "r2n1-ib", "r2n3-ib"]),
         ],
     )
-    def test_abbreviates_hosts(self, hosts: str, expanded: list[str]) -> None:
+    def test_expands_abbreviated_hosts(self, hosts: str, expanded: list[str]) -> None:
         step = {
             "SLURM_STEP_NUM_TASKS": str(len(expanded)),
             "SLURM_STEP_NODELIST": hosts,
@@ -119,7 +119,7 @@ class TestSlurm:
             tuple(f"{host}:12007" for host in expanded), 1
         )
 
-    def test_abbreviates_counts_of_tasks(self) -> None:
+    def test_expands_abbreviated_counts_of_tasks(self) -> None:
         step = {
             "SLURM_STEP_NUM_TASKS": "5",
             "SLURM_STEP_NODELIST": "a,b,c",
@@ -138,7 +138,7 @@ class TestSlurm:
         environment = SLURM | tf_config(WORKERS, type="worker", index=0)
         assert find_cluster("auto", environment) == Cluster(("a:1", "b:2"), 0)
 
-    def test_that_deals_tasks_out_in_turns_is_refused(self) -> None:
+    def test_with_cyclic_distribution_of_tasks_is_refused(self) -> None:
         with pytest.raises(ConfigError, match="--distribution=block"):
             find_cluster("auto", SLURM | {"SLURM_PROCID": "1"})
 

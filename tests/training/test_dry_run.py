@@ -1,4 +1,4 @@
-"""How many shards a batch needs, from how memory grew with two parts of it."""
+"""The number of shards that a batch needs, from the memory that two parts of it take."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def cut(num_shards: int) -> list[Batch]:
 
 
 class Memory:
-    """A train step of a process that takes 100 bytes, and 10 a target piece of the shard."""
+    """A train step in a process that takes 100 bytes, plus 10 per target piece of the shard."""
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, available: int | None, num_shards: int = 1
@@ -56,7 +56,7 @@ def test_a_batch_that_fits_is_tried_whole(
     ("available", "limit", "num_shards"),
     [(1666, 1699, 2), (778, 900, 2), (777, 899, 4), (0, 200, 16)],
 )
-def test_one_that_does_not_is_cut_until_it_does(
+def test_a_batch_that_does_not_fit_is_cut_until_it_does(
     monkeypatch: pytest.MonkeyPatch, available: int, limit: int, num_shards: int
 ) -> None:
     train_step: Any = Memory(monkeypatch, available)
@@ -67,7 +67,7 @@ def test_one_that_does_not_is_cut_until_it_does(
     assert train_step.sizes == [[20], [40]]
 
 
-def test_shards_are_tried_small_first_and_as_many_as_there_are(
+def test_small_parts_of_all_shards_are_tried_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     train_step: Any = Memory(monkeypatch, 10**9, num_shards=2)
@@ -78,7 +78,7 @@ def test_shards_are_tried_small_first_and_as_many_as_there_are(
         dry_run(train_step, cut)
 
 
-def test_what_may_not_be_cut_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_may_cut_a_batch_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     train_step: Any = Memory(monkeypatch, 0)
     assert dry_run(train_step, cut, may_cut=False).peak_bytes == 1700
 
@@ -92,7 +92,7 @@ def test_a_single_pair_cannot_be_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_few_pairs_of_many_shards_are_cut_as_far_as_they_can_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of 16 pairs eight processors have two each."""
+    """With 16 pairs, each of eight shards has two."""
     train_step: Any = Memory(monkeypatch, 10**9, num_shards=8)
     dry_run(train_step, cut)
     assert train_step.sizes == [[10] * 8, [20] * 8, [20] * 8]

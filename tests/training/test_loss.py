@@ -40,7 +40,7 @@ def example(num_tokens: int, dtype: tf.DType = tf.float32) -> tuple[tf.Tensor, .
 def value_and_gradients(
     loss: Loss, inputs: tuple[tf.Tensor, ...], smoothing: float
 ) -> list[np.ndarray]:
-    """Of three times the loss, as float32."""
+    """Value and gradients of three times the loss, as float32."""
     states, table, labels = inputs
     with tf.GradientTape() as tape:
         tape.watch([states, table])
@@ -92,11 +92,11 @@ class TestChunked:
                 )
 
     def test_adds_up_chunks_of_1024_tokens(self) -> None:
-        """To the bit: other chunks would round otherwise, and resume old runs otherwise."""
+        """Bit for bit: other chunks would round differently, and change resumed old runs."""
         states, table, labels = example(2500)
 
         def gradient(start: int, stop: int) -> np.ndarray:
-            """Towards the table, of some tokens."""
+            """The gradient of some tokens towards the table."""
             with tf.GradientTape() as tape:
                 tape.watch(table)
                 loss = chunked_cross_entropy(states[start:stop], table, labels[start:stop], 0.0)
@@ -116,7 +116,7 @@ class TestChunked:
         for ours, theirs in zip(chunked[1:], plain[1:], strict=True):
             assert np.abs(ours - theirs).max() < 0.02 * np.abs(theirs).max()
 
-    def test_of_bfloat16_keeps_the_small_gradient_of_what_is_nearly_certain(self) -> None:
+    def test_of_bfloat16_keeps_the_small_gradient_of_a_nearly_certain_label(self) -> None:
         states, table = tf.constant([[8.0, 0.0]], tf.bfloat16), tf.eye(2)  # exact in bfloat16
         _, d_states, d_table = value_and_gradients(
             chunked_cross_entropy, (states, table, tf.constant([0])), 0.0
@@ -143,8 +143,8 @@ def only_the_loss(loss: Loss, alpha: float) -> Loss:
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_of_logits_that_are_far_apart_is_not_cut(smoothing: float) -> None:
-    """A probability of e⁻¹⁰⁰⁰ is no float; taken for the smallest one, the loss was negative."""
+def test_of_logits_far_apart_is_not_clipped(smoothing: float) -> None:
+    """e⁻¹⁰⁰⁰ is not a float. If the smallest float replaced it, the loss would be negative."""
     table = tf.constant([[0.0], [-1000.0], [1000.0]])
     states, labels = tf.constant([[1.0], [1.0], [0.0]]), tf.constant([1, 2, 0])
     plain, chunked = (
@@ -160,7 +160,7 @@ def test_of_logits_that_are_far_apart_is_not_cut(smoothing: float) -> None:
     ("smoothing", "size", "least"),
     [(0.0, 7, 0.0), (1.0, 8, math.log(8)), (0.5, 2, math.log(4) - 0.75 * math.log(3))],
 )
-def test_no_prediction_of_a_smoothed_label_is_better_than_it(
+def test_least_cross_entropy_is_the_entropy_of_a_smoothed_label(
     smoothing: float, size: int, least: float
 ) -> None:
     assert least_cross_entropy(smoothing, size) == pytest.approx(least)
@@ -168,7 +168,7 @@ def test_no_prediction_of_a_smoothed_label_is_better_than_it(
 
 @R_DROPS
 class TestRDropByHand:
-    # V = 2, D = 1: a state of 1 says ¼ and ¾, a state of 0 says ½ and ½.
+    # V = 2, D = 1: the probabilities of a state of 1 are ¼ and ¾, those of a state of 0 ½ and ½.
     table = tf.constant([[0.0], [math.log(3)]])
     states = tf.constant([[[1.0], [0.0]]])
 
@@ -192,7 +192,7 @@ class TestRDropByHand:
 
 
 BFLOAT16_STEP = 2**-7
-"""By so much two neighbouring numbers differ: some processors round every logit to one of them."""
+"""Relative distance of neighbouring bfloat16 numbers. Some processors round every logit to one."""
 
 
 class TestChunkedRDrop:

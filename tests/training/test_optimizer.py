@@ -1,4 +1,4 @@
-"""Adam against its formula, and learning rates one can compute in the head."""
+"""Adam against its formula, and learning rates that are easy to compute by hand."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class TestAdam:
         apply(optimizer, [[1.0]])
         np.testing.assert_allclose(weight, [8.0 - 0.4 - 0.1], rtol=1e-6)
 
-    def test_scales_a_long_gradient_down_to_the_clip_norm_and_tells_its_norm(self) -> None:
+    def test_scales_a_long_gradient_down_to_the_clip_norm_and_returns_its_norm(self) -> None:
         config = OptimizerConfig(clip_norm=1.0, beta_1=0.9)
         optimizer, _ = adam(config, kernel=[0.0], bias=[0.0])
         assert apply(optimizer, [[3.0], [-4.0]]) == pytest.approx(5.0)
@@ -75,7 +75,7 @@ class TestLearningRate:
     @pytest.mark.parametrize(
         "schedule", ["inverse_sqrt", "linear", "cosine", "cooldown", "constant"]
     )
-    def test_rises_in_equal_steps_to_its_height(self, schedule: str) -> None:
+    def test_rises_linearly_over_the_warm_up(self, schedule: str) -> None:
         rates = self.rates(schedule, [1, 2, 3])
         np.testing.assert_allclose(rates, [0.5, 1.0, 1.5])
 
@@ -97,7 +97,7 @@ class TestLearningRate:
         quarters = self.rates("cosine", [25, 75])  # (1 ± cos 45°) of half the height
         np.testing.assert_allclose(quarters, [1 + np.sqrt(0.5), 1 - np.sqrt(0.5)])
 
-    def test_without_warm_up_begins_at_its_height(self) -> None:
+    def test_without_warm_up_begins_at_its_maximum(self) -> None:
         assert self.rates("inverse_sqrt", [1, 4], warmup=0) == [2.0, 1.0]
         assert self.rates("constant", [1, 4], warmup=0) == [2.0, 2.0]
 
@@ -110,13 +110,13 @@ class TestLearningRate:
         rates = self.rates("cooldown", [3, 15, 30, 70, 85], warmup=10_000)
         np.testing.assert_allclose(rates, [0.2, 1.0, 2.0, 2.0, 1.0])
 
-    def test_warms_up_anew_after_going_back_whatever_time_was_lost(self) -> None:
+    def test_warms_up_again_after_a_rollback_to_the_beginning(self) -> None:
         config = OptimizerConfig(learning_rate=1.0, schedule="linear", warmup_steps=10_000)
         assert learning_rate(config, 1, done=0.41, lost=0.4) == pytest.approx(0.1)
         assert learning_rate(config, 1, done=0.61, lost=0.4) == pytest.approx(0.39)
 
     def rates(self, schedule: str, steps: list[int], warmup: int = 4) -> list[float]:
-        """Of a run that has done as many per cent as steps."""
+        """The learning rates of a run of 100 steps."""
         config = OptimizerConfig.model_validate(
             {"learning_rate": 2.0, "schedule": schedule, "warmup_steps": warmup}
         )

@@ -1,4 +1,4 @@
-"""Workers find each other, exchange messages and part: threads or processes without TensorFlow."""
+"""Workers connect, exchange messages and disconnect: threads or processes without TensorFlow."""
 
 import multiprocessing
 import os
@@ -29,7 +29,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendezvous_module, "ANSWER_SECONDS", 0.5)
     monkeypatch.setattr(worker_group, "HEARTBEAT_SECONDS", 0.1)
     monkeypatch.setattr(worker_group, "SILENCE_SECONDS", 1.0)
-    monkeypatch.setattr(worker_group, "FAREWELL_SECONDS", 0.5)
+    monkeypatch.setattr(worker_group, "CLOSING_SECONDS", 0.5)
 
 
 @pytest.fixture
@@ -45,19 +45,19 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-Act = Callable[[WorkerGroup], Any]
+Work = Callable[[WorkerGroup], Any]
 
 
-def run_all(addresses: tuple[str, ...], *acts: Act, **facts: Any) -> list["Future[Any]"]:
-    """Let worker i call acts[i] with its group. `facts` are those of the last one."""
+def run_all(addresses: tuple[str, ...], *works: Work, **facts: Any) -> list["Future[Any]"]:
+    """Let worker i call works[i] with its group. `facts` are those of the last one."""
 
-    def work(index: int) -> Any:
-        theirs = FACTS | facts if index == len(acts) - 1 else FACTS
-        with rendezvous(Cluster(addresses, index), theirs) as group:
-            return acts[index](group)
+    def run(index: int) -> Any:
+        own_facts = FACTS | facts if index == len(works) - 1 else FACTS
+        with rendezvous(Cluster(addresses, index), own_facts) as group:
+            return works[index](group)
 
-    with ThreadPoolExecutor(len(acts)) as pool:
-        return [pool.submit(work, index) for index in range(len(acts))]
+    with ThreadPoolExecutor(len(works)) as pool:
+        return [pool.submit(run, index) for index in range(len(works))]
 
 
 def orders(group: WorkerGroup) -> list[Message]:
@@ -68,15 +68,15 @@ def error_of(future: "Future[Any]") -> str:
     return str(future.exception())
 
 
-def connect(address: str, patient: bool = True) -> socket.socket:
-    """Connect as a stranger, as soon as somebody listens if patient."""
+def connect(address: str, wait: bool = True) -> socket.socket:
+    """Connect as another program would; with `wait`, as soon as the chief listens."""
     host, _, port = address.partition(":")
     deadline = time.monotonic() + 5
     while True:
         try:
             return socket.create_connection((host, int(port)), timeout=5)
         except OSError:
-            if not patient or time.monotonic() > deadline:
+            if not wait or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
 
@@ -90,7 +90,7 @@ def is_closed(connection: socket.socket) -> bool:
 
 
 class TestRendezvous:
-    def test_waits_until_all_are_there(self, addresses: tuple[str, ...]) -> None:
+    def test_returns_a_group_when_all_have_connected(self, addresses: tuple[str, ...]) -> None:
         def chief(group: WorkerGroup) -> bool:
             return group.is_chief
 
@@ -102,10 +102,10 @@ class TestRendezvous:
     ) -> None:
         monkeypatch.setattr(rendezvous_module, "RENDEZVOUS_SECONDS", 1.0)
         chief, one = run_all(addresses, orders, orders)
-        said = f"Worker 2 at {addresses[2]} did not come in 1 seconds. Start the same command"
+        reason = f"Worker 2 at {addresses[2]} did not connect in 1 seconds. Start the same command"
         assert isinstance(chief.exception(), RunError)
-        assert error_of(chief).startswith(said)
-        assert error_of(one).startswith(f"Worker 0, the chief, at {addresses[0]} ended: {said}")
+        assert error_of(chief).startswith(reason)
+        assert error_of(one).startswith(f"Worker 0, the chief, at {addresses[0]} ended: {reason}")
 
     def test_names_a_missing_chief(
         self, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
@@ -116,10 +116,12 @@ class TestRendezvous:
 
     def test_refuses_workers_that_differ(self, addresses: tuple[str, ...]) -> None:
         chief, one = run_all(addresses[:2], orders, orders, **{"training.seed": 2})
-        said = f"Worker 1 at {addresses[1]} does not fit the chief: training.seed is 2 there and 1"
+        reason = (
+            f"Worker 1 at {addresses[1]} does not fit the chief: training.seed is 2 there and 1"
+        )
         assert isinstance(chief.exception(), ConfigError)
-        assert error_of(chief).startswith(said)
-        assert said in error_of(one)
+        assert error_of(chief).startswith(reason)
+        assert reason in error_of(one)
 
     def test_refuses_a_second_worker_of_the_same_index(self, addresses: tuple[str, ...]) -> None:
         ports = iter(free_ports(3))
@@ -135,21 +137,21 @@ class TestRendezvous:
             chief = pool.submit(work, 0)
             same = [pool.submit(work, 1), pool.submit(work, 1)]
             (refused,) = wait(same, timeout=10, return_when=FIRST_COMPLETED).done
-            assert "refused this worker: worker 1 is here already" in error_of(refused)
+            assert "refused this worker: worker 1 has connected already" in error_of(refused)
             pool.submit(work, 2)
             assert chief.exception() is None
 
-    def test_closes_connections_of_strangers(self, addresses: tuple[str, ...]) -> None:
+    def test_closes_connections_of_other_programs(self, addresses: tuple[str, ...]) -> None:
         with ThreadPoolExecutor(2) as pool:
             chief = pool.submit(lambda: rendezvous(Cluster(addresses[:2], 0), FACTS))
-            for words in (
+            for message in (
                 b"GET / HTTP/1.1\r\n\r\n",
                 b"[" * 500_000 + b"\n",
                 b'{"worker": "1", "facts": {}}\n',
             ):
-                with connect(addresses[0]) as found:
-                    found.sendall(words)
-                    assert is_closed(found)
+                with connect(addresses[0]) as connection:
+                    connection.sendall(message)
+                    assert is_closed(connection)
             one = pool.submit(lambda: rendezvous(Cluster(addresses[:2], 1), FACTS))
             with chief.result(), one.result():
                 pass
@@ -160,30 +162,30 @@ class TestRendezvous:
         sent = 0
         with ThreadPoolExecutor(2) as pool:
             chief = pool.submit(lambda: rendezvous(Cluster(addresses[:2], 0), FACTS))
-            with connect(addresses[0]) as found, pytest.raises(OSError):
+            with connect(addresses[0]) as connection, pytest.raises(OSError):
                 for _ in range(1000):
-                    sent += found.send(bytes(65_536))
+                    sent += connection.send(bytes(65_536))
             one = pool.submit(lambda: rendezvous(Cluster(addresses[:2], 1), FACTS))
             with chief.result(), one.result():
                 pass
         assert sent < 50 * 2**20  # What the sockets buffer, and one message at most.
 
-    def test_silent_strangers_delay_nobody(
+    def test_silent_connections_do_not_delay_the_workers(
         self, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(rendezvous_module, "ANSWER_SECONDS", 10.0)
-        monkeypatch.setattr(rendezvous_module, "MAX_CONNECTIONS", 3)
+        monkeypatch.setattr(rendezvous_module, "MAX_UNREGISTERED", 3)
         with ThreadPoolExecutor(2) as pool, ExitStack() as stack:
             chief = pool.submit(lambda: rendezvous(Cluster(addresses[:2], 0), FACTS))
             silent = [stack.enter_context(connect(addresses[0])) for _ in range(4)]
-            assert is_closed(silent[0])  # The oldest of one too many.
+            assert is_closed(silent[0])  # the oldest, as there is one too many
             started = time.monotonic()
             one = pool.submit(lambda: rendezvous(Cluster(addresses[:2], 1), FACTS))
             with chief.result(), one.result():
                 assert time.monotonic() - started < 9
             assert all(map(is_closed, silent))
 
-    def test_strangers_do_not_extend_the_time_limit(
+    def test_other_connections_do_not_extend_the_time_limit(
         self, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(rendezvous_module, "RENDEZVOUS_SECONDS", 1.0)
@@ -192,8 +194,8 @@ class TestRendezvous:
             with pytest.raises(OSError):
                 connect(addresses[0]).close()
                 while True:
-                    connect(addresses[0], patient=False).close()
-            assert "did not come in 1 seconds" in error_of(chief)
+                    connect(addresses[0], wait=False).close()
+            assert "did not connect in 1 seconds" in error_of(chief)
 
     def test_refuses_a_port_in_use(self, addresses: tuple[str, ...]) -> None:
         with (
@@ -224,17 +226,18 @@ class TestWorkerGroup:
         )
         assert [future.result() for future in futures] == [{"step": 7}] * 3
 
-    def test_at_a_barrier_all_wait_for_the_last(self, addresses: tuple[str, ...]) -> None:
-        def act(group: WorkerGroup) -> tuple[float, float]:
+    def test_barrier_waits_for_the_last_worker(self, addresses: tuple[str, ...]) -> None:
+        def work(group: WorkerGroup) -> tuple[float, float]:
             time.sleep(0.3 * group.index)
-            came = time.monotonic()
+            before = time.monotonic()
             group.barrier()
-            return came, time.monotonic()
+            return before, time.monotonic()
 
-        came, left = zip(*[f.result() for f in run_all(addresses, act, act, act)], strict=True)
-        assert min(left) >= max(came)
+        futures = run_all(addresses, work, work, work)
+        before, after = zip(*[future.result() for future in futures], strict=True)
+        assert min(after) >= max(before)
 
-    def test_a_signal_to_one_stops_all_after_the_same_step(
+    def test_a_signal_to_one_worker_stops_all_after_the_same_step(
         self, addresses: tuple[str, ...]
     ) -> None:
         def chief(group: WorkerGroup) -> None:
@@ -272,15 +275,21 @@ class TestWorkerGroup:
             group._connections.pop(0).socket.close()
 
         chief, _ = run_all(addresses[:2], lambda group: group.barrier(), lost)
-        assert error_of(chief).startswith(f"Worker 1 at {addresses[1]} is gone. Nothing is lost")
+        assert error_of(chief).startswith(
+            f"Worker 1 at {addresses[1]} has disconnected. Nothing is lost"
+        )
 
-    def test_gives_the_reason_of_tensorflow_if_all_answer(self, addresses: tuple[str, ...]) -> None:
+    def test_lost_worker_error_has_the_reason_of_tensorflow_if_all_answer(
+        self, addresses: tuple[str, ...]
+    ) -> None:
         chief, _ = run_all(
-            addresses[:2], lambda group: str(group.explain_loss("no heartbeat.")), orders
+            addresses[:2], lambda group: str(group.lost_worker_error("no heartbeat.")), orders
         )
         assert chief.result().startswith("TensorFlow lost a worker: no heartbeat. Nothing is lost")
 
-    def test_waits_for_a_slow_one_that_sends_heartbeats(self, addresses: tuple[str, ...]) -> None:
+    def test_waits_for_a_slow_worker_that_sends_heartbeats(
+        self, addresses: tuple[str, ...]
+    ) -> None:
         def slow(group: WorkerGroup) -> None:
             time.sleep(1.5)
             group.barrier()
@@ -288,7 +297,7 @@ class TestWorkerGroup:
         for future in run_all(addresses, slow, lambda group: group.barrier(), slow):
             assert future.exception() is None
 
-    def test_of_one_waits_for_nobody(self) -> None:
+    def test_a_group_of_one_does_not_wait(self) -> None:
         with WorkerGroup() as group:
             assert group.is_chief
             assert group.broadcast(3) == 3
@@ -297,34 +306,34 @@ class TestWorkerGroup:
 
 
 class TestSilence:
-    """One that stops answering, though its connection stays, is lost after SILENCE_SECONDS."""
+    """A worker that stops answering is lost after SILENCE_SECONDS, even if it stays connected."""
 
     @pytest.mark.parametrize("index", [0, 1])
     def test_at_a_barrier_is_noticed(self, addresses: tuple[str, ...], index: int) -> None:
-        error = self.error_beside_silence(addresses[:2], index, lambda group: group.barrier())
+        error = self.error_beside_silent_worker(addresses[:2], index, lambda group: group.barrier())
         assert f"at {addresses[1 - index]} does not answer. Nothing is lost" in str(error)
 
     def test_between_steps_is_noticed(self, addresses: tuple[str, ...]) -> None:
-        error = self.error_beside_silence(addresses[:2], 1, orders)
+        error = self.error_beside_silent_worker(addresses[:2], 1, orders)
         assert str(error).startswith(f"Worker 0, the chief, at {addresses[0]} does not answer.")
 
-    def test_explains_why_tensorflow_fails(self, addresses: tuple[str, ...]) -> None:
+    def test_explains_an_error_of_tensorflow(self, addresses: tuple[str, ...]) -> None:
         def fail(group: WorkerGroup) -> None:
-            raise group.explain_loss("no heartbeat.")
+            raise group.lost_worker_error("no heartbeat.")
 
-        error = self.error_beside_silence(addresses[:2], 0, fail)
+        error = self.error_beside_silent_worker(addresses[:2], 0, fail)
         assert str(error).startswith(f"Worker 1 at {addresses[1]} does not answer.")
 
-    def error_beside_silence(
-        self, addresses: tuple[str, ...], index: int, act: Act
+    def error_beside_silent_worker(
+        self, addresses: tuple[str, ...], index: int, work: Work
     ) -> BaseException | None:
-        """What `act` raises on worker `index` when the other one does nothing at all."""
+        """What `work` raises on worker `index` if the other worker does nothing at all."""
         with ThreadPoolExecutor(2) as pool:
             futures = [pool.submit(rendezvous, Cluster(addresses, i), FACTS) for i in range(2)]
             group, silent = futures[index].result(), futures[1 - index].result()
             try:
                 with group:
-                    act(group)
+                    work(group)
             except UserError as error:
                 return error
             finally:
@@ -332,10 +341,10 @@ class TestSilence:
                     pass
         return None
 
-    def test_before_all_have_come_is_noticed(
+    def test_before_all_have_connected_is_noticed(
         self, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Somebody listens at the chief's address, accepts, and sends nothing."""
+        """Another program accepts at the chief's address, and sends nothing."""
         monkeypatch.setattr(rendezvous_module, "RENDEZVOUS_SECONDS", 1.0)
         host, _, port = addresses[0].partition(":")
         with (

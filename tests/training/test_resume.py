@@ -1,4 +1,4 @@
-"""A run that is killed again and again ends with the same bits as one that never was."""
+"""A run that is killed again and again ends with the same bits as an uninterrupted one."""
 
 import itertools
 import json
@@ -96,16 +96,16 @@ match place:
     case "step": before(TrainStep, "update")
 main()
 """
-"""Sends itself a signal when it comes to a place for the count-th time. At the steps in FAILS_AT
-the loss is no number, unless the learning rate has been halved."""
+"""The command sends itself a signal when it reaches a place for the count-th time. At the steps in
+FAILS_AT the loss is NaN, unless the learning rate has been halved."""
 
 KILLS = [
-    ("writing", 1),  # no checkpoint is whole yet
+    ("writing", 1),  # no checkpoint is complete yet
     ("random start", 0),
     ("random", 0),
     ("writing", 5),
     ("validation", 1),
-    ("renaming", 2),  # the first file after a validation has its name, the next has not
+    ("renaming", 2),  # between the first and the second file after a validation
     ("record", 1),  # a validation is over and not yet in metrics.jsonl
 ]
 
@@ -125,13 +125,13 @@ class Folder:
     def start(
         self, *options: str, before: Sequence[str] = (), **environment: str
     ) -> "subprocess.Popen[str]":
-        """Start `python *options train c.yaml`, after the words of another command."""
+        """Start `python *options train c.yaml`; `before` is a command that runs it, such as ip."""
         kept = {k: v for k, v in os.environ.items() if k in ("PATH", "LD_LIBRARY_PATH")}
-        places = {"HOME": str(self.path), "XDG_CACHE_HOME": str(self.path / "cache")}
+        folders = {"HOME": str(self.path), "XDG_CACHE_HOME": str(self.path / "cache")}
         return subprocess.Popen(
             [*before, sys.executable, *options, "train", "c.yaml"],
             cwd=self.path,
-            env=kept | places | {"PYTHONPATH": str(ROOT)} | environment,
+            env=kept | folders | {"PYTHONPATH": str(ROOT)} | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -141,17 +141,17 @@ class Folder:
     def train(self, *options: str, **environment: str) -> tuple[int, str]:
         """Exit code and output of a session."""
         process = self.start(*options or ("-m", "translator"), **environment)
-        said, _ = process.communicate(timeout=300)
-        return process.returncode, said
+        output, _ = process.communicate(timeout=300)
+        return process.returncode, output
 
     def train_until(
         self, place: str, count: int, number: int, **environment: str
     ) -> tuple[int, str]:
-        """A session that gets a signal at a place it comes to."""
+        """A session that gets a signal when it reaches a place for the count-th time."""
         return self.train("-c", WITH_A_SIGNAL, place, str(count), str(number), **environment)
 
     def kill_after(self, seconds: float, checkpoints: bool) -> None:
-        """SIGKILL a session so long after its start, or after its first new checkpoint."""
+        """SIGKILL a session some seconds after its start, or after its first new checkpoint."""
         known = set(self.run.checkpoints())
         process = self.start("-m", "translator")
         while checkpoints and process.poll() is None and known >= set(self.run.checkpoints()):
@@ -195,8 +195,8 @@ def assert_same_run(one: Folder, other: Folder) -> None:
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     folder = Folder(tmp_path_factory.mktemp("unbroken"))
-    code, said = folder.train()
-    assert code == 0, said
+    code, output = folder.train()
+    assert code == 0, output
     return folder
 
 
@@ -211,16 +211,16 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_bits(
             is_running = place == "random"
             folder.kill_after(moments.uniform(0, 0.4 if is_running else 5), is_running)
         else:
-            code, said = folder.train_until(place, count, signal.SIGKILL)
-            assert code in (-signal.SIGKILL, 0), said
-    code, said = folder.train()
-    assert code == 0, said
+            code, output = folder.train_until(place, count, signal.SIGKILL)
+            assert code in (-signal.SIGKILL, 0), output
+    code, output = folder.train()
+    assert code == 0, output
     assert_same_run(folder, unbroken)
     assert list(folder.run.path.rglob("*.unfinished")) == []
 
 
 @pytest.mark.slow
-def test_asked_to_stop_a_run_saves_and_goes_on_to_the_same_bits(
+def test_stopped_by_a_signal_a_run_saves_and_resumes_to_the_same_bits(
     unbroken: Folder, tmp_path: Path
 ) -> None:
     folder = Folder(tmp_path)
@@ -228,44 +228,44 @@ def test_asked_to_stop_a_run_saves_and_goes_on_to_the_same_bits(
         ("step", 53, signal.SIGTERM),  # neither a save nor a record is due
         ("validation", 1, signal.SIGINT),
     ):
-        code, said = folder.train_until(place, count, number)
-        assert code == 128 + number, said
-        assert "Traceback" not in said
-        assert said.endswith("Stopped. The same command continues runs/c where it is.\n")
+        code, output = folder.train_until(place, count, number)
+        assert code == 128 + number, output
+        assert "Traceback" not in output
+        assert output.endswith("Stopped. The same command continues runs/c.\n")
     assert folder.run.checkpoints()[-1].name == "step-00000060.safetensors"
-    code, said = folder.train()
-    assert code == 0, said
-    assert "Continuing runs/c after step 60." in said
+    code, output = folder.train()
+    assert code == 0, output
+    assert "Continuing runs/c after step 60." in output
     assert_same_run(folder, unbroken)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [5, 69])
-def test_a_run_that_went_back_and_was_killed_ends_with_the_same_bits(
+def test_a_run_that_rolled_back_and_was_killed_ends_with_the_same_bits(
     unbroken: Folder, tmp_path: Path, step: int
 ) -> None:
-    """Back to the beginning from step 5, and from 69 to 64, behind a row of metrics.jsonl."""
+    """From step 5 back to the beginning, and from 69 to 64, which has no row of metrics.jsonl."""
     keys = {"FAILS_AT": str(step)}
     (tmp_path / "whole").mkdir()
     (tmp_path / "broken").mkdir()
     whole, broken = Folder(tmp_path / "whole"), Folder(tmp_path / "broken")
-    code, said = whole.train_until("nowhere", 1, 0, **keys)
-    assert code == 0, said
+    code, output = whole.train_until("nowhere", 1, 0, **keys)
+    assert code == 0, output
     back = step // 8 * 8
-    assert f"Training diverged: the loss at step {step} is nan (gradient norm " in said
+    assert f"Training diverged: the loss at step {step} is nan (gradient norm " in output
     assert (
-        f"Training goes back to step {back}, and on with half the learning rate (rollback 1 of at "
-        f"most 3). runs/c/incidents/step-{step:08}-1.json has the details."
-    ) in said
+        f"Training returns to step {back} and continues with half the learning rate (rollback 1 of "
+        f"at most 3). runs/c/incidents/step-{step:08}-1.json has the details."
+    ) in output
 
     dry_run_steps = 3
-    code, said = broken.train_until("step", dry_run_steps + step + 2, signal.SIGKILL, **keys)
-    assert code == -signal.SIGKILL, said
-    assert "Training goes back" in said
-    code, said = broken.train_until("nowhere", 1, 0, **keys)
-    assert code == 0, said
-    assert f"Continuing runs/c after step {back}." in said
-    assert "Training goes back" not in said
+    code, output = broken.train_until("step", dry_run_steps + step + 2, signal.SIGKILL, **keys)
+    assert code == -signal.SIGKILL, output
+    assert "Training returns" in output
+    code, output = broken.train_until("nowhere", 1, 0, **keys)
+    assert code == 0, output
+    assert f"Continuing runs/c after step {back}." in output
+    assert "Training returns" not in output
     assert_same_run(broken, whole)
     incident = whole.run.incident(step, 1).read_text()
     assert incident == broken.run.incident(step, 1).read_text()
@@ -276,8 +276,8 @@ def test_a_run_that_went_back_and_was_killed_ends_with_the_same_bits(
 
 
 @pytest.mark.slow
-def test_all_that_chance_decides_is_in_the_run(unbroken: Folder) -> None:
-    """Else the tests above would show little."""
+def test_the_run_uses_every_source_of_randomness(unbroken: Folder) -> None:
+    """Otherwise the tests above would prove little."""
     config = load_config(unbroken.run.config)
     assert config.tokenizer.sampling_alpha and config.model.dropout_rate
     assert config.training.r_drop and config.training.concatenation_rate

@@ -44,7 +44,7 @@ TIMES = [key for key in FILE_KEYS if key.endswith("seconds")]
 
 
 def faulty(loss: Callable[[int, float], float]) -> CountingStep:
-    """A train step with these losses, by step and learning rate; NaN changes nothing."""
+    """A train step with given losses, by step and learning rate. NaN changes no weight."""
 
     class Faulty(CountingStep):
         def update(self, shards: Sequence[Batch], step: int, rate: float) -> Update:
@@ -58,7 +58,7 @@ def faulty(loss: Callable[[int, float], float]) -> CountingStep:
 
 
 def nan_at(*steps: int, down_to: float = 1.0) -> CountingStep:
-    """Fails at some steps as long as the learning rate is not below this."""
+    """A train step whose loss is NaN at some steps, while the learning rate is at least this."""
     return faulty(lambda step, rate: math.nan if step in steps and rate >= down_to else 1.0)
 
 
@@ -119,7 +119,7 @@ class TestFindingADivergence:
             found = after_sound_step(after)
             assert (found.losses.lowest_mean, found.rollbacks.sound_step) == (lowest, 90)
 
-    def test_between_rows_the_loss_may_be_anything(self) -> None:
+    def test_between_rows_any_finite_loss_is_accepted(self) -> None:
         after = self.after(99.0, step=101)
         assert find_divergence(self.BEFORE, after, Update(99.0, 1.0)) is None
         assert after_sound_step(after) == after
@@ -144,7 +144,7 @@ class TestFindingADivergence:
 
 
 class TestALossThatIsNotFinite:
-    def test_leads_back_to_the_last_checkpoint_and_on_at_half_the_rate(self, world: World) -> None:
+    def test_returns_to_the_last_checkpoint_and_halves_the_rate(self, world: World) -> None:
         world.train_step = nan_at(8)
         results = world.finish(**KEYS, max_steps=10)
         assert steps([p for p in results if not p.failure]) == [1, 2, 3, 4, 5, 6, 7, 6, 7, 8, 9, 10]
@@ -159,14 +159,14 @@ class TestALossThatIsNotFinite:
         assert failure.divergence == Divergence(back_to=5)
         assert failure.shards[0].source[0, 0] == 17
 
-    def test_before_any_checkpoint_leads_to_the_beginning(self, world: World) -> None:
+    def test_before_any_checkpoint_returns_to_the_beginning(self, world: World) -> None:
         world.train_step = nan_at(3)
         world.finish(**KEYS, max_steps=4)
         assert world.train_step.weight == 4 * 0.5
         assert checkpoints(world) == [0, 4]
         assert end_of(world)[1]["setbacks"] == 1
 
-    def test_again_and_again_ends_the_run(self, world: World) -> None:
+    def test_ends_the_run_after_max_rollbacks(self, world: World) -> None:
         world.train_step = nan_at(8, down_to=0.0)
         results = []
         with pytest.raises(Diverged) as caught:
@@ -179,9 +179,7 @@ class TestALossThatIsNotFinite:
         assert checkpoints(world) == [0, 5]
         assert end_of(world)[1]["setbacks"] == MAX_ROLLBACKS
 
-    def test_in_weights_that_a_checkpoint_has_already_leads_to_a_sound_one(
-        self, world: World
-    ) -> None:
+    def test_caused_before_the_last_checkpoint_returns_to_a_sound_one(self, world: World) -> None:
         class Spoilt(CountingStep):
             def update(self, shards: Sequence[Batch], step: int, rate: float) -> Update:
                 self.weight += 1000.0 if step == 53 and rate > 0.3 else rate
@@ -192,15 +190,17 @@ class TestALossThatIsNotFinite:
         assert [one.divergence.back_to for one in failures(results)] == [55, 50]
         assert world.train_step.weight == 50 + 10 * 0.25
 
-    def test_is_results_to_all_workers(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        heard: list[dict[str, Any]] = []
+    def test_is_announced_to_all_workers(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        messages: list[dict[str, Any]] = []
         monkeypatch.setattr(
             "translator.training.distributed.worker_group.WorkerGroup.send",
-            lambda self, **message: heard.append(message),
+            lambda self, **message: messages.append(message),
         )
         world.train_step = nan_at(7)
         world.finish(**KEYS, max_steps=7)
-        assert heard[6:10] == [
+        assert messages[6:10] == [
             {"step": 7, "rate": 1.0},
             {"examine": 7},
             {"back": 5},
@@ -217,7 +217,7 @@ class TestALossThatIsNotFinite:
 
 
 class TestALossJump:
-    def test_leads_back_to_before_it(self, world: World) -> None:
+    def test_returns_to_a_checkpoint_before_the_jump(self, world: World) -> None:
         world.train_step = faulty(jumping)
         results = world.finish(**KEYS | {"save_every": 30}, max_steps=140)
         [failure] = failures(results)
@@ -226,13 +226,13 @@ class TestALossJump:
         assert world.train_step.weight == 30 + 110 * 0.5
         assert checkpoints(world) == [120, 140]
 
-    def test_leads_back_to_the_best_validation(self, world: World) -> None:
+    def test_returns_to_the_best_validation(self, world: World) -> None:
         world.train_step = faulty(jumping)
         results = world.finish(**KEYS | {"save_every": 30, "validate_every": 56}, max_steps=100)
         [failure] = failures(results)
         assert failure.divergence.back_to == 56
 
-    def test_leaves_nothing_of_what_came_after(self, world: World) -> None:
+    def test_deletes_later_checkpoints(self, world: World) -> None:
         world.train_step = faulty(jumping)
         session = world.train(**KEYS | {"save_every": 30}, max_steps=140)
         while next(session).failure is None:
@@ -244,7 +244,7 @@ class TestALossJump:
 
 @pytest.mark.parametrize("make", [lambda: nan_at(8, 58, 99, down_to=0.5), lambda: faulty(jumping)])
 @pytest.mark.parametrize("is_killed", [True, False])
-def test_a_run_stopped_anywhere_goes_back_as_one_that_never_was(
+def test_a_run_stopped_anywhere_rolls_back_as_an_uninterrupted_one(
     tmp_path: Path, make: Callable[[], CountingStep], is_killed: bool
 ) -> None:
     keys = KEYS | {"max_steps": 230, "save_every": 7, "validate_every": 40}

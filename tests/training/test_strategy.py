@@ -1,4 +1,4 @@
-"""Which shards each replica computes, and that several replicas learn what one does."""
+"""Which shards each replica computes; several replicas compute the same updates as one."""
 
 import json
 import os
@@ -41,7 +41,7 @@ class TestDealing:
     def test_gives_every_item_to_one_replica(self) -> None:
         for num_items in range(1, 9):
             for num_replicas in range(1, 9):
-                given = [
+                computed = [
                     item
                     for replica in range(num_replicas)
                     for (item,) in deal(
@@ -49,10 +49,12 @@ class TestDealing:
                     )
                     if item >= 0
                 ]
-                assert given == list(range(num_items))
+                assert computed == list(range(num_items))
 
 
-def test_a_process_on_its_own_gives_each_processor_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_trains_alone_computes_a_shard_on_each_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def config(**keys: object) -> TrainingConfig:
         return TrainingConfig.model_validate({"max_steps": 1, "accumulation_steps": 1} | keys)
 
@@ -70,8 +72,7 @@ def test_a_process_on_its_own_gives_each_processor_a_shard(monkeypatch: pytest.M
 def test_without_a_strategy_there_is_one_replica() -> None:
     replicas = Replicas()
     assert (replicas.count, list(replicas.local)) == (1, [0])
-    arguments = replicas.spread([1]), replicas.spread([2])
-    assert replicas.first(replicas.strategy.run(lambda x, y: x + y, arguments)) == 3
+    assert replicas.run(lambda x, y: x + y, [1], [2]) == 3
 
 
 ON_TWO_DEVICES = """
@@ -92,7 +93,7 @@ from translator.training.train_step import TrainStep
 random = np.random.default_rng(3)
 pairs = [[random.integers(4, 11, random.integers(1, 6)) for _ in range(2)] for _ in range(9)]
 cuts = [[5, 4], [9], [2, 3, 4], [1, 1, 7]]  # also fewer shards than devices, and more
-told = []
+results = []
 for distribution in ("single", "mirrored"):
     strategy = local_strategy(distribution)
     with strategy.scope():
@@ -100,7 +101,7 @@ for distribution in ("single", "mirrored"):
             ModelConfig(num_layers=1, model_dim=8, num_heads=2, feed_forward_dim=16,
                         dropout_rate=0.3, attention_dropout_rate=0.2), 11, 11, 12, "float32")
         initialize(model, 1)
-        learner = TrainStep(model, TrainingConfig.model_validate(
+        train_step = TrainStep(model, TrainingConfig.model_validate(
             {"max_steps": 50, "accumulation_steps": 3, "r_drop": 5.0,
              "optimizer": {"epsilon": 1e-3, "weight_decay": 0.01}}))
     updates = []
@@ -109,15 +110,15 @@ for distribution in ("single", "mirrored"):
         for size in cuts[step % 4]:
             shards.append(pad(*zip(*pairs[start : start + size])))
             start += size
-        updates.append(list(learner.update(shards, step, 0.01)))
-    state = {name: array.ravel().tolist() for name, array in learner.state().items()}
-    told.append([strategy.num_replicas_in_sync, updates, state])
-print(json.dumps(told))
+        updates.append(list(train_step.update(shards, step, 0.01)))
+    state = {name: array.ravel().tolist() for name, array in train_step.state().items()}
+    results.append([strategy.num_replicas_in_sync, updates, state])
+print(json.dumps(results))
 """
 
 
 @pytest.mark.slow
-def test_two_devices_learn_what_one_does(tmp_path: Path) -> None:
+def test_two_devices_compute_the_same_updates_as_one(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", ON_TWO_DEVICES],
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},

@@ -1,4 +1,4 @@
-"""What a training step changes; it depends on state, batch, seed and step alone."""
+"""What a training step changes. It depends only on state, batch, seed and step."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ MakeTrainStep = Callable[..., TrainStep]
 
 @pytest.fixture(scope="module")
 def traced() -> dict[object, tuple[TrainStep, Arrays]]:
-    """Tracing takes a second: train steps that serve several tests, with their first state."""
+    """Train steps with their first state. Tests share them, because tracing takes a second."""
     return {}
 
 
@@ -66,7 +66,10 @@ def traced() -> dict[object, tuple[TrainStep, Arrays]]:
 def make_train_step(
     make_model: MakeModel, traced: dict[object, tuple[TrainStep, Arrays]]
 ) -> MakeTrainStep:
-    """Make one of a model with one layer, in its first state; `changes` are keys of training."""
+    """Make a train step with a model of one layer, in its first state.
+
+    `changes` are keys of training.
+    """
 
     def make(
         dtype: str = "float32", model_seed: int = 1, dropout: bool = False, **changes: object
@@ -89,7 +92,7 @@ def make_train_step(
 
 @pytest.fixture
 def eagerly() -> Iterator[None]:
-    """For a few updates: without tracing."""
+    """Run without tracing, which is faster for a few updates."""
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
@@ -109,7 +112,7 @@ def assert_same_bits(one: Arrays, other: Arrays) -> None:
 
 class TestUpdate:
     @R_DROPS
-    def test_tells_the_mean_smoothed_loss_of_a_real_token(
+    def test_returns_the_mean_smoothed_loss_per_token_without_padding(
         self, make_train_step: MakeTrainStep, r_drop: float
     ) -> None:
         train_step, batch = make_train_step(r_drop=r_drop), BATCHES[0]
@@ -132,7 +135,7 @@ class TestUpdate:
     def test_learns_a_batch_by_heart(self, make_train_step: MakeTrainStep) -> None:
         train_step = make_train_step()
         losses = [train_step.update([BATCHES[0]], step, 0.01).loss for step in range(1, 101)]
-        # The best that can be said of a label is 0.1 / 11 for each piece and the rest for itself.
+        # The best prediction is 0.1 / 11 for each piece, and the rest for the label.
         each, itself = 0.1 / 11, 0.9 + 0.1 / 11
         floor = -itself * np.log(itself) - 10 * each * np.log(each)
         assert floor < losses[-1] < floor + 0.05 < 2 < losses[0]
@@ -172,7 +175,7 @@ class TestUpdate:
         assert low == pytest.approx(full, rel=0.05)
         assert low != full
 
-    def test_draws_dropout_anew_at_every_step(self, make_train_step: MakeTrainStep) -> None:
+    def test_draws_other_dropout_at_every_step(self, make_train_step: MakeTrainStep) -> None:
         losses = {
             make_train_step(dropout=True, averaging=EMA).update([BATCHES[0]], step, 0.01).loss
             for step in (1, 2, 3)
@@ -186,14 +189,14 @@ class TestUpdate:
         assert losses[0] != pytest.approx(losses[1], rel=1e-3)
 
     @pytest.mark.usefixtures("eagerly")
-    def test_draws_dropout_anew_in_every_shard(self, make_train_step: MakeTrainStep) -> None:
+    def test_draws_other_dropout_in_every_shard(self, make_train_step: MakeTrainStep) -> None:
         train_step = make_train_step(dropout=True, accumulation_steps=2)
         alone = train_step.update([BATCHES[0]], 1, 0.0)
         twice = train_step.update([BATCHES[0], BATCHES[0]], 1, 0.0)
         assert twice.loss != pytest.approx(alone.loss, rel=1e-3)
 
     @pytest.mark.parametrize("clip_norm", [1.0, None])
-    def test_by_no_number_changes_nothing(
+    def test_with_a_gradient_of_nan_changes_nothing(
         self, make_train_step: MakeTrainStep, clip_norm: float | None
     ) -> None:
         train_step = make_train_step(optimizer={"epsilon": 1e-3, "clip_norm": clip_norm})
@@ -205,7 +208,7 @@ class TestUpdate:
         assert_same_bits(train_step.state(), before)
 
     @pytest.mark.usefixtures("eagerly")
-    def test_tells_no_loss_that_cannot_be(
+    def test_returns_nan_for_an_impossibly_low_loss(
         self, make_train_step: MakeTrainStep, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def beyond_float32(*arguments: tf.Tensor) -> tf.Tensor:
@@ -236,7 +239,7 @@ class TestGradientNorms:
         assert train_step.update(shards, 2, 0.01) == update
         assert_same_bits(train_step.state(), after)
 
-    def test_show_where_a_number_is_none(self, make_train_step: MakeTrainStep) -> None:
+    def test_show_where_a_gradient_is_not_finite(self, make_train_step: MakeTrainStep) -> None:
         train_step = make_train_step()
         state = train_step.state()
         state["weights/encoder_0/feed_forward/inner/bias"][0] = np.inf
@@ -245,7 +248,7 @@ class TestGradientNorms:
 
 
 class TestRDrop:
-    def test_without_dropout_learns_what_is_learnt_without_it(
+    def test_without_dropout_equals_plain_cross_entropy(
         self, make_train_step: MakeTrainStep
     ) -> None:
         plain, twice = make_train_step(), make_train_step(r_drop=5.0)
@@ -259,9 +262,7 @@ class TestRDrop:
             np.testing.assert_allclose(state[name], array, atol=1e-6, err_msg=name)
 
     @pytest.mark.usefixtures("eagerly")
-    def test_sees_how_far_two_passes_with_dropout_are_apart(
-        self, make_train_step: MakeTrainStep
-    ) -> None:
+    def test_pulls_two_passes_with_dropout_together(self, make_train_step: MakeTrainStep) -> None:
         weak, strong = (
             make_train_step(dropout=True, r_drop=alpha).update([BATCHES[0]], 1, 0.0)
             for alpha in (1e-3, 100.0)
@@ -271,7 +272,7 @@ class TestRDrop:
 
 
 class TestSeeds:
-    """With which seeds a step draws its dropout: old runs resume with them."""
+    """The seeds of a step's dropout. Changing them would break the resume of old runs."""
 
     def test_of_the_shards_count_from_step_times_two_to_the_twentieth(
         self, make_train_step: MakeTrainStep
@@ -283,19 +284,19 @@ class TestSeeds:
             for i, shard in enumerate(shards)
         ]
         num_tokens = sum(shard.num_target_tokens for shard in shards)
-        found = train_step.update(shards, 7, 0.0).loss
-        assert found == pytest.approx(sum(losses) / num_tokens, rel=1e-5)
+        loss = train_step.update(shards, 7, 0.0).loss
+        assert loss == pytest.approx(sum(losses) / num_tokens, rel=1e-5)
 
     def test_of_r_drops_passes_are_folded_in_0_and_1(self, make_train_step: MakeTrainStep) -> None:
         train_step = make_train_step(dropout=True, r_drop=1.0, seed=5)
         shard = batch_of(0, 1, 2)
         seed = tf.constant([5, 7 * 2**20], tf.int64)
         losses = [self.loss(train_step, shard, fold_in(seed, i)) for i in (0, 1)]
-        found = train_step.update([shard], 7, 0.0).loss
-        assert found == pytest.approx(sum(losses) / 2 / shard.num_target_tokens, rel=1e-5)
+        loss = train_step.update([shard], 7, 0.0).loss
+        assert loss == pytest.approx(sum(losses) / 2 / shard.num_target_tokens, rel=1e-5)
 
     def loss(self, train_step: TrainStep, shard: Batch, seed: tf.Tensor | None) -> float:
-        """Of all tokens, by the plain formula."""
+        """The loss of all tokens, by the plain formula."""
         model, real = train_step.model, shard.labels != 0
         states = tf.boolean_mask(model(shard.source, shard.target, seed=seed), real)
         return float(cross_entropy(states, model.output_table.value, shard.labels[real], 0.1))
@@ -325,10 +326,10 @@ class TestAccumulation:
 
 class TestShardsAtOnce:
     @pytest.mark.parametrize("num_shards", [1, 2, 3, 4])
-    def test_are_learnt_from_as_one_after_the_other(
+    def test_give_the_same_updates_as_one_after_the_other(
         self, make_model: MakeModel, num_shards: int
     ) -> None:
-        """With the same dropout, however many there are for two places."""
+        """The dropout is the same, whether or not the number of shards is even."""
         shards = [batch_of(i, i + 1) for i in range(num_shards)]
         config = TrainingConfig.model_validate(
             {"max_steps": 10, "accumulation_steps": 4, "optimizer": {"epsilon": 1e-3}}
@@ -345,14 +346,14 @@ class TestShardsAtOnce:
         for name, array in one.state().items():
             np.testing.assert_allclose(state[name], array, atol=1e-6, err_msg=name)
 
-    def test_are_what_a_batch_is_cut_into(self, make_model: MakeModel) -> None:
+    def test_determine_the_number_of_shards_of_a_batch(self, make_model: MakeModel) -> None:
         for steps, expected in ((1, 3), (2, 3), (8, 8)):
             config = TrainingConfig.model_validate({"accumulation_steps": steps, "max_steps": 1})
             assert TrainStep(make_model(num_layers=1), config, 3).num_shards == expected
 
 
 class TestAveraging:
-    def test_moves_by_its_decay_which_is_smaller_in_the_beginning(
+    def test_moves_by_its_decay_and_faster_in_the_beginning(
         self, make_train_step: MakeTrainStep
     ) -> None:
         train_step = make_train_step(dropout=True, averaging=EMA)
@@ -373,7 +374,7 @@ class TestAveraging:
         assert_same_bits(averages, {name: state[name] for name in averages})
         assert averages.keys() == {name for name in state if name.startswith("averages/")}
 
-    def test_of_no_kind_ships_the_weights(self, make_train_step: MakeTrainStep) -> None:
+    def test_without_averaging_ships_the_weights(self, make_train_step: MakeTrainStep) -> None:
         train_step = make_train_step()
         learn(train_step, 1, 2)
         assert_same_bits(train_step.shipped_weights(), model_weights(train_step.model))
@@ -422,9 +423,7 @@ class TestState:
 
 class TestGradientCheckpointing:
     @R_DROPS
-    def test_changes_nothing_but_what_is_kept(
-        self, make_train_step: MakeTrainStep, r_drop: float
-    ) -> None:
+    def test_changes_no_update(self, make_train_step: MakeTrainStep, r_drop: float) -> None:
         kept, again = (
             make_train_step(dropout=True, recompute_activations=again, r_drop=r_drop)
             for again in (False, True)
@@ -440,7 +439,7 @@ class TestGradientCheckpointing:
 
 
 class TestMemory:
-    def test_that_is_short_is_told_with_what_was_tried(
+    def test_that_runs_out_is_reported_with_the_number_of_shards(
         self, make_train_step: MakeTrainStep, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         train_step = make_train_step(accumulation_steps=2, model_seed=4)
@@ -453,7 +452,7 @@ class TestMemory:
             train_step.update([BATCHES[0], BATCHES[1]], 1, 0.01)
         assert (caught.value.num_shards, caught.value.num_pairs) == (2, 4)
 
-    def test_is_measured_by_a_dry_run_that_leaves_no_trace(
+    def test_is_measured_by_a_dry_run_that_changes_nothing(
         self, make_train_step: MakeTrainStep
     ) -> None:
         train_step = make_train_step(dropout=True, averaging=EMA, accumulation_steps=2)

@@ -1,4 +1,4 @@
-"""The trainer with a step that can be followed in the head: after step n, its only weight is n."""
+"""The trainer, with a train step whose only weight is n after step n."""
 
 import os
 import signal
@@ -176,7 +176,7 @@ class TestLimits:
         assert validations(results) == [(2, 5, True), (4, 7, True), (6, 6, False), (8, 6, False)]
         assert world.shipped == 4
 
-    def test_patience_begins_anew_with_each_best(self, world: World) -> None:
+    def test_patience_starts_over_with_each_best(self, world: World) -> None:
         world.bleu = scores({2: 5.0, 4: 4.0, 6: 6.0}, others=1.0)
         assert [step for step, *_ in validations(world.finish(patience=2))] == [2, 4, 6, 8, 10]
 
@@ -203,7 +203,7 @@ LINE: dict[str, Any] = {
 
 
 class TestASchedule:
-    """One that ends with the minutes; a clock that is read once after each step."""
+    """A schedule that ends with a time budget; the clock is read once after each step."""
 
     def rates(self, result: list[StepResult]) -> list[float]:
         return [one.learning_rate for one in result if one.validation is None]
@@ -215,7 +215,9 @@ class TestASchedule:
         rates = self.rates(world.finish(**LINE))
         assert rates == pytest.approx([1 - step / 40 for step in range(40)])
 
-    def test_takes_what_ends_first(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_follows_the_limit_that_ends_first(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(Stopwatch, "read", lambda _: 3.0 * float(world.train_step.weight[0]))
         rates = self.rates(world.finish(**LINE, max_steps=10))
         assert rates == pytest.approx([1 - step / 10 for step in range(10)])
@@ -248,7 +250,7 @@ class TestASchedule:
         assert rates.count(0.0) <= 1
         assert 600 <= results[-1].state.clock.seconds < 600 + step + validation
 
-    def test_looks_at_the_clock_at_recorded_steps_alone(
+    def test_uses_the_clock_of_recorded_steps_only(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seconds = [0.0, 6.0, *(2.0 * n + 20 for n in range(2, 200))]  # after each step
@@ -260,7 +262,7 @@ class TestASchedule:
         assert rates[4] == pytest.approx(1 - 28 / 120)
         assert rates[32:] == pytest.approx([1 - 84 / 120 * n / 32 for n in range(32, 46)] + [0] * 4)
 
-    def test_follows_from_what_is_recorded(
+    def test_is_determined_by_the_recorded_steps(
         self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         random = np.random.default_rng(1)
@@ -280,7 +282,7 @@ class TestASchedule:
         replayed = list(islice(again.train(**LINE), len(result)))
         assert self.rates(replayed) == self.rates(result)
 
-    def test_after_a_rollback_takes_up_from_the_time_that_was_lost(self) -> None:
+    def test_after_a_rollback_continues_after_the_lost_time(self) -> None:
         config = TrainingConfig.model_validate({"max_minutes": 10.0})
         lost = TrainingState(clock=Clock(recorded_seconds=120.0, lost=120.0))
         assert shares_done(config, lost, None) == (0.2, 0.2)
@@ -290,7 +292,7 @@ class TestASchedule:
 
 
 def ticks(random: np.random.Generator) -> Callable[[], float]:
-    """A clock whose every look is up to a tenth of a second after the one before."""
+    """A clock that advances by up to a tenth of a second whenever it is read."""
     now = 0.0
 
     def read() -> float:
@@ -306,7 +308,7 @@ class TestBatches:
         world.finish(max_steps=4)
         assert world.train_step.seen == [(1, 10), (2, 11), (3, 12), (4, 13)]
 
-    def test_go_on_where_a_run_stopped(self, world: World) -> None:
+    def test_continue_where_a_run_stopped(self, world: World) -> None:
         list(islice(world.train(max_steps=9, save_every=3), 7))
         world.finish(max_steps=6)
         assert world.train_step.seen[0] == (5, 14)
@@ -321,7 +323,7 @@ class TestAveraging:
         return world.finish(max_steps=6, averaging=averaging, **keys)
 
     @pytest.mark.parametrize("kind", ["none", "ema"])
-    def test_none_and_ema_ship_what_the_learner_gives(self, world: World, kind: str) -> None:
+    def test_none_and_ema_ship_the_weights_of_the_train_step(self, world: World, kind: str) -> None:
         self.finish(world, kind)
         assert world.validated == [2, 4, 6]
         assert world.shipped == 6
@@ -331,7 +333,7 @@ class TestAveraging:
         assert world.validated == [2, 3, 5]
         assert world.shipped == 5
 
-    def test_best_tries_the_mean_of_the_best_in_the_end(self, world: World) -> None:
+    def test_best_tries_the_mean_of_the_best_at_the_end(self, world: World) -> None:
         world.bleu = scores({2: 8.0, 4: 1.0, 6: 7.0}, others=9.0)
         results = self.finish(world, "best", count=2)
         assert world.validated == [2, 4, 6, 4]
@@ -360,14 +362,16 @@ class TestAveraging:
         assert load_arrays(world.run.best)[1] == expected
         assert validations(results)[-1][0] == 8
 
-    def test_what_was_tuned_goes_with_the_weights_that_it_was_for(self, world: World) -> None:
+    def test_tuned_settings_are_deleted_with_the_weights_they_were_tuned_for(
+        self, world: World
+    ) -> None:
         tuned = [world.run.tuned, world.run.averaged]
         world.bleu = scores({4.0: 30.0, 8.0: 40.0}, 20.0)
-        for last_step, goes in ((4, True), (6, False), (8, True)):
+        for last_step, is_deleted in ((4, True), (6, False), (8, True)):
             for path in tuned:
                 path.write_text("")
             world.finish(max_steps=last_step)
-            assert [path.exists() for path in tuned] == [not goes] * 2
+            assert [path.exists() for path in tuned] == [not is_deleted] * 2
 
     @pytest.mark.parametrize("kind", ["last", "ema", "none"])
     def test_keeps_no_more_files_than_it_needs(self, world: World, kind: str) -> None:
@@ -393,8 +397,8 @@ class TestSaving:
         }
         assert world.run.checkpoints()[-1] == world.run.checkpoint(9)
 
-    def test_does_not_lose_a_validation_that_was_not_results(self, world: World) -> None:
-        """Whoever dies on hearing of a validation hears of it again."""
+    def test_yields_a_validation_again_if_it_was_not_saved(self, world: World) -> None:
+        """A session that is killed when it gets a validation repeats it when it resumes."""
         results: list[StepResult] = []
         session = world.train(max_steps=4)
         while not (result := next(session)).validation:
@@ -402,7 +406,7 @@ class TestSaving:
         results += world.finish(max_steps=4)
         assert [step for step, *_ in validations(results)] == [2, 4]
 
-    def test_says_when_a_file_cannot_be_written(
+    def test_names_a_file_that_cannot_be_written(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def full(_: int) -> None:
@@ -452,7 +456,7 @@ class TestASignal:
         assert (found[0].step, found[0].validations.last_step) == (4, 2)
         assert world.shipped == 2
 
-    def test_is_as_if_it_never_came(
+    def test_changes_no_result(
         self, world: World, interruption: Interruption, tmp_path: Path
     ) -> None:
         unbroken = World(tmp_path / "unbroken")
@@ -469,10 +473,10 @@ class TestASignal:
         assert validations(results) == validations(expected)
         assert world.train_step.weight == unbroken.train_step.weight
 
-    def test_twice_in_a_step_saves_no_half_of_it(
+    def test_a_second_one_in_a_step_saves_no_half_of_the_step(
         self, world: World, interruption: Interruption
     ) -> None:
-        """The second one is taken at once: what it breaks off must not be saved as whole."""
+        """The second signal interrupts the step at once; an incomplete step must not be saved."""
 
         def twice(step: int) -> None:
             if step == 4:
@@ -487,7 +491,7 @@ class TestASignal:
         assert found[1]["w"] == found[0].step
 
     @pytest.mark.parametrize(("before", "taken"), [(signal.SIG_DFL, True), (signal.SIG_IGN, False)])
-    def test_takes_a_closed_terminal_as_a_signal_unless_results_to_ignore_it(
+    def test_handles_a_closed_terminal_unless_under_nohup(
         self, before: signal.Handlers, taken: bool
     ) -> None:
         outer = signal.signal(signal.SIGHUP, before)
@@ -498,12 +502,12 @@ class TestASignal:
         finally:
             signal.signal(signal.SIGHUP, outer)
 
-    def test_is_ours_only_while_we_train(self) -> None:
+    def test_is_handled_only_during_training(self) -> None:
         before = signal.getsignal(signal.SIGTERM)
         with Interruption():
             assert signal.getsignal(signal.SIGTERM) != before
         assert signal.getsignal(signal.SIGTERM) == before
 
-    def test_before_the_work_is_taken_at_once(self, interruption: Interruption) -> None:
+    def test_before_training_stops_at_once(self, interruption: Interruption) -> None:
         with pytest.raises(Stopped):
             os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Two processes train one run as one process does, whatever happens to one of them.
+"""Two processes train a run to the same result as one, even if one of them is lost meanwhile.
 
 Each is started through the command line, as a user would, with TF_CONFIG in its environment.
 """
@@ -20,7 +20,7 @@ from test_resume import WITH_A_SIGNAL, Folder, assert_same_run
 pytestmark = pytest.mark.slow
 
 ONE_MORE_SHARD = {"accumulation_steps: 2": "accumulation_steps: 3"}
-"""Than there are workers, and sometimes than there are pairs in a batch: shares are uneven."""
+"""More shards than workers, and sometimes more than pairs in a batch, so shares are uneven."""
 
 CHANGES = ONE_MORE_SHARD | {
     "max_steps: 120": "max_steps: 50",
@@ -104,8 +104,8 @@ class Workers(Folder):
     ) -> list[tuple[int, str]]:
         """Exit codes and outputs of a session."""
         processes = self.start_both(chief or [], worker or [], **environment)
-        said = [process.communicate(timeout=300)[0] for process in processes]
-        return [(p.returncode, text) for p, text in zip(processes, said, strict=True)]
+        outputs = [process.communicate(timeout=300)[0] for process in processes]
+        return [(p.returncode, output) for p, output in zip(processes, outputs, strict=True)]
 
 
 def describe(addresses: list[str], index: int) -> str:
@@ -133,7 +133,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Workers:
     assert (chief[0], worker[0]) == (0, 0), chief[1] + worker[1]
     assert "; 2 devices." in chief[1]
     assert worker[1].splitlines()[-1] == "Finished."
-    assert len(worker[1].splitlines()) == 5  # no chatter of TensorFlow's
+    assert len(worker[1].splitlines()) == 5  # no messages of TensorFlow's
     return folder
 
 
@@ -141,10 +141,12 @@ def losses(folder: Workers) -> list[list[float]]:
     return [json.loads(line) for line in (folder.path / "losses").read_text().splitlines()]
 
 
-def test_two_workers_learn_what_one_process_does(unbroken: Workers, tmp_path: Path) -> None:
+def test_two_workers_compute_the_same_losses_and_weights_as_one_process(
+    unbroken: Workers, tmp_path: Path
+) -> None:
     alone = Workers(tmp_path / "one")
-    code, said = alone.train("-c", LOGGING, "losses")
-    assert code == 0, said
+    code, output = alone.train("-c", LOGGING, "losses")
+    assert code == 0, output
     assert len(losses(alone)) == 50
     assert {shards for _, shards in losses(alone)} >= {1, 3}
     np.testing.assert_allclose(losses(unbroken), losses(alone), rtol=1e-5)
@@ -156,37 +158,39 @@ def test_two_workers_learn_what_one_process_does(unbroken: Workers, tmp_path: Pa
     assert len(unbroken.metrics()) == len(alone.metrics())
 
 
-def test_lost_and_stopped_workers_go_on_to_the_same_bits(unbroken: Workers, tmp_path: Path) -> None:
+def test_lost_and_stopped_workers_resume_to_the_same_bits(
+    unbroken: Workers, tmp_path: Path
+) -> None:
     folder = Workers(tmp_path / "broken")
 
-    (code, said), (killed, _) = folder.train_both([], signal_at("step", 20, signal.SIGKILL))
-    assert (code, killed) == (2, -signal.SIGKILL), said
-    assert "Error: Worker 1 at 127.0.0.1:" in said.splitlines()[-1]
-    assert said.endswith(f"is gone. {NOTHING_LOST}")
-    assert "Traceback" not in said
+    (code, output), (killed, _) = folder.train_both([], signal_at("step", 20, signal.SIGKILL))
+    assert (code, killed) == (2, -signal.SIGKILL), output
+    assert "Error: Worker 1 at 127.0.0.1:" in output.splitlines()[-1]
+    assert output.endswith(f"has disconnected. {NOTHING_LOST}")
+    assert "Traceback" not in output
     assert folder.run.checkpoints()[-1].name == "step-00000016.safetensors"
 
     chief, worker = folder.train_both([], signal_at("step", 12, signal.SIGTERM))
-    for code, said in (chief, worker):
-        assert code == 128 + signal.SIGTERM, said
-        assert said.endswith("Stopped. The same command continues runs/c where it is.\n")
+    for code, output in (chief, worker):
+        assert code == 128 + signal.SIGTERM, output
+        assert output.endswith("Stopped. The same command continues runs/c.\n")
     assert "Continuing runs/c after step 16." in chief[1]
     stopped_at = int(folder.run.checkpoints()[-1].stem.rpartition("-")[2])
     assert 28 <= stopped_at <= 30
 
-    for code, said in folder.train_both():
-        assert code == 0, said
+    for code, output in folder.train_both():
+        assert code == 0, output
     assert_same_run(folder, unbroken)
 
 
-def test_workers_go_back_together(unbroken: Workers, tmp_path: Path) -> None:
+def test_workers_roll_back_together(unbroken: Workers, tmp_path: Path) -> None:
     both, alone = Workers(tmp_path / "both"), Workers(tmp_path / "alone")
     options = ["-c", WITH_A_SIGNAL, "nowhere", "1", "0"]
-    for code, said in both.train_both(options, options, FAILS_AT="21"):
-        assert code == 0, said
-    code, said = alone.train(*options, FAILS_AT="21")
-    assert code == 0, said
-    assert "Training goes back to step 16, " in said
+    for code, output in both.train_both(options, options, FAILS_AT="21"):
+        assert code == 0, output
+    code, output = alone.train(*options, FAILS_AT="21")
+    assert code == 0, output
+    assert "Training returns to step 16 " in output
     ours, theirs = both.last(), alone.last()
     for name, array in ours.items():
         np.testing.assert_allclose(array, theirs[name], atol=1e-5, err_msg=name)
@@ -196,22 +200,22 @@ def test_workers_go_back_together(unbroken: Workers, tmp_path: Path) -> None:
     assert norms == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_missing_worker_is_named_after_a_time(tmp_path: Path) -> None:
+def test_a_missing_worker_is_named(tmp_path: Path) -> None:
     folder = Workers(tmp_path / "c")
     ports = free_ports(2)
     chief, worker = (
         folder.start_one(index, [port, other], "-c", IMPATIENT)
         for index, port, other in ((0, *ports), (1, *free_ports(2)))
     )
-    said = chief.communicate(timeout=100)[0]
+    output = chief.communicate(timeout=100)[0]
     assert chief.returncode == 2
-    assert said.splitlines()[-1].startswith(
-        f"Error: Worker 1 at 127.0.0.1:{ports[1]} did not come in 1 seconds. Start the same"
+    assert output.splitlines()[-1].startswith(
+        f"Error: Worker 1 at 127.0.0.1:{ports[1]} did not connect in 1 seconds. Start the same"
     )
-    said = worker.communicate(timeout=100)[0]
+    output = worker.communicate(timeout=100)[0]
     assert worker.returncode == 2
-    assert "Error: Worker 0, the chief, at 127.0.0.1:" in said
-    assert "could not be reached in 1 seconds (connection refused)" in said
+    assert "Error: Worker 0, the chief, at 127.0.0.1:" in output
+    assert "could not be reached in 1 seconds (connection refused)" in output
 
 
 def test_sigterm_ends_the_wait_for_a_missing_worker(tmp_path: Path) -> None:
@@ -220,9 +224,9 @@ def test_sigterm_ends_the_wait_for_a_missing_worker(tmp_path: Path) -> None:
     assert "waiting for the others, at most 300 seconds" in process.stdout.readline()
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=100)[0]
-    assert process.returncode == 128 + signal.SIGTERM, said
-    assert said.endswith("Stopped before anything began.\n")
+    output = process.communicate(timeout=100)[0]
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert output.endswith("Stopped before anything began.\n")
 
 
 def test_a_worker_with_other_text_is_refused(tmp_path: Path) -> None:
@@ -230,24 +234,24 @@ def test_a_worker_with_other_text_is_refused(tmp_path: Path) -> None:
     (folder.path / "other").mkdir()
     for path in folder.path.glob("*.tsv"):
         (folder.path / "other" / path.name).write_text("One\tEins\n" * 20)
-    (chief, said), (worker, its_words) = folder.train_both(worker=["-c", ELSEWHERE])
+    (chief, chief_output), (worker, output) = folder.train_both(worker=["-c", ELSEWHERE])
     assert (chief, worker) == (2, 2)
     reason = "runs/c: the training or validation text is not the one that this run began with."
-    assert f"Error: {reason}" in its_words
-    assert f"ended: {reason}" in said.splitlines()[-1]
+    assert f"Error: {reason}" in output
+    assert f"ended: {reason}" in chief_output.splitlines()[-1]
 
 
 def test_a_frozen_worker_is_named(tmp_path: Path) -> None:
     chief, worker = Workers(tmp_path / "c").start_both([], signal_at("step", 20, signal.SIGSTOP))
     try:
         await_stop(worker)
-        said = chief.communicate(timeout=LOST_SECONDS)[0]
+        output = chief.communicate(timeout=LOST_SECONDS)[0]
     finally:
         worker.kill()
         worker.communicate()
-    assert chief.returncode == 2, said
-    assert "Error: Worker 1 at 127.0.0.1:" in said.splitlines()[-1]
-    assert said.endswith(f"does not answer. {NOTHING_LOST}")
+    assert chief.returncode == 2, output
+    assert "Error: Worker 1 at 127.0.0.1:" in output.splitlines()[-1]
+    assert output.endswith(f"does not answer. {NOTHING_LOST}")
 
 
 def ip(*arguments: str) -> None:
@@ -256,7 +260,7 @@ def ip(*arguments: str) -> None:
 
 @pytest.fixture
 def link() -> Iterator[Sequence[str]]:
-    """Two network namespaces, 10.77.0.1 and 10.77.0.2, between which there is a link."""
+    """Names of two linked network namespaces, with addresses 10.77.0.1 and 10.77.0.2."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("network namespaces need root and the command ip")
     names = [f"translator-{os.getpid()}-{index}" for index in range(2)]
@@ -278,7 +282,7 @@ def link() -> Iterator[Sequence[str]]:
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
 
-def test_a_link_that_goes_down_ends_all_and_loses_nothing(
+def test_if_a_link_goes_down_both_end_and_nothing_is_lost(
     link: Sequence[str], unbroken: Workers, tmp_path: Path
 ) -> None:
     folder = Workers(tmp_path / "c")
@@ -295,14 +299,14 @@ def test_a_link_that_goes_down_ends_all_and_loses_nothing(
     ip("-n", link[0], "link", "set", "veth", "down")
     processes[0].send_signal(signal.SIGCONT)
     for process in processes:
-        said = process.communicate(timeout=LOST_SECONDS)[0]
-        assert process.returncode == 2, said
-        assert "Traceback" not in said
-        assert said.endswith(f"does not answer. {NOTHING_LOST}")
+        output = process.communicate(timeout=LOST_SECONDS)[0]
+        assert process.returncode == 2, output
+        assert "Traceback" not in output
+        assert output.endswith(f"does not answer. {NOTHING_LOST}")
     assert folder.run.checkpoints()[-1].name == "step-00000016.safetensors"
 
     ip("-n", link[0], "link", "set", "veth", "up")
     for process in [start(0), start(1)]:
-        said = process.communicate(timeout=300)[0]
-        assert process.returncode == 0, said
+        output = process.communicate(timeout=300)[0]
+        assert process.returncode == 0, output
     assert_same_run(folder, unbroken)

@@ -1,4 +1,4 @@
-"""Messages appear wherever the library is used: in a script, a notebook, or with one's own log."""
+"""Messages of the library appear on stderr, unless a program handles its log itself."""
 
 import subprocess
 import sys
@@ -17,32 +17,32 @@ try:
 except Exception:
     pass
 logging.getLogger("translator.workflows.train").info("a step")
-logging.getLogger("translator.workflows.train").warning("a doubt")
+logging.getLogger("translator.workflows.train").warning("look")
 """
 
 
 def stderr_after(setup: str) -> str:
-    """What a script writes that sets up logging like that, uses the library, and logs."""
+    """The output on stderr of a script that sets up logging, uses the library, and logs."""
     code = SCRIPT.format(setup)
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stderr
 
 
 def test_without_a_handler_messages_appear_on_stderr() -> None:
-    assert stderr_after("") == "a step\nWarning: a doubt\n"
+    assert stderr_after("") == "a step\nWarning: look\n"
 
 
 @pytest.mark.parametrize(
     ("setup", "expected"),
     [
-        ("logging.basicConfig(format='root: %(message)s')", "root: a doubt\n"),
+        ("logging.basicConfig(format='root: %(message)s')", "root: look\n"),
         (
             "logging.basicConfig(level='INFO', format='root: %(message)s')",
-            "root: a step\nroot: a doubt\n",
+            "root: a step\nroot: look\n",
         ),
         ("logging.getLogger('translator').addHandler(logging.NullHandler())", ""),
     ],
 )
-def test_the_handlers_of_a_program_are_left_alone(setup: str, expected: str) -> None:
+def test_with_handlers_of_its_own_a_program_gets_no_other(setup: str, expected: str) -> None:
     assert stderr_after(setup) == expected

@@ -1,4 +1,4 @@
-"""What is logged of steps and validations."""
+"""The log of steps and validations."""
 
 import logging
 
@@ -31,7 +31,7 @@ def after_validation(caplog: pytest.LogCaptureFixture, **symptoms: float) -> lis
     return caplog.messages
 
 
-def test_a_validation_is_its_figures_and_samples(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_validation_is_logged_with_scores_and_samples(caplog: pytest.LogCaptureFixture) -> None:
     assert after_validation(caplog, empty=0.0) == [
         "step 7: validation BLEU 12.35, loss 2.500 (best so far), in 3 s",
         "    source     The house.",
@@ -40,13 +40,13 @@ def test_a_validation_is_its_figures_and_samples(caplog: pytest.LogCaptureFixtur
     ]
 
 
-def test_symptoms_stand_before_the_samples(caplog: pytest.LogCaptureFixture) -> None:
+def test_symptoms_are_logged_before_the_samples(caplog: pytest.LogCaptureFixture) -> None:
     messages = after_validation(caplog, empty=0.0, repeating=0.5)
     assert messages[1] == "50% of the translations repeat themselves."
     assert messages[2] == "    source     The house."
 
 
-def test_the_first_step_and_every_hundredth_are_a_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_first_step_and_every_hundredth_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     with LOG_LINES.training(1000) as update:
         report = StepReport(TrainingConfig(max_steps=1000), 1000, 100, PAIRS, update)
         for number in range(51, 251):

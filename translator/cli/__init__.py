@@ -1,4 +1,4 @@
-"""The command line: it parses commands, draws progress and words errors, and nothing else."""
+"""The command line: it only parses commands, draws progress and prints results and errors."""
 
 from translator.cli.streams import reserve_closed
 

@@ -1,4 +1,4 @@
-"""The command line: commands are parsed here, and errors become sentences.
+"""The commands: their options, their workflows, and their errors as one sentence.
 
 A command imports its workflow only when it runs, so that help appears at once.
 """
@@ -46,7 +46,7 @@ def options(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Train translation models on parallel text, use them, and know how good they are."""
+    """Train translation models on parallel text, use them, and measure how good they are."""
 
 
 @app.command(rich_help_panel=TRAIN)
@@ -97,7 +97,7 @@ def translate(
         typer.Option(
             "--output",
             "-o",
-            readable=False,  # such as a pipe
+            readable=False,  # Typer would refuse a file that cannot be read, such as a pipe
             help="File for the translations, one per line.",
         ),
     ] = None,
@@ -123,12 +123,12 @@ def translate(
     from translator.workflows.resumable_output import is_half_done
     from translator.workflows.standard_streams import is_terminal
 
-    def last_word() -> str:
+    def stop_message() -> str:
         is_resumable = source and output and is_half_done(output)
         return "Stopped. Continue with --resume." if is_resumable else "Stopped."
 
     tensorflow = engine == "savedmodel" or (engine is None and not is_export(run))
-    with inference_process(tensorflow=tensorflow, last_word=last_word):
+    with inference_process(tensorflow=tensorflow, stop_message=stop_message):
         from translator.cli.conversation import converse
         from translator.cli.terminal import progress, shown_messages
         from translator.workflows.translate import translate
@@ -165,10 +165,10 @@ def tune(
         from translator.workflows.tune import tune
 
         with shown_messages():
-            found = tune(
+            tuning = tune(
                 run, beam_sizes or (), penalties or (), settings or [], progress(), show=print
             )
-            print(tuning_summary(found))
+            print(tuning_summary(tuning))
 
 
 @app.command(name="eval", rich_help_panel=USE)
@@ -190,8 +190,8 @@ def evaluate(
         from translator.workflows.evaluate import evaluate
 
         with shown_messages():
-            found = evaluate(run, split, source, target, hypotheses, settings or [], progress())
-            for score in found:
+            scores = evaluate(run, split, source, target, hypotheses, settings or [], progress())
+            for score in scores:
                 print(score)
 
 
@@ -225,8 +225,10 @@ def export(
         from translator.workflows.export import export_run
 
         with shown_messages():
-            found = export_run(run, format, quantization, output, max_loss, settings or [], notes)
-            print(export_summary(found))
+            exported = export_run(
+                run, format, quantization, output, max_loss, settings or [], notes
+            )
+            print(export_summary(exported))
 
 
 @app.command(rich_help_panel=SHIP)
@@ -237,7 +239,7 @@ def verify(
         typer.Option(help="Engine of the export; required for a SavedModel, as it is a program."),
     ] = None,
 ) -> None:
-    """Prove again that an export is what it was when it was made."""
+    """Prove again that an export is the same as when it was made."""
     with training_process():
         from translator.cli.terminal import shown_messages
         from translator.workflows.verify import verify
@@ -247,8 +249,8 @@ def verify(
 
 
 def main() -> None:
-    """Run the command; the one place where an error becomes a sentence and an exit code."""
-    if sys.stderr is sys.__stderr__:  # unless another program has replaced it
+    """Run the command. Only here, errors become sentences and exit codes."""
+    if sys.stderr is sys.__stderr__:  # not replaced by another program
         sys.stderr = message_stream(os.dup(2))
     try:
         try:
@@ -271,6 +273,6 @@ def _fail(message: str) -> None:
     print(f"Error: {message}{end}", file=sys.stderr)
     try:
         flush_output()
-    except UserError:  # Python would try again at exit to write what is left
+    except UserError:  # At exit, Python would try again to write the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(2)

@@ -1,4 +1,4 @@
-"""`translator translate` at a terminal: a person types sentences and reads translations."""
+"""`translator translate` at a terminal: the user types sentences and reads translations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from translator.errors import DataError
 from translator.workflows.open_run import open_run
 from translator.workflows.standard_streams import input_stream
 from translator.workflows.translate import (
-    check_places,
+    check_paths,
     log_warnings,
     open_output,
     write_translations,
@@ -28,27 +28,27 @@ def converse(
     engine_name: str | None,
 ) -> None:
     """Ask for sentences and translate each at once, until the input ends. Raises UserError."""
-    check_places(None, output)
+    check_paths(None, output)
     opened = open_run(run, overrides, engine_name)
     checks = InputChecks(opened.config.data, opened.tokenizer.source.tags)
     output_checks = OutputChecks()
     engine = opened.engine()
-    engine.hypotheses(["."], n_best or 1)  # builds the graphs, so that nobody waits for them later
+    engine.hypotheses(["."], n_best or 1)  # traces the graphs, so that the user need not wait later
     has_warned = False
     with open_output(output) as file:
-        print("Type a sentence and press Enter; leave with Ctrl-D.", file=sys.stderr)
+        print("Type a sentence and press Enter; exit with Ctrl-D.", file=sys.stderr)
         for number, sentence in enumerate(checks.watch(_typed()), start=1):
             if not has_warned and (warnings := checks.warnings("the input")):
                 log_warnings(warnings)
                 has_warned = True
-            [found] = output_checks.watch(engine.hypotheses([sentence], n_best or 1))
-            write_translations(file, number, found, n_best)
+            [translations] = output_checks.watch(engine.hypotheses([sentence], n_best or 1))
+            write_translations(file, number, translations, n_best)
             file.flush()
     log_warnings(output_checks.warnings())
 
 
 def _typed() -> Iterator[str]:
-    """The lines that a person types, each after a prompt on stderr."""
+    """Yield the lines that the user types, each after a prompt on stderr."""
     number, stream = 1, input_stream()
     while True:
         print("> ", end="", file=sys.stderr, flush=True)

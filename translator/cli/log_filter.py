@@ -1,9 +1,9 @@
-"""Keep the start-up messages of native libraries from the user, but not the last words of a crash.
+"""Hide the log messages of native libraries from the user, but not the messages of a crash.
 
 TensorFlow, oneDNN and CUDA log to file descriptor 2, some of it before they read any log level.
-Here that descriptor becomes a pipe to a small child process, which drops the messages that match
-NATIVE_LOG_LINE and passes on the rest. The child outlives a crash of ours, so nothing is lost.
-Python's own sys.stderr still goes directly to the terminal or file.
+That descriptor becomes a pipe to a small child process, which drops the lines that match
+NATIVE_LOG_LINE and passes on the rest. The child outlives a crash of this process, so nothing is
+lost. Python's own sys.stderr still goes directly to the terminal or file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NATIVE_LOG_LINE = re.compile(
     rb"|^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWE] "  # TensorFlow's own
     rb"|^WARNING: All log messages before absl::InitializeLog"
     rb"|^To enable the following instructions:"
-    rb"|^Additional GRPC error information from remote target "  # This and more at a lost worker.
+    rb"|^Additional GRPC error information from remote target "  # these when a worker is lost
     rb"|^:UNKNOWN:Error received from peer "
     rb"|^The error could be from a previous operation\. "
     rb"|^The tasks have crashed\. Check "
@@ -33,7 +33,7 @@ NATIVE_LOG_LINE = re.compile(
 
 
 def filter_native_logs() -> None:
-    """Filter file descriptor 2 until the process ends. Does nothing the second time."""
+    """Filter file descriptor 2 until the process ends. A second call does nothing."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if _child() is not None:
         return
@@ -55,7 +55,7 @@ def filter_native_logs() -> None:
 
 
 def _pass_on(source: int, destination: int) -> None:
-    """Copy lines until the last writer is gone, except those that match NATIVE_LOG_LINE."""
+    """Copy lines until the last writer closes, except those that match NATIVE_LOG_LINE."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.setpgid(0, 0)
@@ -69,7 +69,7 @@ def _pass_on(source: int, destination: int) -> None:
 
 
 def finish() -> None:
-    """Let the child that filters say all it has before we go."""
+    """Wait until the child has written all lines."""
     child = _child()
     if child is None:
         return
@@ -80,5 +80,5 @@ def finish() -> None:
 
 
 def _child() -> int | None:
-    found = getattr(sys.stderr, "filtered_by", None)
-    return found if isinstance(found, int) else None
+    process = getattr(sys.stderr, "filtered_by", None)
+    return process if isinstance(process, int) else None

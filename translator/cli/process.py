@@ -1,4 +1,4 @@
-"""Settings of the process of a command: native logs, signals, threads, how it ends."""
+"""Settings of a command's process: native logs, signals, threads and exit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from translator.errors import UserError
 
 @contextmanager
 def training_process() -> Iterator[None]:
-    """A process whose weights change, or that has more to do than to translate."""
+    """A process that trains, or does more than translate."""
     filter_native_logs()
     yield
 
@@ -24,16 +24,16 @@ def training_process() -> Iterator[None]:
 def inference_process(
     frozen: bool = True,
     tensorflow: bool = True,
-    last_word: Callable[[], str] = lambda: "Stopped.",
+    stop_message: Callable[[], str] = lambda: "Stopped.",
 ) -> Iterator[None]:
-    """A process that does nothing but translate, and ends with this context.
+    """A process that only translates, and exits at the end of this context.
 
     frozen: the weights never change, so oneDNN may lay them out once.
-    tensorflow: TensorFlow translates, a batch on each processor.
-    last_word: gives the message after Ctrl-C.
+    tensorflow: TensorFlow translates, one batch on each processor.
+    stop_message: returns the message after Ctrl-C.
     """
     filter_native_logs()
-    _exit_at_ctrl_c(last_word)
+    _exit_at_ctrl_c(stop_message)
     if frozen:
         freeze_weights(True)
     if tensorflow:
@@ -43,7 +43,7 @@ def inference_process(
 
 
 def flush_output() -> None:
-    """Raise UserError if standard output cannot take all that was printed."""
+    """Flush standard output. Raises UserError if that fails."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -52,7 +52,7 @@ def flush_output() -> None:
 
 
 def _share_processors() -> None:
-    """The operations of a single sentence are too small to be shared among processors."""
+    """Let each processor translate a batch: single operations are too small to be shared."""
     from translator.environment import num_threads
     from translator.processors import has_gpu, share_processors
     from translator.workflows.device import warn_of_unusable_gpu
@@ -61,14 +61,14 @@ def _share_processors() -> None:
     warn_of_unusable_gpu(has_gpu())
 
 
-def _exit_at_ctrl_c(last_word: Callable[[], str]) -> None:
-    """Exit at once: there is nothing to save, and an exception could get lost in a library."""
+def _exit_at_ctrl_c(stop_message: Callable[[], str]) -> None:
+    """Let Ctrl-C exit at once: nothing needs saving, and a library could catch an exception."""
 
     def exit(number: int, _: object) -> None:
         with suppress(Exception):
             flush_output()
         with suppress(Exception):
-            sys.stderr.write(f"{last_word()}\n")
+            sys.stderr.write(f"{stop_message()}\n")
             sys.stderr.flush()
         os._exit(128 + number)
 
@@ -76,7 +76,7 @@ def _exit_at_ctrl_c(last_word: Callable[[], str]) -> None:
 
 
 def _exit() -> None:
-    """Exit at once: all is written, and TensorFlow would need a second to shut down."""
+    """Exit at once: all output is written, and TensorFlow would need a second to shut down."""
     flush_output()
     sys.stderr.flush()
     finish()

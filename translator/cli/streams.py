@@ -1,4 +1,4 @@
-"""Standard streams of a command: they may be closed, full, or read by nobody."""
+"""Standard streams of a command, which may be closed or full."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, TextIO
 def reserve_closed() -> None:
     """Open the null device in place of each standard stream that is closed.
 
-    Otherwise the next file that is opened gets its number, and with it what libraries print. Python
-    also prints to standard output what is meant for a standard error that is None.
+    Otherwise the next file that is opened gets its number, and libraries print into that file.
+    Python also prints to standard output if standard error is None.
     """
     descriptor = os.open(os.devnull, os.O_RDWR)
     while descriptor <= 2:
@@ -34,6 +34,6 @@ class _Lenient(io.FileIO):
 
 
 def message_stream(descriptor: int) -> TextIO:
-    """A line-buffered stream for messages, which never fails: work goes on if nobody reads them."""
+    """A line-buffered stream for messages that ignores errors, so that they never stop the work."""
     binary = io.BufferedWriter(_Lenient(descriptor, "w"))
     return io.TextIOWrapper(binary, "utf-8", errors="backslashreplace", line_buffering=True)

@@ -10,26 +10,26 @@ if TYPE_CHECKING:
     from translator.workflows.tune import Tuning
 
 
-def tuning_summary(found: Tuning) -> str:
-    """Which setting was selected, what it gains, and where it is kept."""
-    chosen, configured = found.chosen, found.configured
-    weights = f", mean of {len(found.mean_steps)} weights" if found.mean_steps else ""
-    overrides = " ".join(f"--set {override}" for override in found.overrides)
-    place = f"A bundle keeps nothing; use it with: {overrides}"
-    if found.path is not None:
-        place = f"Kept in {found.path} for `translate`, `eval` and `export`."
+def tuning_summary(tuning: Tuning) -> str:
+    """The selected setting, its gain, and where it is kept."""
+    chosen, configured = tuning.chosen, tuning.configured
+    weights = f", mean of {len(tuning.mean_steps)} weights" if tuning.mean_steps else ""
+    overrides = " ".join(f"--set {override}" for override in tuning.overrides)
+    location = f"A bundle keeps nothing; use it with: {overrides}"
+    if tuning.path is not None:
+        location = f"Kept in {tuning.path} for `translate`, `eval` and `export`."
     return (
         f"Selected beam {chosen.beam_size}, length penalty {chosen.length_penalty:g} "
-        f"({found.chosen_kind}){weights}: {found.gain} BLEU over the configured decoding (beam "
+        f"({tuning.chosen_kind}){weights}: {tuning.gain} BLEU over the configured decoding (beam "
         f"{configured.beam_size}, length penalty {configured.length_penalty:g} "
-        f"({found.configured_kind}), {configured.bleu:.2f}).\n"
-        f"Validation BLEU {chosen.bleu:.2f}  {found.signature}\n"
-        f"{place}"
+        f"({tuning.configured_kind}), {configured.bleu:.2f}).\n"
+        f"Validation BLEU {chosen.bleu:.2f}  {tuning.signature}\n"
+        f"{location}"
     )
 
 
 def export_summary(exported: Exported) -> str:
-    """How an export compares with its run, and how to use it."""
+    """The comparison of an export with its run, and how to use it."""
     use = f"{exported.path / 'example.py'} translates lines with it."
     if exported.manifest.format == "bundle":
         use = "All commands take it in place of a run."

@@ -15,11 +15,11 @@ from translator.workflows.logs import MessageFormatter
 from translator.workflows.progress import LOG_LINES, Progress, Update
 
 _live: Console | None = None
-"""The console of the bar that is being drawn, if any; it puts messages above the bar."""
+"""The console of the current bar, if any; it prints messages above the bar."""
 
 
 class MessageHandler(logging.Handler):
-    """Writes messages to whatever sys.stderr is at the moment."""
+    """Writes messages to the current sys.stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         text = self.format(record)
@@ -31,7 +31,7 @@ class MessageHandler(logging.Handler):
 
 @contextmanager
 def shown_messages() -> Iterator[None]:
-    """Show the messages of the library on stderr, and nowhere else."""
+    """Inside, messages of the library appear on stderr only."""
     logger = logging.getLogger("translator")
     before = logger.handlers, logger.level, logger.propagate
     handler = MessageHandler()

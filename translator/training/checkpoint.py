@@ -1,7 +1,8 @@
 """Checkpoints: the training state and all arrays that a resume needs.
 
-Every file is written whole or not at all (models/weights.py), and follows from the steps before it.
-So whenever a run is killed, resuming from the newest checkpoint writes the same files again.
+Every file is written completely or not at all (models/weights.py), and its content follows from the
+steps before it. So whenever a run is killed, resuming from the newest checkpoint writes the same
+files again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ KEPT_CHECKPOINTS = 2
 def save_checkpoint(run: RunDirectory, state: TrainingState, arrays: Arrays) -> None:
     """Write a checkpoint, then delete the files that no resume needs any more.
 
-    These include all later ones: after a rollback, training takes another way.
+    These include all later checkpoints: after a rollback, training repeats their steps.
     """
     save_arrays(run.checkpoint(state.step), arrays, **to_facts(state))
     run.update_state(has_checkpoint=True)
@@ -46,7 +47,7 @@ def save_checkpoint(run: RunDirectory, state: TrainingState, arrays: Arrays) -> 
 
 
 def load_checkpoint(run: RunDirectory) -> tuple[TrainingState, Arrays] | None:
-    """The newest checkpoint; None if there is none. Raises RunError if it is damaged."""
+    """The newest checkpoint, or None. Raises RunError if it is damaged."""
     if not (checkpoints := run.checkpoints()):
         return None
     *earlier, newest = checkpoints
@@ -58,15 +59,15 @@ def load_checkpoint(run: RunDirectory) -> tuple[TrainingState, Arrays] | None:
             f"Copy it again, or delete it: training continues from step {step_of(earlier[-1]):,}."
             if earlier
             else "Copy it again from a backup. The run has no other checkpoint, so it cannot "
-            f"continue without this one; {_elsewhere(run)}.",
+            f"continue without this one; {_start_another(run)}.",
         ) from None
 
 
 def check_progress(run: RunDirectory, config: TrainingConfig) -> None:
-    """Raise RunError if a run has lost its checkpoints: training would start over, and replace its
-    weights and metrics.
+    """Raise RunError if a run has lost its checkpoints.
 
-    A run that was killed before its first checkpoint may start over, as it repeats the same steps.
+    Training would start over, and replace weights and metrics. A run that was killed before its
+    first checkpoint may start over, because it repeats the same steps.
     """
     has_metrics = run.metrics.exists() and run.metrics.stat().st_size > 0
     has_weights = run.shipped.exists()
@@ -82,11 +83,11 @@ def check_progress(run: RunDirectory, config: TrainingConfig) -> None:
         raise RunError(
             f"{run.path}: its checkpoints are missing, so it cannot continue, and starting over "
             "would replace its weights and metrics. Bring the checkpoints back; or "
-            f"{_elsewhere(run)}; or delete {run.path} to start over."
+            f"{_start_another(run)}; or delete {run.path} to start over."
         )
 
 
-def _elsewhere(run: RunDirectory) -> str:
+def _start_another(run: RunDirectory) -> str:
     start = f", with --from {run.path} to start with its weights" if run.shipped.exists() else ""
     return f"begin another run with --run{start}"
 

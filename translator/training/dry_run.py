@@ -35,13 +35,14 @@ class DryRun(NamedTuple):
 def dry_run(
     train_step: TrainStep, cut: Callable[[int], list[Batch]], may_cut: bool = True
 ) -> DryRun:
-    """Take a step on a batch at a learning rate of zero, and undo it. `cut(n)` is the batch in n
-    shards.
+    """Take a step on a batch at a learning rate of zero, and undo it.
+
+    cut: `cut(n)` is the batch in n shards.
 
     First come steps on an eighth and a quarter of every shard (more if there are few pairs). They
-    trace the step and allocate its memory, and show how memory grows. With `may_cut`, raises
-    DoesNotFit if the whole batch would exceed main memory. Raises OutOfMemory if a device runs out
-    of memory. After either, the train step cannot be used.
+    trace the step, allocate its memory, and show how memory grows. Raises DoesNotFit, with
+    `may_cut`, if the whole batch would exceed main memory; OutOfMemory if a device runs out of
+    memory. After either, the train step cannot be used.
     """
     gpus = tf.config.list_logical_devices("GPU")
     num_shards = train_step.num_shards
@@ -69,8 +70,7 @@ def dry_run(
 def _check_main_memory(
     sizes: list[int], peaks: list[int], num_shards: int, cut: Callable[[int], list[Batch]]
 ) -> None:
-    """Extrapolate the peak memory from two sizes of a shard, and raise DoesNotFit if it is too
-    much."""
+    """Extrapolate peak memory from two sizes of a shard. Raises DoesNotFit if it is too much."""
     available = available_memory()
     if available is None:
         return

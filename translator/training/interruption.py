@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP (a terminal that was closed), taken politely."""
+"""Stop at SIGINT, SIGTERM or SIGHUP (a closed terminal): at once, or at the next safe moment."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from translator.errors import Stopped
 
 
 class Interruption:
-    """While entered, these signals raise Stopped: at once, or inside `deferred` only when asked."""
+    """While entered, a signal raises Stopped: at once, or inside `deferred` at the next `check`."""
 
     def __init__(self) -> None:
         self.received: int | None = None
-        """The signal that has come, if one has."""
+        """Number of the last signal that was received, if any."""
         self._at_once = True
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
             numbers = [signal.SIGINT, signal.SIGTERM]
-            if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup asks
+            if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
                 numbers.append(signal.SIGHUP)
             for number in numbers:
                 self._previous[number] = signal.signal(number, self._handle)
@@ -34,19 +34,19 @@ class Interruption:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def check(self) -> None:
-        """Raise Stopped if a signal has come."""
+        """Raise Stopped if a signal was received."""
         if self.received is not None:
             raise Stopped(self.received)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Inside, a signal waits for `check`."""
+        """Inside, a signal only takes effect at `check`."""
         with self._mode(at_once=False):
             yield
 
     @contextmanager
     def immediate(self) -> Iterator[None]:
-        """Inside, a signal raises Stopped at once: for work that can be thrown away."""
+        """Inside, a signal raises Stopped at once. For work that can be repeated."""
         with self._mode(at_once=True):
             self.check()
             yield

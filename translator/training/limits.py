@@ -15,11 +15,11 @@ def total_steps(config: TrainingConfig, batches_per_epoch: int) -> int | None:
 def shares_done(
     config: TrainingConfig, state: TrainingState, last_step: int | None
 ) -> tuple[float, float]:
-    """The share of the run's steps or minutes that is over, 0 to 1, and the share that rollbacks
-    cost.
+    """The share of the run that is over (0 to 1, by steps or minutes), and the share lost to
+    rollbacks.
 
-    The minutes are extrapolated from the last row of metrics.jsonl, at the pace of the steps up to
-    it. So the learning rates follow from what is recorded, and never from the clock.
+    Minutes are extrapolated from the last row of metrics.jsonl, at the pace of the steps before it.
+    So learning rates depend on what is recorded, and never on the clock.
     """
     shares = [(0.0, 0.0)]
     if last_step is not None:
@@ -35,8 +35,10 @@ def shares_done(
 
 
 def is_validation_due(config: TrainingConfig, state: TrainingState) -> bool:
-    """Whether this step has a validation. One that would use up the time budget is skipped: the
-    time goes to training, and the last step is validated anyway."""
+    """Whether to validate after this step.
+
+    A validation that would use up the time budget is skipped: the last step has one anyway.
+    """
     is_due = state.step % config.validate_every == 0
     if config.max_minutes is None:
         return is_due

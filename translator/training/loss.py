@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 CHUNK = 1024
-"""Tokens in a chunk. It decides how sums round: another value would not resume old runs to the
+"""Tokens in a chunk. It affects how sums round, so another value would not resume old runs bit for
 bit."""
 
 TINY = float(np.finfo(np.float32).tiny)
@@ -97,8 +97,8 @@ def chunked_r_drop(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """`r_drop` with α > 0, computed chunk by chunk together with its gradients.
 
-    The chunks compute gradients divided by α/2, the weight of the divergence: they are multiplied
-    once in the end. The cross-entropy that is returned has no gradient.
+    The chunks compute gradients divided by α/2, the weight of the divergence, and one product at
+    the end multiplies them by it. The returned cross-entropy has no gradient.
     """
     weight = alpha / 2
     rows = tf.reshape(states, [-1, states.shape[-1]])
@@ -163,7 +163,7 @@ def _smoothed(
     table: tf.Tensor,
     label_smoothing: float,
 ) -> tuple[tf.Tensor, Gradients]:
-    """Add the terms that label smoothing has for all of the vocabulary alike.
+    """Add the terms of label smoothing that are equal for the whole vocabulary.
 
     They need no [M, V]: the gradient of ε · mean(z) is ε · mean(table) towards each state, and
     ε/V times the sum of the states towards each row of the table.
@@ -200,12 +200,12 @@ def _chunk_cross_entropy(
     z: tf.Tensor, p: tf.Tensor, labels: tf.Tensor, label_smoothing: float
 ) -> tf.Tensor:
     """Sum over tokens of ε z_label − log p_label, from logits and probabilities [C, V]."""
-    z_label, p_label = (tf.gather_nd(x, _places(labels)) for x in (z, p))
+    z_label, p_label = (tf.gather_nd(x, _label_indices(labels)) for x in (z, p))
     return tf.reduce_sum(label_smoothing * z_label - _log(p_label, z_label, z, p))
 
 
 def _log(p_label: tf.Tensor, z_label: tf.Tensor, z: tf.Tensor, p: tf.Tensor) -> tf.Tensor:
-    """log p_label [C], from the logits where p_label is too small for a float (rarely)."""
+    """log p_label [C]; from the logits in the rare case that p_label is too small for a float."""
     is_tiny = p_label < TINY
     log_p = tf.math.log(tf.maximum(p_label, TINY))
 
@@ -217,11 +217,12 @@ def _log(p_label: tf.Tensor, z_label: tf.Tensor, z: tf.Tensor, p: tf.Tensor) -> 
 
 
 def _subtract_at_labels(x: tf.Tensor, labels: tf.Tensor, amount: float) -> tf.Tensor:
-    """x [C, V] less an amount at the label of each row. May overwrite x."""
-    return tf.tensor_scatter_nd_sub(x, _places(labels), tf.fill(tf.shape(labels), amount))
+    """x [C, V] minus an amount at the label of each row. May overwrite x."""
+    amounts = tf.fill(tf.shape(labels), amount)
+    return tf.tensor_scatter_nd_sub(x, _label_indices(labels), amounts)
 
 
-def _places(labels: tf.Tensor) -> tf.Tensor:
+def _label_indices(labels: tf.Tensor) -> tf.Tensor:
     """labels [C] → [C, 2] indices into [C, V]."""
     return tf.stack([tf.range(tf.shape(labels)[0]), labels], axis=1)
 
@@ -251,7 +252,7 @@ def _divergence(z: tf.Tensor, p: tf.Tensor, weight: float) -> tuple[tf.Tensor, t
 
 
 def _passes_apart(x: tf.Tensor) -> tf.Tensor:
-    """Rows of first and second pass in turns → all of the first pass, then all of the second."""
+    """Alternating rows of two passes → all rows of the first pass, then all of the second."""
     return tf.concat([x[0::2], x[1::2]], axis=0)
 
 

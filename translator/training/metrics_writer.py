@@ -1,4 +1,4 @@
-"""The records of a training run: metrics.jsonl, TensorBoard, translations of each validation."""
+"""What training writes into a run: metrics.jsonl, TensorBoard, translations of each validation."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from translator.training.state import TrainingState, is_recorded
 
 
 class MetricsWriter:
-    """Writes each StepResult into the run. Rows and translations after `state` are deleted
-    first."""
+    """Writes each StepResult into the run. It first deletes what was written after `state`."""
 
     def __init__(self, run: RunDirectory, state: TrainingState, keep_text: bool) -> None:
         self._run = run
@@ -41,7 +40,7 @@ class MetricsWriter:
         self._tensorboard.close()
 
     def add(self, result: StepResult) -> None:
-        """Record a result. Raises OSError or RunError if it cannot be written."""
+        """Write a result. Raises OSError or RunError if that fails."""
         if result.failure is not None:
             self._tensorboard.close()
             self._open(result.state)
@@ -93,7 +92,7 @@ class MetricsWriter:
 
 
 def read_metrics(run: RunDirectory) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl, without those that a crash cut short."""
+    """The rows of metrics.jsonl, without incomplete ones that a crash may have left."""
     text = run.metrics.read_text(encoding="utf-8", errors="replace")
     return list(filter(None, map(_row, text.splitlines())))
 
@@ -141,7 +140,7 @@ def _delete_after(run: RunDirectory, state: TrainingState) -> None:
 
 
 def _row(line: str) -> dict[str, Any] | None:
-    """A row of metrics.jsonl; None if the line is not a whole row."""
+    """A row of metrics.jsonl; None if the line is incomplete."""
     try:
         row = json.loads(line)
         return row if row["kind"] in ("train", "validation") and int(row["step"]) else None

@@ -24,8 +24,8 @@ def learning_rate(config: OptimizerConfig, step: int, done: float, lost: float =
     - falls to zero with 1 − done (linear) or along half a cosine (cosine),
     - stays, and falls linearly to zero in the last COOLDOWN_SHARE of the run (cooldown, Hägele et
       al. 2024).
-    With the schedules that fall to zero, the warm-up takes at most WARMUP_SHARE of the run, or
-    COOLDOWN_SHARE with cooldown; a fall that begins earlier cuts it short.
+    With the schedules that fall to zero, the warm-up takes at most WARMUP_SHARE of the run
+    (COOLDOWN_SHARE with cooldown), and ends early if the fall begins before.
     """
     warmup = max(1, config.warmup_steps)
     rise = step / warmup

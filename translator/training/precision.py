@@ -15,7 +15,7 @@ SECONDS = 0.25
 def bfloat16_speedup() -> float:
     """How many times faster a feed-forward block and its gradient run in bfloat16 than in float32.
 
-    Both run in turns for SECONDS; the fastest round of each counts.
+    Both take turns for SECONDS; the fastest round of each counts.
     """
     rounds = {dtype: _feed_forward(dtype) for dtype in (tf.float32, tf.bfloat16)}
     best = dict.fromkeys(rounds, float("inf"))

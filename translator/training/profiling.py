@@ -1,4 +1,4 @@
-"""Where the time of a step goes: a profile for TensorBoard, and a table as text."""
+"""How long the operations of a step take: a profile for TensorBoard, and a table as text."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _OPERATION = re.compile(r"[\w./-]+:(\w+)")
 
 
 def profiled(results: Iterator[StepResult], logs: Path, table: Path) -> Iterator[StepResult]:
-    """Pass the results on, and profile some of the steps.
+    """Yield the results unchanged, and profile the steps between SKIPPED and SKIPPED + PROFILED.
 
-    The folder `logs` gets the profile for TensorBoard, `table` a summary. A session that ends too
-    early leaves neither.
+    The folder `logs` gets the profile for TensorBoard, the file `table` a summary. A session that
+    ends before writes neither.
     """
     number, tracing, started = 0, False, 0.0
     try:
@@ -55,7 +55,7 @@ def profiled(results: Iterator[StepResult], logs: Path, table: Path) -> Iterator
 def _table(space: XSpace, milliseconds: float) -> str:
     """A section for each device, with a line for each kind of operation, the longest first."""
     lines = [
-        f"A step took {milliseconds:.1f} milliseconds; mean of {PROFILED} steps, being profiled.",
+        f"A step took {milliseconds:.1f} milliseconds (mean of {PROFILED} profiled steps).",
         "Each line: a kind of operation, its milliseconds a step, its share, its runs a step.",
         "Operations run in parallel, so their times add up to more than the step's.",
     ]
@@ -66,18 +66,18 @@ def _table(space: XSpace, milliseconds: float) -> str:
         count: dict[str, int] = defaultdict(int)
         for line in plane.lines:
             for event in line.events:
-                found = _OPERATION.fullmatch(plane.event_metadata[event.metadata_id].name)
-                if found:
-                    total[found[1]] += event.duration_ps / 1e9 / PROFILED
-                    count[found[1]] += 1
+                match = _OPERATION.fullmatch(plane.event_metadata[event.metadata_id].name)
+                if match:
+                    total[match[1]] += event.duration_ps / 1e9 / PROFILED
+                    count[match[1]] += 1
         if not total:
             continue
         lines += ["", plane.name, f"{'operation':40} {'ms':>9} {'share':>6} {'times':>6}"]
-        everything = sum(total.values())
-        for kind, spent in sorted(total.items(), key=lambda item: -item[1]):
-            if spent < SHORTEST:
+        all_kinds = sum(total.values())
+        for kind, time_ in sorted(total.items(), key=lambda item: -item[1]):
+            if time_ < SHORTEST:
                 break
             lines.append(
-                f"{kind:40} {spent:9.1f} {spent / everything:6.1%} {count[kind] / PROFILED:6.0f}"
+                f"{kind:40} {time_:9.1f} {time_ / all_kinds:6.1%} {count[kind] / PROFILED:6.0f}"
             )
     return "\n".join(lines) + "\n"

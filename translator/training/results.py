@@ -10,7 +10,7 @@ from translator.training.state import TrainingState
 
 
 class Score(NamedTuple):
-    """A figure and what it means."""
+    """A score with its signature."""
 
     name: str
     value: float
@@ -24,7 +24,7 @@ class Validation(NamedTuple):
     """How good some weights are on the validation pairs."""
 
     scores: Mapping[str, Score]
-    """By the names of evaluation/metrics.py; "bleu" is always there."""
+    """By the names of evaluation/metrics.py; always with "bleu"."""
     loss: float
     """Cross-entropy without smoothing, in nats a target piece."""
     rank: float
@@ -35,7 +35,7 @@ class Validation(NamedTuple):
     """Shares of the translations that are empty, copied … (diagnostics/symptoms.py)."""
 
     def facts(self) -> dict[str, float | str]:
-        """Scores, signatures and loss, by the keys that files have for them."""
+        """Scores, signatures and loss, by their keys in files."""
         facts: dict[str, float | str] = {}
         for name, score in self.scores.items():
             facts[name] = score.value
@@ -44,11 +44,12 @@ class Validation(NamedTuple):
 
 
 class Update(NamedTuple):
-    """What an update reports."""
+    """Loss and gradient norm of a step."""
 
     loss: float
     """Smoothed cross-entropy in nats a target token; with R-Drop the mean of both passes. NaN if
-    the computed value is below any cross-entropy: the logits are too far apart for float32."""
+    the computed value is lower than a cross-entropy can be: the logits are too far apart for
+    float32."""
     gradient_norm: float
     """Global norm, before clipping."""
 
@@ -57,12 +58,12 @@ class LossJump(NamedTuple):
     """Mean losses over RECORD_EVERY steps."""
 
     lowest: float
-    """So far."""
+    """The lowest so far."""
     last: float
 
 
 class Divergence(NamedTuple):
-    """Why training failed at a step, and where it goes back to."""
+    """Why training diverged at a step, and the step that it returns to."""
 
     back_to: int
     """Step of a checkpoint; 0 for the beginning of the run."""
@@ -78,12 +79,12 @@ class Failure(NamedTuple):
     learning_rate: float
     shards: list[Batch]
     gradient_norms: dict[str, float]
-    """Of each weight: before this step, or after it if the loss has jumped."""
+    """By weight: before this step, or after it if the loss has jumped."""
     divergence: Divergence
 
 
 class Diverged(Exception):
-    """Training diverged once more than it may roll back."""
+    """Training diverged after MAX_ROLLBACKS rollbacks."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(f"training diverged at step {failure.step}")
@@ -94,7 +95,7 @@ class StepResult(NamedTuple):
     """What happened: a step, a validation, or a rollback."""
 
     state: TrainingState
-    """Afterwards."""
+    """The state afterwards."""
     loss: float = 0.0
     """Smoothed cross-entropy of the step's batch, in nats a target piece."""
     gradient_norm: float = 0.0
@@ -105,4 +106,4 @@ class StepResult(NamedTuple):
     is_best: bool = False
     """Whether the validation is the best so far."""
     failure: Failure | None = None
-    """Why the state is an earlier one."""
+    """What caused a rollback."""

@@ -1,8 +1,8 @@
-"""When training diverges: go back to an earlier checkpoint, and on at half the learning rate.
+"""When training diverges, it returns to an earlier checkpoint and halves the learning rate.
 
-Training diverges when the loss or its gradient is not finite, or when the loss jumps. Where it goes
-back to follows from the training state alone, so a run that was stopped or killed in between goes
-back to the same checkpoint.
+Training diverges when the loss or its gradient is not finite, or when the loss jumps. The training
+state alone decides which checkpoint it returns to, so a run that was stopped or killed in between
+returns to the same one.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from translator.training.results import Divergence, LossJump, Update
 from translator.training.state import RECORD_EVERY, TrainingState
 
 MAX_ROLLBACKS = 3
-"""Rollbacks of a run. When it diverges once more, it ends."""
+"""Rollbacks of a run. If it diverges once more, it ends."""
 
 LOSS_JUMP = 2.0
-"""Training diverged if the mean loss of the last RECORD_EVERY steps is so many nats a target piece
-above the lowest such mean: seven times the perplexity. Batches do not differ by so much over that
-many steps. A model that falls back to the frequencies of the pieces does."""
+"""Training diverged if the mean loss of the last RECORD_EVERY steps is more than this above the
+lowest such mean, in nats a target piece: seven times the perplexity. Batches never differ so much
+over that many steps, but a model that falls back to the frequencies of the pieces does."""
 
 
 def rate_factor(state: TrainingState) -> float:
@@ -30,7 +30,7 @@ def rate_factor(state: TrainingState) -> float:
 def find_divergence(
     before: TrainingState, after: TrainingState, update: Update
 ) -> Divergence | None:
-    """Whether training diverged in a step, from the states before and after it."""
+    """The divergence in a step, if any, from the states before and after it."""
     if not all(map(math.isfinite, update)):
         return Divergence(before.rollbacks.due_step)
     if after.step % RECORD_EVERY:
@@ -44,7 +44,7 @@ def find_divergence(
 def after_sound_step(state: TrainingState) -> TrainingState:
     """The state after a step that did not diverge.
 
-    At the end of a row, its mean loss shows that the last due checkpoint is sound.
+    Every RECORD_EVERY steps, the mean loss shows that the last due checkpoint is sound.
     """
     if state.step % RECORD_EVERY:
         return state
@@ -60,8 +60,8 @@ def after_sound_step(state: TrainingState) -> TrainingState:
 def after_due(state: TrainingState, is_best: bool = False) -> TrainingState:
     """The state with a checkpoint due now.
 
-    The checkpoint is sound if the losses before it are known, at the end of a row. It also is if
-    its weights are the best so far, unless their losses have jumped.
+    The checkpoint is sound if its step is a multiple of RECORD_EVERY: the mean loss before it is
+    known. It is also sound if its weights are the best so far, unless their losses have jumped.
     """
     step, losses = state.step, state.losses
     has_jumped = (
@@ -78,8 +78,8 @@ def after_rollback(
 ) -> TrainingState:
     """The state after a rollback to a checkpoint; `seconds` is the time spent so far.
 
-    The best weights stay the best. Should training diverge again before the next due checkpoint,
-    it goes back to a sound one.
+    The best weights stay the best. If training diverges again before the next due checkpoint, it
+    returns to a sound one.
     """
     lost = seconds - checkpoint.clock.seconds
     sound_step = diverged.rollbacks.sound_step

@@ -1,4 +1,4 @@
-"""Where a training run stands after a step: a few numbers, and how a checkpoint names them."""
+"""The state of a training run after a step: a few numbers, and their names in a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter
 
 RECORD_EVERY = 50
-"""Steps between rows of metrics.jsonl. Before the first of these, powers of two have a row."""
+"""Steps between rows of metrics.jsonl. Before the first of these, powers of two have a row, too."""
 
 
 def is_recorded(step: int) -> bool:
@@ -72,11 +72,11 @@ class Validations:
 
 @dataclass(frozen=True)
 class Rollbacks:
-    """How often training diverged, and where it would go back to."""
+    """How often training diverged, and the steps that it would return to."""
 
     count: int = 0
     due_step: int = 0
-    """Step of the last checkpoint that was due. One that a signal caused is not."""
+    """Step of the last checkpoint that was due. A checkpoint that a signal caused is not due."""
     sound_step: int = 0
     """Step of the last due checkpoint that proved sound: by the losses after it, or by the best
     validation so far."""
@@ -84,7 +84,7 @@ class Rollbacks:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where a run stands after `step` updates."""
+    """The state of a run after `step` updates."""
 
     step: int = 0
     target_tokens: int = 0
@@ -94,8 +94,10 @@ class TrainingState:
     rollbacks: Rollbacks = field(default_factory=Rollbacks)
 
     def forget_best(self) -> TrainingState:
-        """The state if the best weights are lost: the next validation writes them again, at once if
-        this step has one."""
+        """The state if the best weights are lost: the next validation writes best weights again.
+
+        If this step has a validation, it is repeated.
+        """
         last_step = min(self.validations.last_step, self.step - 1)
         validations = replace(self.validations, best_score=None, last_step=last_step)
         return replace(self, validations=validations)
@@ -123,12 +125,12 @@ KEYS = {
     "due_step": "rollbacks.due_step",
     "sound_step": "rollbacks.sound_step",
 }
-"""Keys of a checkpoint, and the attributes of a TrainingState that they stand for."""
+"""The keys in a checkpoint, with the attributes of a TrainingState that they hold."""
 
 
 def to_facts(state: TrainingState) -> dict[str, Any]:
     """A state as a checkpoint holds it."""
-    return {key: attrgetter(place)(state) for key, place in KEYS.items()}
+    return {key: attrgetter(attribute)(state) for key, attribute in KEYS.items()}
 
 
 def from_facts(facts: Mapping[str, object]) -> TrainingState:
@@ -136,9 +138,9 @@ def from_facts(facts: Mapping[str, object]) -> TrainingState:
     if not isinstance(facts, Mapping) or facts.keys() != KEYS.keys():
         raise ValueError("these are not the keys of a checkpoint")
     nested: dict[str, Any] = {}
-    for key, place in KEYS.items():
-        record, _, name = place.rpartition(".")
-        (nested.setdefault(record, {}) if record else nested)[name] = facts[key]
+    for key, attribute in KEYS.items():
+        group, _, name = attribute.rpartition(".")
+        (nested.setdefault(group, {}) if group else nested)[name] = facts[key]
     return TypeAdapter(TrainingState).validate_python(nested)
 
 
@@ -161,7 +163,7 @@ def after_step(state: TrainingState, loss: float, num_tokens: int, seconds: floa
 def after_validation(
     state: TrainingState, validations: Validations, took: float, seconds: float
 ) -> TrainingState:
-    """The state after a validation that took so many seconds.
+    """The state after a validation that took `took` seconds.
 
     A validation is a row of metrics.jsonl, so the schedule continues from its time.
     """

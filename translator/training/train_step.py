@@ -37,13 +37,13 @@ _NUMBER = tf.TensorSpec([], tf.float32)
 
 _EMPTY_SHARD = Batch(*(np.array([[id_]], np.int32) for id_ in (END_ID, BEGIN_ID, PAD_ID)))
 """It has no label, so its loss and its gradients are zero."""
-_NOTHING = _EMPTY_SHARD, np.zeros(2, np.int64)
-"""What a replica gets in a round for which there are not enough shards."""
+_FILLER = _EMPTY_SHARD, np.zeros(2, np.int64)
+"""Fills up the last round if there are not enough shards: an empty shard and its seed."""
 
 Shards: TypeAlias = tuple[Batch, ...]
-"""What a replica computes at once."""
+"""The shards that a replica computes at once."""
 Seeds: TypeAlias = tuple[tf.Tensor, ...]
-"""Of these shards."""
+"""The seeds of these shards."""
 Sums: TypeAlias = list[tf.Tensor]
 """The loss summed over tokens, then its gradient towards each weight."""
 
@@ -58,8 +58,8 @@ class Round(NamedTuple):
 class TrainStep:
     """A model with its optimizer, moving average and gradient accumulators.
 
-    Create it, and before it its model, in the scope of a tf.distribute strategy. Each replica sums
-    the gradients of its share of a batch's shards, `at_once` shards at a time; the replicas add up
+    Create first the model, then this, in the scope of a tf.distribute strategy. Each replica sums
+    the gradients of its share of a batch's shards, `at_once` shards at a time. The replicas add up
     these sums, and each makes the same update. A step is traced once, for batches of any size.
     """
 
@@ -70,18 +70,18 @@ class TrainStep:
         variables = named_variables(model)
         self._weights = [variable.value for variable in variables.values()]
         least = least_cross_entropy(config.label_smoothing, model.output_table.shape[0])
-        self._impossible_below = least / 2 - 0.01  # more than rounding explains
+        self._impossible_below = least / 2 - 0.01  # further below than rounding explains
         self._optimizer = Adam(config.optimizer, variables, model.weight_rules)
         self._averages: list[tf.Variable] = []
         if config.averaging.kind == "ema":
             self._averages = [tf.Variable(w) for w in self._weights]
         self._replicas = Replicas()
-        self._at_once, self._num_places = at_once, self._replicas.count * at_once
+        self._at_once, self._num_slots = at_once, self._replicas.count * at_once
         assert config.accumulation_steps != "auto"
-        self.num_shards = max(config.accumulation_steps, self._num_places)
+        self.num_shards = max(config.accumulation_steps, self._num_slots)
         """Number of shards to cut a batch into."""
         self._accumulators: list[tf.Variable] = []
-        if self.num_shards > self._num_places:
+        if self.num_shards > self._num_slots:
             sums = [tf.zeros([]), *self._weights]
             self._accumulators = [tf.Variable(tf.zeros_like(each)) for each in sums]
         num_local = len(self._replicas.local)
@@ -134,17 +134,15 @@ class TrainStep:
         return {name: float(norm) for name, norm in zip(names, norms, strict=True)}
 
     def _rounds(self, shards: Sequence[Batch], step: int) -> list[Round]:
-        """Deal out the shards of a batch to the replicas; there is always a round."""
-        # Runs of earlier versions resume with these seeds.
+        """Split the shards of a batch among the replicas; there is always a round."""
+        # Another formula would not resume runs of earlier versions bit for bit.
         numbers = range(step * 2**20, step * 2**20 + len(shards))
         seeds = [tf.constant([self._config.seed, i], tf.int64) for i in numbers]
         local, at_once = self._replicas.local, self._at_once
-        places = range(local.start * at_once, local.stop * at_once)
+        slots = range(local.start * at_once, local.stop * at_once)
         rounds = []
-        for dealt in deal(
-            list(zip(shards, seeds, strict=True)), self._num_places, places, _NOTHING
-        ):
-            by_replica = [dealt[i : i + at_once] for i in range(0, len(dealt), at_once)]
+        for items in deal(list(zip(shards, seeds, strict=True)), self._num_slots, slots, _FILLER):
+            by_replica = [items[i : i + at_once] for i in range(0, len(items), at_once)]
             rounds.append(
                 Round(
                     [tuple(shard for shard, _ in each) for each in by_replica],
@@ -154,8 +152,7 @@ class TrainStep:
         return rounds
 
     def reset_moments(self) -> None:
-        """Undo the updates of a new model at a learning rate of zero: they left its weights as
-        they were."""
+        """Undo the updates of a new model at a learning rate of zero, which changed no weight."""
         for variable in (*self._optimizer.first_moments, *self._optimizer.second_moments):
             variable.assign(tf.zeros_like(variable))
 
@@ -171,8 +168,10 @@ class TrainStep:
         return {name: variable.numpy() for name, variable in self._state_variables().items()}
 
     def restore(self, state: Mapping[str, np.ndarray], origin: str) -> None:
-        """Set all variables to what `state` returned. Raises RunError, naming the origin, if it
-        does not fit."""
+        """Set all variables to arrays that `state` returned.
+
+        Raises RunError, naming the origin, if they do not fit.
+        """
         variables = self._state_variables()
         check_fit(state, {name: tuple(v.shape) for name, v in variables.items()}, origin)
         for name, variable in variables.items():
@@ -186,7 +185,7 @@ class TrainStep:
             average.assign(weight)
 
     def _state_variables(self) -> dict[str, tf.Variable]:
-        """By the names that they have in a checkpoint."""
+        """All variables of the state, by their names in a checkpoint."""
         named = {}
         for kind, variables in (
             ("weights", self._weights),
@@ -198,8 +197,8 @@ class TrainStep:
                 named[f"{kind}/{name}"] = variable
         return named
 
-    # The functions below are traced. `map` in place of a comprehension keeps the way to the loss
-    # short in a traceback.
+    # The functions below are traced. They use `map` in place of comprehensions to keep tracebacks
+    # short.
 
     def _trace_shard(self, batch: Batch, seed: tf.Tensor) -> Sums:
         """The smoothed cross-entropy of a shard, and the gradients of what is minimized."""
@@ -222,14 +221,14 @@ class TrainStep:
         return [cross_entropy, *map(tf.convert_to_tensor, gradients)]
 
     def _trace_accumulation(self, shards: list[Shards], seeds: list[Seeds]) -> None:
-        """A round before the last: add up its sums on each local replica."""
+        """A round before the last. Adds its sums to the accumulators of each local replica."""
 
         def on_replica(shards: Shards, seeds: Seeds) -> None:
             sums = _add(list(map(self._shard_sums, shards, seeds)))
             for accumulator, each in zip(self._accumulators, sums, strict=True):
                 accumulator.assign_add(each)
 
-        self._replicas.strategy.run(on_replica, list(map(self._replicas.spread, (shards, seeds))))
+        self._replicas.run(on_replica, shards, seeds)
 
     def _trace_update(
         self,
@@ -248,8 +247,7 @@ class TrainStep:
             self._move_averages(step)
             return loss, norm
 
-        arguments = list(map(self._replicas.spread, (shards, seeds)))
-        return self._replicas.first(self._replicas.strategy.run(on_replica, arguments))
+        return self._replicas.run(on_replica, shards, seeds)
 
     def _trace_norms(
         self, shards: list[Shards], seeds: list[Seeds], num_tokens: tf.Tensor
@@ -262,8 +260,7 @@ class TrainStep:
             self._empty_accumulators()
             return norms
 
-        arguments = list(map(self._replicas.spread, (shards, seeds)))
-        return self._replicas.first(self._replicas.strategy.run(on_replica, arguments))
+        return self._replicas.run(on_replica, shards, seeds)
 
     def _totals(self, sums: Sums) -> Sums:
         """These sums, with those of earlier rounds and of all replicas."""
@@ -279,7 +276,7 @@ class TrainStep:
             accumulator.assign(tf.zeros_like(accumulator))
 
     def _move_averages(self, step: tf.Tensor) -> None:
-        """Move the average of each weight towards it; faster in the first steps."""
+        """Move each average towards its weight; faster in the first steps."""
         time = tf.cast(step, tf.float32)
         decay = tf.minimum(self._config.averaging.decay, (1 + time) / (25 + time))
         for average, weight in zip(self._averages, self._weights, strict=False):
@@ -287,5 +284,5 @@ class TrainStep:
 
 
 def _add(parts: Sequence[Sums]) -> Sums:
-    """The sums of several shards, which do not wait for each other."""
+    """Add up the sums of several shards, which can be computed in parallel."""
     return [tf.add_n(each) for each in zip(*parts, strict=True)]

@@ -1,9 +1,8 @@
 """The training loop.
 
-It yields what happened after each step, validation and rollback; it prints nothing. Step n is the
-n-th update, counted from 1. It depends on the configuration, the seed, n and the training state
-alone, so a run that was killed continues as if it had not been. Only a budget of minutes makes it
-depend on the clock, too.
+It yields a result after each step, validation and rollback; it prints nothing. Step n is the n-th
+update, counted from 1. It depends only on the configuration, the seed, n and the training state, so
+a killed run resumes to the same bits. A budget of minutes makes it depend on the clock, too.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ from translator.training.train_step import TrainStep
 
 
 class Session(Protocol):
-    """What a process trains with."""
+    """The train step of a process and its batches."""
 
     @property
     def train_step(self) -> TrainStep: ...
@@ -63,8 +62,10 @@ class Session(Protocol):
 class Trainer:
     """Trains a run from its state until a limit is reached or patience is over.
 
-    `evaluate` scores weights. The worker group takes every step, too. `state` is always that after
-    the last step, validation or rollback.
+    evaluate: scores weights on the validation split.
+    group: the workers, which take every step, too.
+
+    `state` is always that after the last step, validation or rollback.
     """
 
     def __init__(
@@ -90,8 +91,8 @@ class Trainer:
     def loop(self) -> Iterator[StepResult]:
         """Train, and yield what happened.
 
-        Raises Diverged if training diverged too often, Stopped (after saving) when a signal came,
-        RunError if a checkpoint cannot be written, and what the worker group raises.
+        Raises Diverged if training diverged too often, Stopped (after saving) if a signal was
+        received, RunError if a checkpoint cannot be written, and what the worker group raises.
         """
         with self._interruption.deferred():
             try:
@@ -105,7 +106,7 @@ class Trainer:
                         result = self.step()
                         if result.failure is not None:
                             result = self.roll_back(result, result.failure)
-                    # Yielded first, then saved: a resume deletes records after its checkpoint.
+                    # Yield first, then save: a resume deletes metrics written after its checkpoint.
                     yield result
                     if self._is_save_due(result):
                         self.save()
@@ -118,7 +119,7 @@ class Trainer:
                 raise
 
     def step(self) -> StepResult:
-        """Learn from the next batch. If training diverges, the state stays that before the step."""
+        """Learn from the next batch. If training diverges, the state stays as before the step."""
         config, before, train_step = self._config, self.state, self._session.train_step
         started = time.monotonic()
         step = before.step + 1
@@ -143,7 +144,7 @@ class Trainer:
     def roll_back(self, result: StepResult, failure: Failure) -> StepResult:
         """Return to the checkpoint that a failure names; nothing changes on disk before `save`.
 
-        Raises Diverged if that was done too often already, RunError if the checkpoint is damaged.
+        Raises Diverged after MAX_ROLLBACKS rollbacks, RunError if the checkpoint is damaged.
         """
         if self.state.rollbacks.count == MAX_ROLLBACKS:
             raise Diverged(failure)
@@ -157,7 +158,7 @@ class Trainer:
         return result._replace(state=self.state)
 
     def validate(self) -> StepResult:
-        """Score the weights of this step, averaged as configured; the best so far are shipped."""
+        """Score the weights of this step, averaged as configured. Ship the best so far."""
         averaging, step = self._config.averaging, self.state.step
         weights = self._session.train_step.shipped_weights()
         save_arrays(self._run.snapshot(step), weights, step=step)
@@ -179,7 +180,7 @@ class Trainer:
         return StepResult(self.state, validation=validation, is_best=is_best)
 
     def validate_mean_of_best(self) -> StepResult:
-        """Score the mean of the best weights; it is shipped if it is better still."""
+        """Score the mean of the best weights. Ship it if it scores higher than the best so far."""
         weights = self._mean(self.state.validations.kept)
         validation = self._interruptible_evaluation(weights)
         is_best = self._is_better(validation)
@@ -211,7 +212,7 @@ class Trainer:
         return is_due and not is_validation_due(self._config, self.state)
 
     def _interruptible_evaluation(self, weights: Arrays) -> Validation:
-        """A signal ends it at once: it can be done again."""
+        """Evaluate; a signal stops it at once, because it can be repeated."""
         with self._interruption.immediate():
             return self._evaluate(weights)
 
@@ -223,7 +224,7 @@ class Trainer:
         """Make these the weights that `translate` uses."""
         step = self.state.step
         save_arrays(self._run.best, weights, step=step, **validation.facts())
-        for path in (self._run.tuned, self._run.averaged):  # They were tuned for other weights.
+        for path in (self._run.tuned, self._run.averaged):  # tuned for other weights
             path.unlink(missing_ok=True)
         return replace(
             self.state.validations, best_step=step, best_score=validation.rank, num_stale=0

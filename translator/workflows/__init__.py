@@ -1,5 +1,4 @@
 """What the commands do, one plain function each. They are the Python API.
 
-They report to the logger "translator" and through what they return. Nothing here writes to a
-terminal.
+They log to the logger "translator", and return results. Nothing here writes to a terminal.
 """

@@ -1,4 +1,4 @@
-"""`evaluate`: translate, compare with references, and keep all that made the score."""
+"""`evaluate`: translate, score against references, and keep scores and translations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PLACES = {f"data.{key}" for key in DataConfig.path_keys()}
-"""Keys that say where text lies, not which text it is."""
+"""Keys that locate text, and do not identify it."""
 
 
 class Text(NamedTuple):
@@ -42,7 +42,7 @@ class Text(NamedTuple):
     origin: dict[str, str]
     """Where the text is from, for the report."""
     is_own: bool = True
-    """Whether the run's configuration gives the name to this text and no other."""
+    """Whether the name stands for this text in the run's configuration."""
 
 
 def evaluate(
@@ -129,7 +129,7 @@ def _file_text(
 
 
 def _given_translations(path: Path, text: Text) -> tuple[list[str], Text]:
-    """The translations in a file, and the text under a name that says who translated it."""
+    """The translations in a file, and the text under a name that includes that of the file."""
     translations = list(read_lines(path))
     references = text.origin.get("target", f"the {text.name} text")
     _check_lengths(path, translations, references, text.references)
@@ -150,14 +150,12 @@ def _translations(run: LoadedRun, text: Text) -> list[str]:
     """The best translation of each source, with warnings about what looks wrong."""
     checks, output_checks = InputChecks(run.config.data, run.tokenizer.source.tags), OutputChecks()
     hypotheses = run.engine().hypotheses(list(checks.watch(text.sources)))
-    found = list(output_checks.watch(hypotheses))
+    translations = list(output_checks.watch(hypotheses))
     for warning in [*checks.warnings(text.name), *output_checks.warnings()]:
         log.warning(warning)
-    if num_cut := sum(best.num_unread > 0 for best, *_ in found):
-        log.warning(
-            f"Sentences longer than data.max_length: {num_cut:,}. What is beyond it was not read."
-        )
-    return [best.text for best, *_ in found]
+    if num_truncated := sum(best.num_unread > 0 for best, *_ in translations):
+        log.warning(f"Sentences longer than data.max_length, and truncated: {num_truncated:,}.")
+    return [best.text for best, *_ in translations]
 
 
 def _keep(
@@ -168,9 +166,9 @@ def _keep(
     translations: list[str],
     results: list[Score],
 ) -> None:
-    """Write scores and translations into the run, or warn that this is not possible.
+    """Write scores and translations into the run, or warn if that fails.
 
-    run: what made the translations; None if they were given.
+    run: the run that translated; None if the translations were given.
     """
     digests = {
         "source_sha256": _sha256(text.sources),
@@ -204,7 +202,7 @@ def _keep(
 
 
 def _free_name(directory: RunDirectory, text: Text, digests: Mapping[str, str]) -> str:
-    """The name to keep results under, never one under which another text's results are kept."""
+    """A name for the results under which no results of another text are kept."""
     known = _known_text(directory.result(text.name, "json"))
     if known is None and text.is_own:
         return text.name
@@ -214,12 +212,12 @@ def _free_name(directory: RunDirectory, text: Text, digests: Mapping[str, str]) 
 
 
 def _known_text(path: Path) -> dict[str, Any] | None:
-    """What a kept report tells about its text; {} if it is damaged, None if there is none."""
+    """The entry "text" of an earlier report; {} if it is damaged, None if there is no report."""
     if not path.exists():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))["text"]
-        return found if isinstance(found, dict) else {}
+        text = json.loads(path.read_text(encoding="utf-8"))["text"]
+        return text if isinstance(text, dict) else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -37,12 +37,12 @@ def export_run(
 ) -> Exported:
     """Write the best model of a run for another program, or the run as one file.
 
-    In float32, log-probabilities and greedy translations of some golden sentences must be those of
-    the run. Otherwise, BLEU on the validation split may be lower by at most `max_loss`.
+    In float32, log-probabilities and greedy translations of some golden sentences must equal those
+    of the run. In every format, BLEU on the validation split may be lower by at most `max_loss`.
 
     format: "ctranslate2", "savedmodel" for TensorFlow, or "bundle" for the run as one file.
     quantization: how CTranslate2 stores matrices: "float32", "float16", "int16" or "int8".
-    output: where the export goes, by default exports/ in the run. It replaces an earlier export.
+    output: path of the export, by default in exports/ of the run. It replaces an earlier export.
     overrides: keys that win over what the run keeps.
     notes: text for the card of a bundle.
 
@@ -63,12 +63,12 @@ def export_run(
     if directory.is_bundle and output is None:
         raise ConfigError(f"{run} is a single file. Name a place for the export with --output.")
     directory.need_text(overrides)
-    place = Path(output or directory.export(_name(format, quantization)))
-    check_name(place, ConfigError)
-    _check_place(place, format)
+    path = Path(output or directory.export(_name(format, quantization)))
+    check_name(path, ConfigError)
+    _check_path(path, format)
     loaded = load_run(directory, overrides)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=place.parent) as beside:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=path.parent) as beside:
         unfinished = Path(beside, "export")
         unfinished.mkdir()
         manifest = build_export(unfinished, loaded, format, quantization, notes)
@@ -78,11 +78,11 @@ def export_run(
             packed = Path(beside, "bundle")
             pack(unfinished, packed)
             unfinished = packed
-        _check_place(place, format)
-        if place.is_dir():
-            place.replace(Path(beside, "before"))
-        unfinished.replace(place)
-    return Exported(place, manifest)
+        _check_path(path, format)
+        if path.is_dir():
+            path.replace(Path(beside, "before"))
+        unfinished.replace(path)
+    return Exported(path, manifest)
 
 
 def _name(format: Format, quantization: Quantization) -> str:
@@ -93,24 +93,24 @@ def _name(format: Format, quantization: Quantization) -> str:
     }[format]
 
 
-def _check_place(place: Path, format: Format) -> None:
-    """Raise ConfigError unless the place is free or holds an export of the same kind alone."""
+def _check_path(path: Path, format: Format) -> None:
+    """Raise ConfigError unless the path is free or holds an export of the same kind alone."""
     from translator.export.manifest import digests, load_manifest
 
-    if not place.exists():
+    if not path.exists():
         return
     try:
-        known = load_manifest(unpacked(place) if place.is_file() else place).files.keys()
+        known = load_manifest(unpacked(path) if path.is_file() else path).files.keys()
     except RunError:
         raise ConfigError(
-            f"{place} exists and is not an export. Name another place with --output."
+            f"{path} exists and is not an export. Name another place with --output."
         ) from None
-    if place.is_file() != (format == "bundle"):
-        what = "file" if place.is_file() else "folder"
-        raise ConfigError(f"{place} is a {what}. Name another place with --output.")
-    if place.is_dir() and (others := sorted(digests(place).keys() - known)):
+    if path.is_file() != (format == "bundle"):
+        what = "file" if path.is_file() else "folder"
+        raise ConfigError(f"{path} is a {what}. Name another place with --output.")
+    if path.is_dir() and (others := sorted(digests(path).keys() - known)):
         raise ConfigError(
-            f"{place / others[0]} is not part of the export there. Move it away, or name another "
+            f"{path / others[0]} is not part of the export there. Move it away, or name another "
             "place with --output."
         )
 

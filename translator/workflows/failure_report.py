@@ -1,4 +1,4 @@
-"""What a run keeps of a step at which training diverged, and how messages describe it."""
+"""The report of a step at which training diverged, and its description in messages."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write_failure_report(
 
 
 def describe_failure(failure: Failure) -> str:
-    """What happened, without a full stop."""
+    """What happened, as a sentence without its full stop."""
     if failure.divergence.jump is None:
         loss, norm = failure.update
         return (

@@ -1,7 +1,7 @@
 """Messages of the library, for programs that have not set up logging.
 
-Everything is reported to the logger "translator": at INFO what happens, at WARNING what the user
-should look at.
+Everything is logged to the logger "translator": events at INFO, and what the user should look at as
+a WARNING.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 
 
 class MessageFormatter(logging.Formatter):
-    """The message alone, marked if it is a warning."""
+    """Formats the message only, with a prefix if it is a warning."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)

@@ -25,18 +25,17 @@ def open_run(
     engine: "ctranslate2" opens the export inside a run. "savedmodel" confirms that you trust a
     SavedModel, which is a program.
 
-    The `engine()` of the result translates; TensorFlow is imported when it is called, and not
-    before. Several runs may be open at once, and several threads may share an engine.
+    The `engine()` of the result translates. TensorFlow is imported only when it is called. Several
+    runs may be open at once, and several threads may share an engine.
 
         opened = open_run("runs/quickstart")
         opened.engine().translate(["Turn on the lights."])
 
-    Raises RunError if there is no such run or it is damaged; ConfigError for an override or an
-    engine that it does not take.
+    Raises RunError if the run is missing or damaged; ConfigError for an invalid override or engine.
     """
     ensure_handler()
     if isinstance(overrides, str):
-        raise TypeError("overrides is a list of settings; put the one you have in brackets")
+        raise TypeError("overrides must be a list of settings, not a string")
     path = Path(path)
     if is_export(path) and not RunDirectory(path).exists:
         return load_export(path, overrides, engine)
@@ -51,7 +50,7 @@ def open_run(
 
 
 def _warn_of_differences(path: Path, decoding: DecodingConfig, export: LoadedExport) -> None:
-    """Warn if the run decodes otherwise than its export does, unless overrides decide that."""
+    """Warn if the decoding of the run and of its export differs, unless overrides set it."""
     options = export.manifest.options
     compared: list[tuple[str, float, float]] = [
         ("beam_size", decoding.beam_size, options.beam_size)

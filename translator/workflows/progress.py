@@ -1,4 +1,4 @@
-"""How long work shows its progress: as a line in the log now and then, or as a bar."""
+"""Progress of long tasks: lines in the log, or bars of the command line."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from translator.corpora.fetching import watched
 log = logging.getLogger(__name__)
 
 LOG_SECONDS = 10.0
-"""Seconds between two lines about a task. A shorter task logs nothing."""
+"""Seconds between two lines about a task. Shorter tasks log nothing."""
 
 LOG_STEPS = 100
 """Training steps between two lines."""
 
 Update = Callable[[int, str], None]
-"""Takes how much is done, and a text that describes it."""
+"""Called with the amount that is done, and a text that describes it."""
 
 
 class Progress:
@@ -58,9 +58,9 @@ LOG_LINES = Progress()
 def counting(
     progress: Progress, name: str, total: int | None = None, unit: str = "pairs"
 ) -> Iterator[Callable[[int], None]]:
-    """Show a task that counts. The context gives a function that takes how many are done.
+    """Show a task that counts. The context yields a function to call with the count.
 
-    While a data set is being fetched, the task shows how far that is.
+    While a data set is being fetched, the task shows that instead.
     """
     done = 0
     first: tuple[int, float] | None = None

@@ -1,7 +1,7 @@
 """A long translation from file to file, which can be resumed after an interruption.
 
-Beside the output lies OUTPUT.resume: how much is done, and all that decides the rest. It is removed
-at the end.
+OUTPUT.resume, beside the output, records how much is done, and all that determines the rest. It is
+deleted at the end.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ class _State(BaseModel):
     bytes: int
     """Length of these translations."""
     read_sha256: str
-    """Digest of these lines…"""
+    """Digest of these lines."""
     written_sha256: str
-    """…and of their translations."""
+    """Digest of their translations."""
     decided_by: dict[str, Any]
+    """What determines the output, apart from the input."""
 
 
 class ResumableOutput:
@@ -61,7 +62,7 @@ class ResumableOutput:
             self.num_lines = _count_lines(source)
 
     def start(self, lines: Iterator[str], resume: bool) -> Iterator[str]:
-        """Find out what is done, and return the lines of the input that remain.
+        """Find the lines that are done, and return the remaining lines of the input.
 
         Raises ConfigError if there is nothing to resume, if input or settings have changed, or if
         a half-finished output would be lost; RunError if a file is damaged; DataError.
@@ -82,16 +83,16 @@ class ResumableOutput:
                 f"{self.path} is half finished ({state.lines:,} lines). Continue with --resume, or "
                 f"delete {self._state_file} to start over."
             )
-        for key, then, now in differences(state.decided_by, self._decided_by):
-            then, now = ("none" if value is None else str(value) for value in (then, now))
-            is_short = len(then + now) < 40
-            what = f"{key} was {then} and is now {now}" if is_short else f"{key} has changed"
-            raise self._refusal(f"{what}. Use the original value")
+        for key, before, now in differences(state.decided_by, self._decided_by):
+            before, now = ("none" if value is None else str(value) for value in (before, now))
+            is_short = len(before + now) < 40
+            change = f"{key} was {before} and is now {now}" if is_short else f"{key} has changed"
+            raise self._refusal(f"{change}. Use the original value")
         for _ in islice(lines, state.lines):
             pass
         if self._read.hexdigest() != state.read_sha256:
-            what = f"the input has changed within its first {state.lines:,} lines"
-            raise self._refusal(f"{what}. Restore it")
+            change = f"the input has changed within its first {state.lines:,} lines"
+            raise self._refusal(f"{change}. Restore it")
         self._read_output(until=state.bytes)
         if (self.bytes_done, self._written.hexdigest()) != (state.bytes, state.written_sha256):
             raise RunError(
@@ -117,7 +118,7 @@ class ResumableOutput:
     @contextmanager
     def opened(self) -> Iterator[TextIO]:
         """The output, open for appending. Raises ConfigError if another process writes it."""
-        self.path.open("a").close()  # so that an error names the output and not its lock
+        self.path.open("a").close()  # an error names the output, and not its lock
         with self._locked():
             with self.path.open("a", encoding="utf-8", newline="\n") as file:
                 file.truncate(self.bytes_done)
@@ -142,7 +143,7 @@ class ResumableOutput:
             lock.release()
 
     def save(self, file: TextIO, lines_done: int) -> None:
-        """Record on disk that the translations of so many lines are in the file."""
+        """Record on disk that the file holds the translations of `lines_done` lines."""
         file.flush()
         os.fsync(file.fileno())
         self._read_output()
@@ -164,7 +165,7 @@ class ResumableOutput:
             yield line
 
     def _read_output(self, until: int | None = None) -> None:
-        """Digest what the output holds beyond `bytes_done`, at most until a byte."""
+        """Digest the output after `bytes_done`, at most up to the byte `until`."""
         if not self.path.exists():
             return
         with self.path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Standard input and output as lines of UTF-8, be they files, terminals or a notebook's."""
+"""Standard input and output in UTF-8, whether they are files, terminals or a notebook's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, TextIO
 
 
 def is_terminal(stream: object) -> bool:
-    """Whether a person is at the other end."""
+    """Whether a stream is a terminal."""
     isatty = getattr(stream, "isatty", None)
     return isatty is not None and bool(isatty())
 

@@ -16,8 +16,9 @@ from translator.runs import RunDirectory
 from translator.workflows.device import log_device
 from translator.workflows.failure_report import describe_failure, write_failure_report
 from translator.workflows.logs import ensure_handler
-from translator.workflows.preparation import prepare_new_run, prepare_resumed_run
+from translator.workflows.new_run import prepare_new_run
 from translator.workflows.progress import LOG_LINES, Progress
+from translator.workflows.resumed_run import prepare_resumed_run
 from translator.workflows.training_report import StepReport, log_dry_run, log_session
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from translator.training.interruption import Interruption
     from translator.training.results import StepResult
     from translator.training.state import TrainingState
-    from translator.workflows.preparation import Prepared
+    from translator.workflows.prepared import Prepared
     from translator.workflows.training_session import TrainingSession
 
 log = logging.getLogger(__name__)
@@ -46,10 +47,11 @@ def train(
     run: directory of the run, by default runs/NAME after the file's name.
     overrides: keys that win over the file, such as "training.max_steps=1000".
     start_from: a run whose weights and tokenizer a new run begins with.
-    progress: draws how far reading and training are; by default lines are logged.
+    progress: shows the progress of reading and training; by default it logs lines.
 
-    If TF_CONFIG or Slurm names several workers, this process is one of them. Raises UserError; and
-    Stopped, after saving, if SIGINT, SIGTERM or SIGHUP arrives.
+    If TF_CONFIG or Slurm names several workers, this process is one of them.
+
+    Raises UserError; Stopped, after saving, at SIGINT, SIGTERM or SIGHUP.
     """
     from translator.training.interruption import Interruption
     from translator.workflows.workers import join_workers, run_worker
@@ -86,7 +88,7 @@ def train(
 
 
 class _Workers(NamedTuple):
-    """This process among those that train the run, and the signals that stop them."""
+    """The processes that train the run, as this one sees them, and the signals that stop them."""
 
     group: WorkerGroup
     strategy: tf.distribute.Strategy | None
@@ -99,7 +101,7 @@ def _read_config(
     overrides: Sequence[str],
     start_from: str | Path | None,
 ) -> tuple[Config, RunDirectory]:
-    """The configuration, and the run that it is for. Raises UserError."""
+    """The configuration and its run. Raises UserError."""
     path = Path(config)
     if RunDirectory(path).was_begun:
         path = RunDirectory(path).config
@@ -125,7 +127,7 @@ def _in_memory(config: Config, is_alone: bool, attempt: Callable[[Config], None]
                 raise
             num_shards, reason = 2 * error.num_shards, "A device ran out of memory"
         log.info(
-            f"{reason}. From now on every batch is computed in {num_shards} shards, one after the "
+            f"{reason}. From now on, each batch is computed in {num_shards} shards, one after the "
             "other. The result is the same except for rounding and dropout."
         )
         config = replaced(config, {"training.accumulation_steps": num_shards})
@@ -171,9 +173,9 @@ def _train(
 def _restore(
     prepared: Prepared, run: RunDirectory, workers: _Workers, may_cut: bool
 ) -> tuple[TrainingSession, TrainingState]:
-    """A session with the weights of the newest checkpoint, or the first ones; and its state.
+    """A session with the weights of the newest checkpoint or the run's first weights; its state.
 
-    may_cut: whether batches may be computed in shards if the largest does not fit into memory.
+    may_cut: whether to compute batches in more shards if the largest does not fit into memory.
     """
     from translator.training.checkpoint import load_checkpoint
     from translator.training.state import TrainingState
@@ -182,7 +184,7 @@ def _restore(
     group = workers.group
     state, arrays = load_checkpoint(run) or (TrainingState(), None)
     group.broadcast(state.step)
-    group.barrier()  # until all workers have found text and checkpoint
+    group.barrier()  # until all workers have read text and checkpoint
     session = TrainingSession(run, prepared, workers.strategy)
     is_finished = session.last_step is not None and state.step >= session.last_step
     dry_run = None
@@ -191,7 +193,7 @@ def _restore(
     if arrays is not None:
         session.restore(state.step, arrays)
         if state.validations.best_step and not run.shipped.exists():
-            state = state.forget_best()  # The user deleted them.
+            state = state.forget_best()  # the user deleted them
         log.info(f"Continuing {run.path} after step {state.step:,}.")
     log_session(prepared, session)
     if dry_run is not None:
@@ -207,7 +209,7 @@ def _run_steps(
     workers: _Workers,
     progress: Progress,
 ) -> TrainingState:
-    """Train to the end, with records and reports; return the last state."""
+    """Train to the end, and return the last state. Raises RunError if training fails."""
     import tensorflow as tf
 
     from translator.evaluation.validation import Validator
@@ -228,8 +230,8 @@ def _run_steps(
         text = prepared.tokenizer if config.keep_text else None
         path = write_failure_report(run, error.failure, MAX_ROLLBACKS + 1, text)
         raise RunError(
-            f"{describe_failure(error.failure)}, and going back {MAX_ROLLBACKS} times to half the "
-            f"learning rate did not help. {path} has the details. Start another run with a lower "
+            f"{describe_failure(error.failure)}, although {MAX_ROLLBACKS} rollbacks halved the "
+            f"learning rate. {path} has the details. Start another run with a lower "
             "training.optimizer.learning_rate or more warmup_steps, and check the text of the "
             "batch."
         ) from None
@@ -240,7 +242,7 @@ def _run_steps(
             "last checkpoint."
         ) from None
     if config.profile and run.profile.exists():
-        log.info(f"{run.profile} shows where the time of a step goes.")
+        log.info(f"{run.profile} shows how long each kind of operation takes.")
     return trainer.state
 
 
@@ -252,7 +254,7 @@ def _record(
     state: TrainingState,
     progress: Progress,
 ) -> None:
-    """Take all steps, write their metrics into the run, and report them."""
+    """Run the training loop; write its results into the run, and report them."""
     from translator.training.metrics_writer import MetricsWriter, read_metrics
     from translator.training.rollback import MAX_ROLLBACKS
 

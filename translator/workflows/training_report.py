@@ -1,4 +1,4 @@
-"""What the log and the progress bar show of a training session: facts, figures, samples."""
+"""What the log and the progress bar show of a training session."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from translator.training.dry_run import DryRun
     from translator.training.results import StepResult, Validation
     from translator.training.state import TrainingState
-    from translator.workflows.preparation import Prepared
+    from translator.workflows.prepared import Prepared
     from translator.workflows.progress import Update
     from translator.workflows.training_session import TrainingSession
 
@@ -27,11 +27,11 @@ NUM_SAMPLES = 3
 """Validation sentences that are shown with their translations."""
 
 SMOOTHING = 0.95
-"""Weight of the mean so far, against the newest step, in the loss and speed shown."""
+"""Weight of the mean so far in the moving averages of loss and speed."""
 
 
 def log_session(prepared: Prepared, session: TrainingSession) -> None:
-    """Log the size of text and model, and warn of what looks wrong with the text."""
+    """Log the size of text and model, and warnings about the text."""
     config, tokenizer, facts = prepared.config, prepared.tokenizer, prepared.training.facts
     reasons = {
         "with an empty side": facts.num_empty,
@@ -49,14 +49,14 @@ def log_session(prepared: Prepared, session: TrainingSession) -> None:
     )
     if len(prepared.training.stores) > 1:
         _log_corpora(prepared, session)
-    found = data_warnings(
+    warnings = data_warnings(
         config,
         tokenizer,
         prepared.training,
         prepared.validation,
         is_borrowed=prepared.start_weights is not None,
     )
-    for warning in found:
+    for warning in warnings:
         log.warning(warning)
 
 
@@ -67,27 +67,27 @@ def _log_corpora(prepared: Prepared, session: TrainingSession) -> None:
     for corpus, share in zip(corpora, shares, strict=True):
         log.info(
             f"  {corpus.name}: {share.num_pairs:,} pairs, {share.tokens:.1%} of the target "
-            f"pieces; each pair comes {share.repetition:.2f} times an epoch."
+            f"pieces; each pair occurs {share.repetition:.2f} times an epoch."
         )
 
 
 def log_dry_run(
-    found: DryRun, last_step: int | None, max_minutes: float | None, state: TrainingState
+    dry_run: DryRun, last_step: int | None, max_minutes: float | None, state: TrainingState
 ) -> None:
     """Log time and memory of a step on the largest batch, and when training would end."""
     end, seconds_left = "", math.inf
     if max_minutes is not None:
         seconds_left = 60 * max_minutes - state.clock.seconds
-    if last_step is not None and (last_step - state.step) * found.seconds < seconds_left:
-        duration = timedelta(seconds=round((last_step - state.step) * found.seconds))
-        end = f" At that pace, step {last_step:,} is {duration} away, not counting validations."
+    if last_step is not None and (last_step - state.step) * dry_run.seconds < seconds_left:
+        duration = timedelta(seconds=round((last_step - state.step) * dry_run.seconds))
+        end = f" At that pace, step {last_step:,} is {duration} away, without validations."
     elif max_minutes is not None:
-        num_steps = state.step + max(0, seconds_left) / found.seconds
+        num_steps = state.step + max(0, seconds_left) / dry_run.seconds
         end = f" At that pace, time is up near step {num_steps:,.0f}; a last validation follows."
     log.info(
-        f"A step on the largest batch took {found.seconds:.2f} s, "
-        f"{found.tokens_per_second:,.0f} target tokens a second; the process needs at most "
-        f"{found.peak_bytes / 2**30:.1f} GiB.{end}"
+        f"A step on the largest batch took {dry_run.seconds:.2f} s, "
+        f"{dry_run.tokens_per_second:,.0f} target tokens a second; the process needs at most "
+        f"{dry_run.peak_bytes / 2**30:.1f} GiB.{end}"
     )
 
 
@@ -110,7 +110,7 @@ class StepReport:
         self._loss: float | None = None
         self._speed: float | None = None
         self._first: tuple[int, float] | None = None
-        """Number and time of the first step of this session, or since a rollback."""
+        """Number and time of the first step of this session, or after a rollback."""
 
     def add(self, result: StepResult) -> None:
         """Take the next result of the training loop."""
@@ -131,7 +131,7 @@ class StepReport:
             )
 
     def _time_left(self, state: TrainingState, first_step: int, first_seconds: float) -> str:
-        """Such as "1:30 left", at the pace of this session; nothing if there is no limit."""
+        """Such as "1:30 left", at the pace of this session; empty without a limit."""
         limits = []
         if self._last_step is not None and state.step > first_step:
             pace = (state.clock.seconds - first_seconds) / (state.step - first_step)
@@ -150,8 +150,8 @@ class StepReport:
             f"step {result.state.step}: validation {scores}loss {validation.loss:.3f}{best}, in "
             f"{validation.seconds:.0f} s"
         )
-        if found := describe_symptoms(validation.symptoms):
-            log.info(found)
+        if description := describe_symptoms(validation.symptoms):
+            log.info(description)
         count = len(self._pairs)
         for index in range(0, count, -(-count // NUM_SAMPLES)):
             pair = self._pairs[index]

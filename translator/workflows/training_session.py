@@ -1,4 +1,4 @@
-"""A training session: the train step of a run in this process, and the batches it learns from."""
+"""A training session: the train step of a run in this process, and its batches."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from translator.training.distributed.strategy import local_strategy, shards_at_o
 from translator.training.dry_run import DryRun, dry_run
 from translator.training.limits import total_steps
 from translator.training.train_step import TrainStep
-from translator.workflows.preparation import Prepared
+from translator.workflows.prepared import Prepared
 
 
 class TrainingSession:
-    """Every worker of a run creates the same one. The train step has the run's first weights."""
+    """The train step, with the run's first weights, and the batches. Equal on all workers."""
 
     def __init__(
         self, run: RunDirectory, prepared: Prepared, strategy: tf.distribute.Strategy | None
     ) -> None:
-        """Without a strategy, this process trains alone, on all devices that it finds.
+        """Without a strategy, this process trains alone, on all devices of the machine.
 
         Raises RunError if the weights to start from do not fit.
         """

@@ -44,14 +44,14 @@ def translate(
 
     run: a run, a bundle or an export; `overrides` and `engine` as in `open_run`.
     source, output: files; by default standard input and standard output.
-    n_best: write up to so many translations per line, each as line number, score and text with
-    tabs between them.
+    n_best: write up to this many translations per line, each as line number, score and text,
+    separated by tabs.
     resume: continue a translation from file to file that was interrupted.
 
     Raises UserError.
     """
     source, output = (None if path is None else Path(path) for path in (source, output))
-    check_places(source, output, resume)
+    check_paths(source, output, resume)
     lines = read_lines(source) if source else read_stream(input_stream(), "standard input")
     opened = open_run(run, overrides, engine)
     checks = InputChecks(opened.config.data, opened.tokenizer.source.tags)
@@ -69,8 +69,8 @@ def translate(
     log_warnings([*checks.warnings("the input"), *output_checks.warnings()])
 
 
-def check_places(source: Path | None, output: Path | None, resume: bool = False) -> None:
-    """Raise ConfigError unless this is a place to read from and one to write to."""
+def check_paths(source: Path | None, output: Path | None, resume: bool = False) -> None:
+    """Raise ConfigError unless these can be read from and written to; None is a standard stream."""
     if resume and not (source and output):
         raise ConfigError("--resume needs files: name --input and --output.")
     if (source is None and sys.stdin is None) or (output is None and sys.stdout is None):
@@ -91,17 +91,17 @@ def _translate_file(
     n_best: int | None,
     progress: Progress,
 ) -> OutputChecks:
-    """Translate the remaining lines of a file, saving from time to time how far it is."""
+    """Translate the remaining lines of a file, and save the state after every block of lines."""
     checks = OutputChecks(lines_before=output.lines_done)
-    with _hint_at_resume(output.path):
+    with _with_resume_hint(output.path):
         results = checks.watch(_started(engine.stream(lines, n_best or 1)))
         with (
             _named_errors(output.path),
             output.opened() as file,
             counting(progress, "Translating", output.num_lines, "lines") as show,
         ):
-            for number, found in enumerate(results, start=output.lines_done + 1):
-                write_translations(file, number, found, n_best)
+            for number, translations in enumerate(results, start=output.lines_done + 1):
+                write_translations(file, number, translations, n_best)
                 if number % engines.LINES_AT_ONCE == 0:
                     output.save(file, number)
                     show(number)
@@ -121,36 +121,36 @@ def _translate_stream(
     is_shown = output is not None or not is_terminal(sys.stdout)
     task = counting(progress, "Translating", unit="lines") if is_shown else nullcontext(_ignore)
     with open_output(output) as file, task as show:
-        for number, found in enumerate(results, start=1):
-            write_translations(file, number, found, n_best)
+        for number, translations in enumerate(results, start=1):
+            write_translations(file, number, translations, n_best)
             if number % engines.LINES_AT_ONCE == 0:
                 show(number)
     return checks
 
 
 def _ignore(_: int) -> None:
-    """Show nothing: progress would stand among the translations."""
+    """Show no progress: it would be mixed with the translations."""
 
 
 def _started(results: Iterator[list[Translation]]) -> Iterator[list[Translation]]:
-    """The same results, the first of which is there: faults show before an output is opened."""
+    """Compute the first result now, so that errors appear before the output is opened."""
     first = list(islice(results, 1))
     return chain(first, results)
 
 
 def write_translations(
-    file: TextIO, number: int, found: Sequence[Translation], n_best: int | None
+    file: TextIO, number: int, translations: Sequence[Translation], n_best: int | None
 ) -> None:
     """Write the translations of line `number` (from 1), and warn if that line was truncated."""
-    if found[0].num_unread:
+    if translations[0].num_unread:
         log.warning(
-            f"Line {number} is too long. Its last {found[0].num_unread} pieces (beyond "
+            f"Line {number} is too long. Its last {translations[0].num_unread} pieces (beyond "
             "data.max_length) were not read."
         )
     if n_best is None:
-        print(found[0].text, file=file)
+        print(translations[0].text, file=file)
     else:
-        for one in found:
+        for one in translations:
             print(number, f"{one.score:.6f}", one.text, sep="\t", file=file)
 
 
@@ -175,8 +175,8 @@ def open_output(path: Path | None) -> Iterator[TextIO]:
 def _is_plain(path: Path) -> bool:
     """Whether this is a file that can be read twice and truncated, or does not exist yet.
 
-    A name that leads through /dev or /proc, such as /dev/stdout, is not: another process may have
-    opened what it stands for.
+    A path through /dev or /proc, such as /dev/stdout, is not: another process may have opened its
+    file.
     """
     if path.exists() and not path.is_file():
         return False
@@ -192,7 +192,7 @@ def _is_plain(path: Path) -> bool:
 
 @contextmanager
 def _named_errors(path: Path | None) -> Iterator[None]:
-    """Raise UserError, which names the output, if it cannot be written."""
+    """Inside, errors of writing become UserErrors that name the output."""
     name = str(path or "Standard output")
     try:
         yield
@@ -205,8 +205,8 @@ def _named_errors(path: Path | None) -> Iterator[None]:
 
 
 @contextmanager
-def _hint_at_resume(output: Path) -> Iterator[None]:
-    """Add to an error that the translation can be resumed."""
+def _with_resume_hint(output: Path) -> Iterator[None]:
+    """Inside, UserErrors get a hint that the translation can be resumed."""
     try:
         yield
     except UserError as error:

@@ -56,18 +56,18 @@ class Tuning(NamedTuple):
 
     rows: list[Row]
     configured: Setting
-    """The decoding of the run, which all are compared with…"""
+    """The configured decoding, with which all others are compared."""
     configured_kind: LengthPenaltyKind
     chosen: Setting
     chosen_kind: LengthPenaltyKind
     gain: Gain
-    """…and what is gained over it: BLEU, with its standard error."""
+    """BLEU gained over the configured decoding, with its standard error."""
     mean_steps: list[int] | None
-    """The steps whose mean weights are chosen; None for the best weights of the run."""
+    """The steps whose mean weights were chosen; None for the best weights of the run."""
     signature: str
-    """What is measured, as sacreBLEU writes it."""
+    """sacreBLEU's signature of the scores."""
     path: Path | None
-    """The file that keeps the choice; None for a bundle, which keeps nothing."""
+    """The file with the choice; None for a bundle, which cannot be changed."""
 
     @property
     def overrides(self) -> list[str]:
@@ -95,7 +95,7 @@ def tune(
 
     beam_sizes, penalties: by default several, and those that the run is configured with.
     overrides: keys that win over what the run keeps.
-    show: takes the lines of the table one by one, as soon as they are known.
+    show: called with each line of the table as soon as it is known.
 
     Raises UserError.
     """
@@ -103,7 +103,7 @@ def tune(
     from translator.evaluation.tuning import Baseline
 
     ensure_handler()
-    freeze_weights(False)  # All means are tried in one model.
+    freeze_weights(False)  # the means of weights are set in one model
     directory = RunDirectory.existing(Path(run))
     directory.need_text(overrides)
     loaded = load_run(directory, overrides, as_tuned=False)
@@ -124,7 +124,7 @@ def tune(
         if best is not chosen:
             chosen, chosen_mean = best, mean
     assert chosen is not None
-    found = Tuning(
+    tuning = Tuning(
         rows,
         configured,
         grid.configured.length_penalty_kind,
@@ -136,8 +136,8 @@ def tune(
         None if directory.is_bundle else directory.tuned,
     )
     if not directory.is_bundle:
-        _keep(directory, loaded, found, chosen_mean)
-    return found
+        _keep(directory, loaded, tuning, chosen_mean)
+    return tuning
 
 
 class _Grid(NamedTuple):
@@ -147,11 +147,11 @@ class _Grid(NamedTuple):
     penalties: Sequence[float]
     kind: LengthPenaltyKind
     configured: DecodingConfig
-    """What they are compared with."""
+    """The decoding with which they are compared."""
 
     @classmethod
     def of(cls, run: LoadedRun, beam_sizes: Sequence[int], penalties: Sequence[float]) -> _Grid:
-        """The sizes and penalties given; without any, the usual ones and those configured."""
+        """The given sizes and penalties; by default, the usual ones and those configured."""
         from translator.evaluation.tuning import BEAM_SIZES, LENGTH_PENALTIES
 
         kind = run.config.decoding.length_penalty_kind
@@ -167,7 +167,7 @@ class _Grid(NamedTuple):
 
 
 class _Validation:
-    """The validation split, to be translated by a run and scored."""
+    """Translates the validation split with a run, and scores it."""
 
     def __init__(self, run: LoadedRun, pairs: Sequence[Pair]) -> None:
         from translator.evaluation.score import BleuCounts
@@ -181,7 +181,7 @@ class _Validation:
         self.bleu = BleuCounts(references, run.config.evaluation, run.config.data.target_language)
 
     def beams(self, sizes: Sequence[int]) -> Beams:
-        """What ends up in beams of these sizes."""
+        """All translations in beams of these sizes."""
         return self._translator.beams(self._sources, sizes)
 
     def use(self, mean: MeanWeights) -> None:
@@ -191,7 +191,7 @@ class _Validation:
         set_model_weights(self._translator.model, mean.weights, self._run_path)
 
     def configured(self, decoding: DecodingConfig, beams: Beams) -> Setting:
-        """How the configured decoding scores."""
+        """The score of the configured decoding."""
         from translator.evaluation.tuning import settings
 
         own = {decoding.beam_size: beams[decoding.beam_size]}
@@ -226,7 +226,7 @@ def _search(
 
 
 def _means(run: RunDirectory) -> Iterator[MeanWeights]:
-    """Means of the newest two, three, … of the validated weights that are kept."""
+    """Means of the newest two, three, … of the validated weights that the run keeps."""
     from translator.models.weights import load_arrays
     from translator.training.checkpoint import mean_weights
 
@@ -237,7 +237,7 @@ def _means(run: RunDirectory) -> Iterator[MeanWeights]:
         yield MeanWeights(steps, mean_weights(parts[:num_parts]))
 
 
-def _keep(run: RunDirectory, loaded: LoadedRun, found: Tuning, mean: MeanWeights | None) -> None:
+def _keep(run: RunDirectory, loaded: LoadedRun, tuning: Tuning, mean: MeanWeights | None) -> None:
     """Write the choice into the run. Raises RunError if its best weights have changed."""
     from translator.models.weights import load_facts, save_arrays
 
@@ -246,14 +246,14 @@ def _keep(run: RunDirectory, loaded: LoadedRun, found: Tuning, mean: MeanWeights
     if mean is None:
         run.averaged.unlink(missing_ok=True)
     else:
-        scores = {"bleu": found.chosen.bleu, "signature": found.signature}
+        scores = {"bleu": tuning.chosen.bleu, "signature": tuning.signature}
         save_arrays(run.averaged, mean.weights, step=mean.steps[0], averaged=mean.steps, **scores)
     report = {
-        "beam_size": found.chosen.beam_size,
-        "length_penalty": found.chosen.length_penalty,
-        "length_penalty_kind": found.chosen_kind,
-        "validation_bleu": found.chosen.bleu,
-        "signature": found.signature,
+        "beam_size": tuning.chosen.beam_size,
+        "length_penalty": tuning.chosen.length_penalty,
+        "length_penalty_kind": tuning.chosen_kind,
+        "validation_bleu": tuning.chosen.bleu,
+        "signature": tuning.signature,
         "weights": load_facts(run.shipped),
     }
     write_whole(run.tuned, json.dumps(report, indent=2) + "\n")

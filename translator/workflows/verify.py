@@ -1,4 +1,4 @@
-"""`verify`: check that an export is still what it was when it was made."""
+"""`verify`: check that an export is unchanged and computes what it did when it was made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def verify(export: str | Path, engine: str | None = None) -> Comparison:
 
     engine: "savedmodel" confirms that you trust a SavedModel, which is a program.
 
-    Raises RunError if this is not what was exported; ConfigError for the wrong engine.
+    Raises RunError if the export has changed; ConfigError for the wrong engine.
     """
     ensure_handler()
     return check_export(Path(export), engine)

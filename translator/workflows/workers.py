@@ -1,7 +1,7 @@
 """Several processes that train one run.
 
-The chief prepares the run. The other workers wait for it, open the run's folder, which all of them
-must see, and take the same steps. Only the chief writes into the run.
+The chief prepares the run. The other workers wait for it, open the run's folder on a shared file
+system, and take the same steps. Only the chief writes into the run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from translator.training.distributed.cluster import Cluster, find_cluster
 from translator.training.distributed.rendezvous import RENDEZVOUS_SECONDS, rendezvous
 from translator.training.distributed.worker_group import WorkerGroup
 from translator.training.interruption import Interruption
-from translator.workflows.preparation import read_prepared
+from translator.workflows.resumed_run import read_prepared
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -41,8 +41,8 @@ FOLDER_SECONDS = 90.0
 def join_workers(config: Config) -> Iterator[tuple[WorkerGroup, tf.distribute.Strategy | None]]:
     """Wait for all workers, and join their devices by a strategy.
 
-    A process that trains alone gets a group of one and no strategy. All workers raise UserError if
-    one is missing or does not fit.
+    A process that trains alone gets a group of one and no strategy. Raises UserError on all workers
+    if one is missing or does not fit.
     """
     cluster = find_cluster(config.training.distribution, os.environ)
     if cluster is None:
@@ -50,14 +50,14 @@ def join_workers(config: Config) -> Iterator[tuple[WorkerGroup, tf.distribute.St
         return
     import tensorflow as tf
 
-    from translator.training.distributed.strategy import JOIN_SECONDS, join, losses_explained
+    from translator.training.distributed.strategy import JOIN_SECONDS, join, lost_workers_named
 
     name = f"Worker {cluster.index} of {len(cluster.addresses)}"
     name += ", the chief" if cluster.index == 0 else ""
     log.info(f"{name}: waiting for the others, at most {RENDEZVOUS_SECONDS:g} seconds …")
     num_gpus = len(tf.config.list_physical_devices("GPU"))
-    with rendezvous(cluster, _facts(config, cluster, num_gpus)) as group, losses_explained(group):
-        log.info(f"All workers are here; joining them, or giving up in {JOIN_SECONDS} seconds …")
+    with rendezvous(cluster, _facts(config, cluster, num_gpus)) as group, lost_workers_named(group):
+        log.info(f"All workers have connected; joining them, at most {JOIN_SECONDS} seconds …")
         yield group, join(cluster)
 
 
@@ -87,14 +87,14 @@ def run_worker(
     session = TrainingSession(run, prepared, strategy)
     if arrays is not None:
         session.restore(step, arrays)
-    log.info(f"Training {run.path} with the chief, which shows how it goes.")
+    log.info(f"Training {run.path} with the chief, which shows the progress.")
     with interruption.deferred():
         follow_chief(session, run, group.orders(interruption))
     log.info("Finished.")
 
 
 def _facts(config: Config, cluster: Cluster, num_gpus: int) -> dict[str, Any]:
-    """Return what must be equal on all workers; texts and checkpoints are compared later."""
+    """Return what must be equal on all workers. Texts and checkpoints are compared later."""
     return {
         "the list of workers": list(cluster.addresses),
         "the number of GPUs": num_gpus,

@@ -18,7 +18,8 @@ from pydantic import BaseModel, NonNegativeInt, ValidationError
 from translator.errors import ConfigError
 
 FIRST_PORT, NUM_PORTS = 12_000, 16_000
-"""Under Slurm, the ports follow from the job's number, so that jobs on one machine differ."""
+"""Under Slurm, the first port follows from the job's number, so that jobs on one machine use
+different ports."""
 
 EXAMPLE = '{"cluster": {"worker": ["HOST:PORT", …]}, "task": {"type": "worker", "index": 0}}'
 
@@ -30,14 +31,18 @@ class Cluster:
     addresses: tuple[str, ...]
     index: int
 
+    def name(self, index: int) -> str:
+        """What messages call a worker."""
+        return f"Worker {index}{'' if index else ', the chief,'} at {self.addresses[index]}"
+
 
 def find_cluster(
     distribution: Literal["auto", "single", "mirrored", "workers"], environment: Mapping[str, str]
 ) -> Cluster | None:
     """Return the workers that train together, or None if this process trains alone.
 
-    Raises ConfigError if the environment describes them wrongly, or if training.distribution is
-    workers and the environment does not describe several.
+    Raises ConfigError if the environment describes them wrongly, or if `distribution` is "workers"
+    and the environment does not describe several.
     """
     if distribution in ("single", "mirrored"):
         return None
@@ -78,8 +83,8 @@ def _from_tf_config(text: str) -> Cluster | None:
         config = _TfConfig.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise _wrong(f"{place}: {first['msg']}" if place else first["msg"]) from None
+        key = ".".join(map(str, first["loc"]))
+        raise _invalid(f"{key}: {first['msg']}" if key else first["msg"]) from None
     chiefs, workers = config.cluster.get("chief", []), config.cluster.get("worker", [])
     addresses, task = (*chiefs, *workers), config.task
     if not addresses:
@@ -88,20 +93,20 @@ def _from_tf_config(text: str) -> Cluster | None:
         try:
             split_address(address)
         except ValueError:
-            raise _wrong(f"the address {address!r} is not HOST:PORT") from None
+            raise _invalid(f"the address {address!r} is not HOST:PORT") from None
     if len(set(addresses)) < len(addresses):
-        raise _wrong("two workers have the same address")
+        raise _invalid("two workers have the same address")
     if task.index is None or task.index >= len(config.cluster.get(task.type, [])):
-        raise _wrong("the task must be in the cluster, and its index counts from 0")
+        raise _invalid("the task must be in the cluster, and its index counts from 0")
     return Cluster(addresses, task.index + (len(chiefs) if task.type == "worker" else 0))
 
 
-def _wrong(reason: str) -> ConfigError:
+def _invalid(reason: str) -> ConfigError:
     return ConfigError(f"TF_CONFIG: {reason}. It must look like {EXAMPLE}.")
 
 
 def _from_slurm(environment: Mapping[str, str]) -> Cluster | None:
-    """Read the tasks of a step that srun started; a batch script alone is no such step."""
+    """Read the tasks of a step that srun started. A batch script alone is not such a step."""
     try:
         if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) < 2:
             return None

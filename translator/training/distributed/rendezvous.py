@@ -1,8 +1,8 @@
-"""Workers find each other before TensorFlow joins them.
+"""Workers connect to each other before TensorFlow joins them.
 
-TensorFlow waits for a missing worker without end and handles no signal meanwhile. This wait ends
-after RENDEZVOUS_SECONDS in a sentence that names the missing workers, and it refuses workers whose
-configurations differ. The chief listens at its own address until all have registered. Then
+TensorFlow would wait for a missing worker without end, and handle no signal meanwhile. This wait
+ends after RENDEZVOUS_SECONDS with an error that names the missing workers, and it refuses workers
+whose configurations differ. The chief listens at its own address until all have registered. Then
 TensorFlow takes that port, and the connections remain (worker_group.py).
 """
 
@@ -17,37 +17,29 @@ from typing import Any
 from translator.config import differences
 from translator.errors import ConfigError, RunError, UserError
 from translator.training.distributed.cluster import Cluster, split_address
-from translator.training.distributed.worker_group import (
-    Connection,
-    Message,
-    WorkerGroup,
-    worker_name,
-)
+from translator.training.distributed.worker_group import Connection, Message, WorkerGroup
 
 RENDEZVOUS_SECONDS = 300.0
 """How long a worker waits for the others."""
 
 ANSWER_SECONDS = 5.0
-"""How long a process that has connected may take to register."""
+"""How long the other end may take to accept a connection, to register or to answer."""
 
-MAX_CONNECTIONS = 64
-"""Connections that have not registered; when there are more, the oldest is closed."""
-
-Facts = dict[str, Any]
+MAX_UNREGISTERED = 64
+"""Connections that have not registered. If there are more, the oldest is closed."""
 
 
-def rendezvous(cluster: Cluster, facts: Facts) -> WorkerGroup:
-    """Wait until all workers are there with the same facts.
+def rendezvous(cluster: Cluster, facts: dict[str, Any]) -> WorkerGroup:
+    """Wait until all workers have connected with the same facts.
 
-    Every worker that has come raises the same: RunError if one does not come in
-    RENDEZVOUS_SECONDS or an address cannot be used, ConfigError if facts differ.
+    Raises RunError if a worker is missing after RENDEZVOUS_SECONDS or our address cannot be used;
+    ConfigError if facts differ. All workers that have connected then raise an error with this
+    reason.
     """
     with _listening(cluster.addresses[cluster.index]) as listener:
         if cluster.index == 0:
-            connections = _await_workers(listener, cluster.addresses, facts)
-        else:
-            connections = {0: _join_chief(cluster, facts)}
-    return WorkerGroup(cluster.addresses, cluster.index, connections)
+            return WorkerGroup(cluster, _await_workers(listener, cluster, facts))
+        return WorkerGroup(cluster, {0: _join_chief(cluster, facts)})
 
 
 @contextmanager
@@ -71,7 +63,7 @@ def _listening(address: str) -> Iterator[socket.socket]:
 
 
 def _await_workers(
-    listener: socket.socket, addresses: tuple[str, ...], facts: Facts
+    listener: socket.socket, cluster: Cluster, facts: dict[str, Any]
 ) -> dict[int, Connection]:
     """As the chief: return the connections of all others, by index.
 
@@ -79,38 +71,38 @@ def _await_workers(
     one that does not register within ANSWER_SECONDS is closed.
     """
     registered: dict[int, Connection] = {}
-    unknown: dict[Connection, float] = {}
+    unregistered: dict[Connection, float] = {}  # with the time at which each is closed
     deadline = time.monotonic() + RENDEZVOUS_SECONDS
     try:
-        while missing := [i for i in range(1, len(addresses)) if i not in registered]:
+        while missing := [i for i in range(1, len(cluster.addresses)) if i not in registered]:
             if time.monotonic() >= deadline:
-                raise RunError(_missing(missing, addresses))
+                raise RunError(_missing(missing, cluster))
             with suppress(TimeoutError):
                 connection = Connection(listener.accept()[0])
-                unknown[connection] = time.monotonic() + ANSWER_SECONDS
-            if len(unknown) > MAX_CONNECTIONS:
-                unknown[next(iter(unknown))] = 0.0
-            for connection, until in list(unknown.items()):
+                unregistered[connection] = time.monotonic() + ANSWER_SECONDS
+            if len(unregistered) > MAX_UNREGISTERED:
+                unregistered[next(iter(unregistered))] = 0.0
+            for connection, until in list(unregistered.items()):
                 message = _read(connection, 0.0)
                 if message is not None or time.monotonic() >= until:
-                    del unknown[connection]
-                    _register(connection, message or {}, registered, addresses, facts)
+                    del unregistered[connection]
+                    _register(connection, message or {}, registered, cluster, facts)
             for index, connection in list(registered.items()):
                 connection.send({})
                 if _read(connection, 0.0) is not None:
                     registered.pop(index).socket.close()
     except BaseException as error:
-        with WorkerGroup(addresses, 0, registered):  # Its end informs those who have come.
+        with WorkerGroup(cluster, registered):  # sends the error to those who have registered
             raise error
     finally:
-        for connection in unknown:
+        for connection in unregistered:
             connection.socket.close()
-    WorkerGroup(addresses, 0, registered).broadcast(True)
+    WorkerGroup(cluster, registered).broadcast(True)
     return registered
 
 
 def _read(connection: Connection, seconds: float) -> Message | None:
-    """Return the next message, {} if the other end is gone, or None if nothing comes in time."""
+    """Return the next message, {} if the other end is closed, or None if none comes in time."""
     try:
         return connection.receive(seconds)
     except OSError:
@@ -121,29 +113,33 @@ def _register(
     connection: Connection,
     message: Message,
     registered: dict[int, Connection],
-    addresses: tuple[str, ...],
-    facts: Facts,
+    cluster: Cluster,
+    facts: dict[str, Any],
 ) -> None:
-    """As the chief: register a worker, or close a stranger. Raises ConfigError if facts differ."""
+    """As the chief: register a worker, or close the connection of anyone else.
+
+    Raises ConfigError if the worker's facts differ.
+    """
     index, theirs = message.get("worker"), message.get("facts")
     if type(index) is not int or not isinstance(theirs, dict):
         connection.socket.close()
-    elif index in registered or not 0 < index < len(addresses):
-        connection.send({"refused": f"worker {index} is here already; give each its own index."})
+    elif index in registered or not 0 < index < len(cluster.addresses):
+        reason = f"worker {index} has connected already; give each its own index."
+        connection.send({"refused": reason})
         connection.socket.close()
     else:
         registered[index] = connection
         connection.send({"accepted": True})
         for key, there, here in differences(theirs, facts):
             raise ConfigError(
-                f"{worker_name(index, addresses)} does not fit the chief: {key} is {there!r} there "
-                f"and {here!r} here."
+                f"{cluster.name(index)} does not fit the chief: {key} is {there!r} there and "
+                f"{here!r} here."
             )
 
 
-def _join_chief(cluster: Cluster, facts: Facts) -> Connection:
-    """As a worker: register with the chief, and return the connection when all have come."""
-    chief = worker_name(0, cluster.addresses)
+def _join_chief(cluster: Cluster, facts: dict[str, Any]) -> Connection:
+    """As a worker: register with the chief, and return the connection when all have registered."""
+    chief = cluster.name(0)
     deadline = time.monotonic() + RENDEZVOUS_SECONDS
     reason = "it did not answer"
     while time.monotonic() < deadline:
@@ -159,12 +155,12 @@ def _join_chief(cluster: Cluster, facts: Facts) -> Connection:
             if "refused" in answer:
                 raise UserError(f"{chief} refused this worker: {answer['refused']}")
             if "accepted" in answer:
-                WorkerGroup(cluster.addresses, cluster.index, {0: connection}).broadcast()
+                WorkerGroup(cluster, {0: connection}).broadcast()
                 return connection
         except BaseException:
             connection.socket.close()
             raise
-        connection.socket.close()  # Someone else, such as the chief of a run that is ending.
+        connection.socket.close()  # another program, such as the chief of a run that is ending
         time.sleep(0.3)
     raise RunError(
         f"{chief} could not be reached in {RENDEZVOUS_SECONDS:g} seconds ({reason}). Start the "
@@ -174,16 +170,16 @@ def _join_chief(cluster: Cluster, facts: Facts) -> Connection:
 
 def _connect(address: str) -> socket.socket:
     connected = socket.create_connection(split_address(address), timeout=ANSWER_SECONDS)
-    if connected.getsockname() == connected.getpeername():  # TCP lets a port connect to itself.
+    if connected.getsockname() == connected.getpeername():  # TCP lets a port connect to itself
         connected.close()
         raise ConnectionRefusedError("connection refused")
     return connected
 
 
-def _missing(missing: list[int], addresses: tuple[str, ...]) -> str:
-    names = " and ".join(worker_name(index, addresses) for index in missing)
+def _missing(missing: list[int], cluster: Cluster) -> str:
+    names = " and ".join(map(cluster.name, missing))
     return (
-        f"{names} did not come in {RENDEZVOUS_SECONDS:g} seconds. Start the same command there "
-        f"with its own index, and check that port {split_address(addresses[0])[1]} of this machine "
-        "is open to it."
+        f"{names} did not connect in {RENDEZVOUS_SECONDS:g} seconds. Start the same command there "
+        f"with its own index, and check that port {split_address(cluster.addresses[0])[1]} of this "
+        "machine is open to it."
     )

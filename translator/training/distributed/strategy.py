@@ -10,7 +10,7 @@ import faulthandler
 import os
 import re
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any, Literal, TypeVar
@@ -26,7 +26,7 @@ MAX_PARALLEL_SHARDS = 8
 """Each shard takes memory for the gradients of all weights."""
 
 JOIN_SECONDS = 60
-"""How long TensorFlow may take to join the workers that have found each other."""
+"""How long TensorFlow may take to join the workers after the rendezvous."""
 
 Item = TypeVar("Item")
 
@@ -46,7 +46,7 @@ def shards_at_once(config: TrainingConfig, alone: bool) -> int:
     """Return how many shards a replica computes at the same time.
 
     A process that trains alone without a GPU computes one shard on each processor, because most
-    matrix products of a narrow model are too small for two. Elsewhere, and where
+    matrix products of a narrow model are too small for two. In all other cases, and if
     `accumulation_steps` saves memory, it is one.
     """
     one_by_one = config.accumulation_steps != 1 or config.distribution == "mirrored"
@@ -63,17 +63,17 @@ def join(cluster: Cluster) -> tf.distribute.Strategy:
         task_id=cluster.index,
         rpc_layer="grpc",
     )
-    with _undisturbed():
+    with _signals_blocked():
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def _signals_blocked() -> Iterator[None]:
     """Inside, signals wait, because TensorFlow replaces our SIGTERM handler by one that ignores it.
 
-    If a worker leaves between the rendezvous and this, the process exits with code 1 after
-    JOIN_SECONDS. TensorFlow would wait for an hour, whatever cluster_register_timeout_in_ms says,
-    and Python cannot run meanwhile.
+    If a worker is lost between the rendezvous and this, the process exits with code 1 after
+    JOIN_SECONDS. TensorFlow would wait for an hour, whatever cluster_register_timeout_in_ms is, and
+    Python cannot run meanwhile.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with open(os.devnull, "w") as nowhere:
@@ -89,8 +89,8 @@ def _undisturbed() -> Iterator[None]:
 
 
 @contextmanager
-def losses_explained(group: WorkerGroup) -> Iterator[None]:
-    """Inside, what TensorFlow raises when it loses another worker becomes a UserError."""
+def lost_workers_named(group: WorkerGroup) -> Iterator[None]:
+    """Inside, the errors that TensorFlow raises for a lost worker become UserErrors."""
     try:
         yield
     except (
@@ -99,33 +99,36 @@ def losses_explained(group: WorkerGroup) -> Iterator[None]:
         tf.errors.CancelledError,
         tf.errors.DeadlineExceededError,
     ) as error:
-        found = re.search(r"aborted by: (.*)", error.message)
-        reason = found[1] if found else error.message.partition("\n")[0]
-        raise group.explain_loss(reason) from None
+        match = re.search(r"aborted by: (.*)", error.message)
+        reason = match[1] if match else error.message.partition("\n")[0]
+        raise group.lost_worker_error(reason) from None
 
 
 class Replicas:
     """The replicas of the strategy in whose scope this is created."""
 
     def __init__(self) -> None:
-        self.strategy = tf.distribute.get_strategy()
-        self.count = self.strategy.num_replicas_in_sync
-        resolver = self.strategy.cluster_resolver
+        self._strategy = tf.distribute.get_strategy()
+        self.count = self._strategy.num_replicas_in_sync
+        resolver = self._strategy.cluster_resolver
         num_workers = len(resolver.cluster_spec().as_dict()["worker"]) if resolver else 1
         num_local = self.count // num_workers
         first = num_local * (resolver.task_id if resolver else 0)
         self.local = range(first, first + num_local)
         """The numbers of the replicas in this process."""
 
-    def spread(self, values: Sequence[Any]) -> Any:
-        """Turn one value for each local replica into an argument of `strategy.run`."""
-        return self.strategy.experimental_distribute_values_from_function(
-            lambda context: values[context.replica_id_in_sync_group - self.local[0]]
-        )
+    def run(self, function: Callable[..., Any], *arguments: Sequence[Any]) -> Any:
+        """Call a function on every local replica, and return the result of the first one.
 
-    def first(self, result: Any) -> Any:
-        """Return the result of `strategy.run` on the first local replica."""
-        return self.strategy.experimental_local_results(result)[0]
+        arguments: sequences with one item for each local replica.
+        """
+        spread = [
+            self._strategy.experimental_distribute_values_from_function(
+                lambda context, each=each: each[context.replica_id_in_sync_group - self.local[0]]
+            )
+            for each in arguments
+        ]
+        return self._strategy.experimental_local_results(self._strategy.run(function, spread))[0]
 
     def sum(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         """Return the sums over all replicas of all workers. Every replica must call this."""

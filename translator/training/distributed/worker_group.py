@@ -3,8 +3,8 @@
 Worker 0 is the chief: it decides, and the others follow. It announces every step before all enter
 TensorFlow, because a process inside TensorFlow cannot handle a signal or notice a lost worker.
 
-Every process also sends an empty message every HEARTBEAT_SECONDS. A worker that is frozen, or
-whose link is down, closes no connection; its silence gives it away.
+Every process also sends an empty message every HEARTBEAT_SECONDS, because a worker that is frozen,
+or whose link is down, closes no connection.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from translator.errors import Stopped, UserError
+from translator.training.distributed.cluster import Cluster
 from translator.training.interruption import Interruption
 
 HEARTBEAT_SECONDS = 2.0
@@ -27,23 +28,24 @@ HEARTBEAT_SECONDS = 2.0
 SILENCE_SECONDS = 30.0
 """After this time without a message, a worker counts as lost."""
 
-FAREWELL_SECONDS = 5.0
-"""How long a process waits for the reason why another one leaves, and for it to be gone."""
+CLOSING_SECONDS = 5.0
+"""How long a process waits for the others to give the reason why they end, and to close."""
 
 LONGEST_MESSAGE = 2**20
-"""Bytes. The longest message of ours is a configuration; whoever sends more is no worker."""
+"""Bytes. The longest message of a worker is its configuration; a longer one is not a worker's."""
 
 RESUMABLE = (
     "Nothing is lost up to the last checkpoint: the same command on all workers continues from it."
 )
 
+ALONE = Cluster(("",), 0)
 Message = dict[str, Any]
 
 
 class Connection:
     """A TCP socket that carries messages: JSON objects, one a line.
 
-    multiprocessing.connection would block on half a message, which any stranger may send.
+    multiprocessing.connection would block on half a message, which any program may send.
     """
 
     def __init__(self, socket_: socket.socket) -> None:
@@ -54,14 +56,14 @@ class Connection:
         self._sending = threading.Lock()
 
     def send(self, message: Message) -> None:
-        """Send a message, or do nothing if the other end is gone: `receive` reports that."""
+        """Send a message, or do nothing if the other end is closed: `receive` reports that."""
         with self._sending, suppress(OSError):
             self.socket.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self, seconds: float) -> Message | None:
         """Return the next message, or None if it is not complete in time.
 
-        Raises OSError if the other end is gone or sends anything else.
+        Raises OSError if the other end is closed or sends anything else.
         """
         deadline = time.monotonic() + seconds
         while b"\n" not in self._received:
@@ -84,27 +86,21 @@ class Connection:
 class WorkerGroup:
     """All workers of a run, as one of them sees them. `WorkerGroup()` is a chief that works alone.
 
-    As a context, it sends heartbeats, and a process that leaves it informs the others of the
-    reason, so that they leave, too. Whatever waits for another worker raises Stopped if that one
-    was stopped by a signal, and UserError if it failed, is gone or does not answer.
+    As a context, it sends heartbeats; at its end it sends the reason to the others, which then end,
+    too. Every method that waits for another worker raises Stopped if a signal stopped that worker,
+    and UserError if it failed, closed its connection or does not answer.
     """
 
     def __init__(
-        self,
-        addresses: tuple[str, ...] = ("",),
-        index: int = 0,
-        connections: Mapping[int, Connection] | None = None,
+        self, cluster: Cluster = ALONE, connections: Mapping[int, Connection] | None = None
     ) -> None:
         """The chief has a connection to each other worker, and these have one to the chief."""
-        self.index = index
-        self.size = len(addresses)
-        self._addresses = addresses
+        self.index = cluster.index
+        self.is_chief = cluster.index == 0
+        self.size = len(cluster.addresses)
+        self._cluster = cluster
         self._connections = dict(sorted((connections or {}).items()))
-        self._has_left = threading.Event()
-
-    @property
-    def is_chief(self) -> bool:
-        return self.index == 0
+        self._is_closing = threading.Event()
 
     def send(self, **message: Any) -> None:
         """Send a message to the chief, or as the chief to all others."""
@@ -119,14 +115,13 @@ class WorkerGroup:
         return self._receive(0)["value"]
 
     def barrier(self) -> None:
-        """Wait until all workers have come here."""
+        """Wait until all workers have called this."""
         if self.is_chief:
             for index in self._connections:
                 self._receive(index)
-            self.send(ready=True)
         else:
             self.send(ready=True)
-            self._receive(0)
+        self.broadcast()
 
     def begin_step(self, step: int, rate: float) -> None:
         """As the chief: let all take a step with this learning rate."""
@@ -144,31 +139,34 @@ class WorkerGroup:
     def orders(self, interruption: Interruption) -> Iterator[Message]:
         """As a worker: yield what the chief orders, until it has finished.
 
-        A deferred signal goes to the chief, which stops all after the same step.
+        A deferred signal is passed on to the chief, which stops all after the same step.
         """
-        has_asked = False
-        heard = time.monotonic()
+        is_passed_on = False
+        deadline = time.monotonic() + SILENCE_SECONDS
         while True:
-            if interruption.received is not None and not has_asked:
+            if interruption.received is not None and not is_passed_on:
                 self.send(stop=interruption.received)
-                has_asked = True
+                is_passed_on = True
             message = self._read(0, 0.2)
             if message is None:
-                if time.monotonic() - heard > SILENCE_SECONDS:
-                    raise self._silence(0)
+                if time.monotonic() > deadline:
+                    raise self._no_answer(0)
                 continue
             if "end" in message:
                 return
             if message:
                 yield message
-            heard = time.monotonic()
+            deadline = time.monotonic() + SILENCE_SECONDS
 
-    def explain_loss(self, reason: str) -> UserError:
-        """Return the error to leave with when TensorFlow has lost a worker, for its reason."""
+    def lost_worker_error(self, reason: str) -> UserError:
+        """The error to end with when TensorFlow has lost a worker, for a reason that it gives.
+
+        It names the worker, and the worker's own reason, if these can be found out.
+        """
         silent = set(self._connections)
         try:
             self._read_all()
-            deadline = time.monotonic() + FAREWELL_SECONDS
+            deadline = time.monotonic() + CLOSING_SECONDS
             while time.monotonic() < deadline:
                 for index in self._connections:
                     if self._read(index, 0.1) is not None:
@@ -176,7 +174,7 @@ class WorkerGroup:
         except UserError as error:
             return error
         if silent:
-            return self._silence(min(silent))
+            return self._no_answer(min(silent))
         return UserError(f"TensorFlow lost a worker: {reason} {RESUMABLE}")
 
     def __enter__(self) -> WorkerGroup:
@@ -185,15 +183,15 @@ class WorkerGroup:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        """Give the reason, and wait for the others: TensorFlow needs the chief until they go."""
-        self._has_left.set()
+        """Send the reason, and wait for the others to close: TensorFlow needs the chief so long."""
+        self._is_closing.set()
         if error is None:
             self.send(end=True)
         elif isinstance(error, Stopped):
             self.send(stop=error.signal_number)
         else:
             self.send(failed=str(error) if isinstance(error, UserError) else repr(error))
-        deadline = time.monotonic() + FAREWELL_SECONDS
+        deadline = time.monotonic() + CLOSING_SECONDS
         for connection in self._connections.values():
             with suppress(OSError):
                 connection.socket.shutdown(socket.SHUT_WR)
@@ -203,37 +201,33 @@ class WorkerGroup:
 
     def _send_heartbeats(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        while not self._has_left.wait(HEARTBEAT_SECONDS):
+        while not self._is_closing.wait(HEARTBEAT_SECONDS):
             self.send()
 
     def _receive(self, index: int) -> Message:
-        """Wait for a message that is no heartbeat."""
+        """Wait for a message that is not a heartbeat."""
         while (message := self._read(index, SILENCE_SECONDS)) is not None:
             if message:
                 return message
-        raise self._silence(index)
+        raise self._no_answer(index)
 
     def _read_all(self) -> None:
-        """Raise what another worker has reported, and forget the heartbeats."""
+        """Raise what another worker has reported, and skip the heartbeats."""
         for index in self._connections:
             while self._read(index, 0.0) is not None:
                 pass
 
     def _read(self, index: int, seconds: float) -> Message | None:
-        name = worker_name(index, self._addresses)
+        name = self._cluster.name(index)
         try:
             message = self._connections[index].receive(seconds)
         except OSError:
-            raise UserError(f"{name} is gone. {RESUMABLE}") from None
+            raise UserError(f"{name} has disconnected. {RESUMABLE}") from None
         if message is not None and "stop" in message:
             raise Stopped(int(message["stop"]))
         if message is not None and "failed" in message:
             raise UserError(f"{name} ended: {message['failed']}")
         return message
 
-    def _silence(self, index: int) -> UserError:
-        return UserError(f"{worker_name(index, self._addresses)} does not answer. {RESUMABLE}")
-
-
-def worker_name(index: int, addresses: tuple[str, ...]) -> str:
-    return f"Worker {index}{'' if index else ', the chief,'} at {addresses[index]}"
+    def _no_answer(self, index: int) -> UserError:
+        return UserError(f"{self._cluster.name(index)} does not answer. {RESUMABLE}")

@@ -18,7 +18,7 @@ from .conftest import CONFIG, Command
 
 pytestmark = pytest.mark.slow
 
-Said = pytest.CaptureFixture[str]
+Capture = pytest.CaptureFixture[str]
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
@@ -26,7 +26,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 
 def make_old(run: Path) -> None:
-    """Take away what older versions did not write."""
+    """Delete what older versions did not write."""
     (run / "state.json").unlink()
     config = run / "config.yaml"
     config.write_text(config.read_text().removeprefix("schema_version: 2\n"))
@@ -66,7 +66,7 @@ def keep_only(*names: str) -> Callable[[Path], None]:
     return act
 
 
-class TestARunThatHasLearnt:
+class TestATrainedRun:
     @pytest.mark.parametrize("is_old", [False, True])
     @pytest.mark.parametrize(
         ("spoil", "sentence"),
@@ -85,7 +85,7 @@ class TestARunThatHasLearnt:
             (keep_only("best.safetensors"), NO_CONFIG.format("best.safetensors")),
         ],
     )
-    def test_is_not_begun_anew(
+    def test_is_never_started_over(
         self, run: Path, is_old: bool, spoil: Callable[[Path], None], sentence: str
     ) -> None:
         if is_old:
@@ -97,7 +97,7 @@ class TestARunThatHasLearnt:
             p: b for p, b in before.items() if p.name != ".lock"
         }
 
-    def test_can_be_the_start_of_another_as_the_sentence_says(self, run: Path) -> None:
+    def test_can_be_the_start_of_another_as_the_message_suggests(self, run: Path) -> None:
         rmtree(run / "checkpoints")
         train("c.yaml", "runs/d", ["training.max_steps=1"], run)
         assert Path("runs/d/best.safetensors").exists()
@@ -108,7 +108,7 @@ class TestARunThatHasLearnt:
         train("c.yaml")
         assert len((run / "metrics.jsonl").read_text().splitlines()) == len(before.splitlines())
 
-    def test_that_an_older_version_made_continues(self, run: Path, capsys: Said) -> None:
+    def test_that_an_older_version_made_continues(self, run: Path, capsys: Capture) -> None:
         make_old(run)
         train("c.yaml", overrides=["training.max_steps=23"])
         assert "Continuing runs/c after step 20." in capsys.readouterr().err
@@ -121,8 +121,8 @@ class TestARunThatHasLearnt:
         train("c.yaml")
         assert (run / "averaged.safetensors").read_bytes() == before
 
-    def test_continues_with_the_values_that_were_given_to_it(
-        self, workplace: Path, capsys: Said
+    def test_keeps_the_values_of_set_when_it_continues(
+        self, workplace: Path, capsys: Capture
     ) -> None:
         smoothing = "training.label_smoothing=0.3"
         train("c.yaml", overrides=[smoothing, "training.max_steps=2"])
@@ -137,7 +137,7 @@ class TestARunThatHasLearnt:
 def test_killed_before_its_first_checkpoint_the_same_command_starts_over(
     trained: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch, is_old: bool
 ) -> None:
-    """Before the first step; and, but for old runs, between a validation and its checkpoint."""
+    """Killed before the first step and, in new runs, between a validation and its checkpoint."""
 
     class Killed(BaseException):
         pass
@@ -146,10 +146,10 @@ def test_killed_before_its_first_checkpoint_the_same_command_starts_over(
         raise Killed
 
     run, keys = Path("runs/c"), ["training.save_every=10"]
-    places = ["checkpoint.load_checkpoint", "trainer.save_checkpoint"]
-    for place in places[:1] if is_old else places:
+    functions = ["checkpoint.load_checkpoint", "trainer.save_checkpoint"]
+    for function in functions[:1] if is_old else functions:
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(f"translator.training.{place}", kill)
+            patch.setattr(f"translator.training.{function}", kill)
             train("c.yaml", overrides=keys)
     if is_old:
         make_old(run)
@@ -161,7 +161,7 @@ def test_killed_before_its_first_checkpoint_the_same_command_starts_over(
 
 
 class TestTheConfigurationOfARun:
-    def test_continues_that_run(self, run: Path, capsys: Said) -> None:
+    def test_continues_that_run(self, run: Path, capsys: Capture) -> None:
         train(run / "config.yaml", overrides=["training.max_steps=22"])
         assert "Continuing runs/c after step 20." in capsys.readouterr().err
         assert not Path("runs/config").exists()
@@ -169,26 +169,26 @@ class TestTheConfigurationOfARun:
         assert "Continuing runs/c after step 22." in capsys.readouterr().err
 
     def test_of_an_older_version_does_too(
-        self, run: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+        self, run: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         make_old(run)
         monkeypatch.chdir(run)
         train("config.yaml")
         assert "Continuing . after step 20." in capsys.readouterr().err
 
-    def test_begins_another_where_it_is_told(self, run: Path, capsys: Said) -> None:
+    def test_begins_another_run_with_run(self, run: Path, capsys: Capture) -> None:
         train(run / "config.yaml", "runs/d", ["training.max_steps=1"])
         assert "Continuing" not in capsys.readouterr().err
         assert load_recorded(Path("runs/d/config.yaml")).training.max_steps == 1
 
-    def test_is_a_name_like_any_other_where_there_is_no_run(self, workplace: Path) -> None:
+    def test_that_is_not_in_a_run_begins_a_run_of_its_name(self, workplace: Path) -> None:
         Path("c.yaml").rename("config.yaml")
         train("config.yaml", overrides=["training.max_steps=1"])
         assert Path("runs/config/best.safetensors").exists()
 
 
 class TestFrom:
-    def test_is_taken_again_if_it_is_the_same(self, run: Path, capsys: Said) -> None:
+    def test_is_accepted_again_if_it_is_the_same(self, run: Path, capsys: Capture) -> None:
         limit = ["training.max_steps=1"]
         train("c.yaml", "runs/d", limit, run)
         copytree(run, "runs/copy")
@@ -198,7 +198,9 @@ class TestFrom:
         train("c.yaml", "runs/d", limit, run)
         assert capsys.readouterr().err.count("Continuing runs/d after step 1.") == 3
 
-    def test_of_an_old_run_is_known_by_its_weights(self, run: Path, capsys: Said) -> None:
+    def test_of_an_older_version_is_recognized_by_its_weights(
+        self, run: Path, capsys: Capture
+    ) -> None:
         limit = ["training.max_steps=1"]
         train("c.yaml", "runs/d", limit, run)
         make_old(Path("runs/d"))
@@ -213,7 +215,7 @@ class TestFrom:
             "--from to continue it, or start another run with --run."
         )
 
-    def test_is_refused_on_a_run_that_began_otherwise(self, run: Path) -> None:
+    def test_is_refused_on_a_run_that_began_differently(self, run: Path) -> None:
         limit = ["training.max_steps=1"]
         ending = "Leave out --from to continue it, or start another run with --run."
         for other in ("there-is-none", "runs/c"):
@@ -227,7 +229,7 @@ class TestFrom:
         )
         assert "runs/none: there is no such run" in refusal("runs/d", limit, "runs/none")
 
-    def test_a_lost_start_is_not_replaced_by_chance(self, run: Path) -> None:
+    def test_lost_start_weights_are_not_replaced_by_random_ones(self, run: Path) -> None:
         train("c.yaml", "runs/d", ["training.max_steps=1"], run)
         begun = Path("runs/d")
         remove("start.safetensors", "checkpoints", "metrics.jsonl", "best.safetensors")(begun)
@@ -253,16 +255,20 @@ class TestFrom:
         if "joint" in section:
             text = text.replace("model: {", "model: {share_embeddings: target, ")
         Path("c.yaml").write_text(text)
-        said = refusal("runs/d", [], run)
-        assert said.startswith("--from runs/c keeps the vocabulary and the model of that run, but ")
-        assert f"tokenizer.{difference}" in said
-        assert said.endswith(". Leave these keys out, or start without --from.")
+        message = refusal("runs/d", [], run)
+        assert message.startswith(
+            "--from runs/c keeps the vocabulary and the model of that run, but "
+        )
+        assert f"tokenizer.{difference}" in message
+        assert message.endswith(". Leave these keys out, or start without --from.")
 
-    def test_refuses_a_model_that_would_compute_otherwise(self, run: Path) -> None:
-        said = refusal("runs/d", ["model.activation=gelu", "model.num_heads=4"], run)
-        assert "model.num_heads is 2 there and 4 here; model.activation is 'relu' there and" in said
+    def test_refuses_a_model_that_computes_something_else(self, run: Path) -> None:
+        message = refusal("runs/d", ["model.activation=gelu", "model.num_heads=4"], run)
+        assert (
+            "model.num_heads is 2 there and 4 here; model.activation is 'relu' there and" in message
+        )
 
-    def test_records_the_settings_of_the_vocabulary_that_it_has(self, run: Path) -> None:
+    def test_records_the_settings_of_the_other_vocabulary(self, run: Path) -> None:
         Path("c.yaml").write_text(CONFIG.replace("{vocabulary_size: 340}", "{sampling_alpha: 0.2}"))
         train("c.yaml", "runs/d", ["training.max_steps=1"], run)
         there = load_recorded(run / "config.yaml").tokenizer
@@ -277,7 +283,7 @@ class TestFrom:
         )
 
 
-def test_an_empty_name_is_no_folder(workplace: Path, command: Command) -> None:
+def test_an_empty_name_is_refused(workplace: Path, command: Command) -> None:
     for option in ("--run", "--from"):
         done = command("train", "c.yaml", option, "")
         assert done.returncode == 2
