@@ -58,16 +58,21 @@ from pathlib import Path
 import translator.evaluation.validation as validation
 from translator.cli.app import main
 from translator.training.train_step import TrainStep
+from translator.training.distributed import worker_group
 from translator.training.metrics_writer import MetricsWriter
 
 place, count, number = sys.argv.pop(1), int(sys.argv.pop(1)), int(sys.argv.pop(1))
 left = count
+if silence := os.environ.get("SILENCE_SECONDS"):
+    worker_group.SILENCE_SECONDS = float(silence)
 if fails_at := [int(step) for step in os.environ.get("FAILS_AT", "").split()]:
     real_update = TrainStep.update
     def failing(self, shards, step, rate):
         result = real_update(self, shards, step, rate)
-        is_full = rate > 0.6 * 5e-3 * min(step / 20, (20 / step) ** 0.5)
-        return result._replace(loss=float("nan")) if is_full and step in fails_at else result
+        if step in fails_at:
+            full = 5e-3 * min(step / 20, (20 / step) ** 0.5) * 0.5 ** fails_at.index(step)
+            return result._replace(loss=float("nan")) if rate > 0.6 * full else result
+        return result
     TrainStep.update = failing
 
 def reached():
@@ -97,13 +102,12 @@ match place:
 main()
 """
 """The command sends itself a signal when it reaches a place for the count-th time. At the steps in
-FAILS_AT the loss is NaN, unless the learning rate has been halved."""
+FAILS_AT the loss is NaN, unless the learning rate has been halved for each of them so far."""
 
 KILLS = [
     ("writing", 1),  # no checkpoint is complete yet
     ("random start", 0),
     ("random", 0),
-    ("writing", 5),
     ("validation", 1),
     ("renaming", 2),  # between the first and the second file after a validation
     ("record", 1),  # a validation is over and not yet in metrics.jsonl
@@ -240,37 +244,43 @@ def test_stopped_by_a_signal_a_run_saves_and_resumes_to_the_same_bits(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", [5, 69])
 def test_a_run_that_rolled_back_and_was_killed_ends_with_the_same_bits(
-    unbroken: Folder, tmp_path: Path, step: int
+    unbroken: Folder, tmp_path: Path
 ) -> None:
-    """From step 5 back to the beginning, and from 69 to 64, which has no row of metrics.jsonl."""
-    keys = {"FAILS_AT": str(step)}
+    """From step 5 back to the beginning, and from 69 to 64, which has no row of metrics.jsonl.
+
+    It is killed two steps after each rollback.
+    """
+    keys = {"FAILS_AT": "5 69"}
     (tmp_path / "whole").mkdir()
     (tmp_path / "broken").mkdir()
     whole, broken = Folder(tmp_path / "whole"), Folder(tmp_path / "broken")
     code, output = whole.train_until("nowhere", 1, 0, **keys)
     assert code == 0, output
-    back = step // 8 * 8
-    assert f"Training diverged: the loss at step {step} is nan (gradient norm " in output
-    assert (
-        f"Training returns to step {back} and continues with half the learning rate (rollback 1 of "
-        f"at most 3). runs/c/incidents/step-{step:08}-1.json has the details."
-    ) in output
+    for number, (step, back) in enumerate([(5, 0), (69, 64)], start=1):
+        assert f"Training diverged: the loss at step {step} is nan (gradient norm " in output
+        assert (
+            f"Training returns to step {back} and continues with half the learning rate (rollback "
+            f"{number} of at most 3). runs/c/incidents/step-{step:08}-1.json has the details."
+        ) in output
 
     dry_run_steps = 3
-    code, output = broken.train_until("step", dry_run_steps + step + 2, signal.SIGKILL, **keys)
-    assert code == -signal.SIGKILL, output
-    assert "Training returns" in output
+    for step in (5, 69):
+        count = dry_run_steps + step + 2
+        code, output = broken.train_until("step", count, signal.SIGKILL, **keys)
+        assert code == -signal.SIGKILL, output
+        assert output.count("Training returns") == 1
+    assert "Continuing runs/c after step 0." in output
     code, output = broken.train_until("nowhere", 1, 0, **keys)
     assert code == 0, output
-    assert f"Continuing runs/c after step {back}." in output
+    assert "Continuing runs/c after step 64." in output
     assert "Training returns" not in output
     assert_same_run(broken, whole)
-    incident = whole.run.incident(step, 1).read_text()
-    assert incident == broken.run.incident(step, 1).read_text()
     weights = {name.partition("/")[2] for name in whole.last() if name.startswith("weights/")}
-    assert json.loads(incident)["gradient_norms"].keys() == weights
+    for step in (5, 69):
+        incident = whole.run.incident(step, 1).read_text()
+        assert incident == broken.run.incident(step, 1).read_text()
+        assert json.loads(incident)["gradient_norms"].keys() == weights
     different = [name for name, w in whole.last().items() if (w != unbroken.last()[name]).any()]
     assert len(different) == len(whole.last())
 

@@ -65,6 +65,12 @@ NOTHING_LOST = (
     "the same command on all workers continues from it.\n"
 )
 
+SHORT_SILENCE = "12"
+"""SILENCE_SECONDS with which a worker counts as lost sooner; for the programs of `signal_at`."""
+
+NEVER = ("nowhere", 1, 0)
+"""A place for `signal_at` that a command does not reach."""
+
 LOST_SECONDS = 60.0
 """All workers end within this time when one of them, or the link between them, is lost."""
 
@@ -185,7 +191,7 @@ def test_lost_and_stopped_workers_resume_to_the_same_bits(
 
 def test_workers_roll_back_together(unbroken: Workers, tmp_path: Path) -> None:
     both, alone = Workers(tmp_path / "both"), Workers(tmp_path / "alone")
-    options = ["-c", WITH_A_SIGNAL, "nowhere", "1", "0"]
+    options = signal_at(*NEVER)
     for code, output in both.train_both(options, options, FAILS_AT="21"):
         assert code == 0, output
     code, output = alone.train(*options, FAILS_AT="21")
@@ -242,7 +248,8 @@ def test_a_worker_with_other_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_frozen_worker_is_named(tmp_path: Path) -> None:
-    chief, worker = Workers(tmp_path / "c").start_both([], signal_at("step", 20, signal.SIGSTOP))
+    options = signal_at(*NEVER), signal_at("step", 20, signal.SIGSTOP)
+    chief, worker = Workers(tmp_path / "c").start_both(*options, SILENCE_SECONDS=SHORT_SILENCE)
     try:
         await_stop(worker)
         output = chief.communicate(timeout=LOST_SECONDS)[0]
@@ -290,11 +297,15 @@ def test_if_a_link_goes_down_both_end_and_nothing_is_lost(
 
     def start(index: int, *options: str) -> "subprocess.Popen[str]":
         inside = ("ip", "netns", "exec", link[index])
+        tf_config = describe(addresses, index)
         return folder.start(
-            *options or ("-m", "translator"), before=inside, TF_CONFIG=describe(addresses, index)
+            *options, before=inside, TF_CONFIG=tf_config, SILENCE_SECONDS=SHORT_SILENCE
         )
 
-    processes = [start(0, *signal_at("step", 20, signal.SIGSTOP)), start(1)]
+    processes = [
+        start(0, *signal_at("step", 20, signal.SIGSTOP)),
+        start(1, *signal_at(*NEVER)),
+    ]
     await_stop(processes[0])
     ip("-n", link[0], "link", "set", "veth", "down")
     processes[0].send_signal(signal.SIGCONT)
@@ -306,7 +317,7 @@ def test_if_a_link_goes_down_both_end_and_nothing_is_lost(
     assert folder.run.checkpoints()[-1].name == "step-00000016.safetensors"
 
     ip("-n", link[0], "link", "set", "veth", "up")
-    for process in [start(0), start(1)]:
+    for process in [start(index, "-m", "translator") for index in range(2)]:
         output = process.communicate(timeout=300)[0]
         assert process.returncode == 0, output
     assert_same_run(folder, unbroken)

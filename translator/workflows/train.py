@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,11 +73,7 @@ def train(
                     if was_killed:
                         _warn_of_kill(directory)
                     workers = _Workers(group, strategy, interruption)
-                    _in_memory(
-                        settings,
-                        group.size == 1,
-                        lambda config: _train(config, directory, origin, workers, progress),
-                    )
+                    _train_in_memory(settings, directory, origin, workers, progress)
         except Stopped:
             if directory.path.exists():
                 log.info(f"Stopped. The same command continues {directory.path}.")
@@ -115,15 +111,21 @@ def _read_config(
     return (load_recorded if is_recorded else load_config)(path, overrides), directory
 
 
-def _in_memory(config: Config, is_alone: bool, attempt: Callable[[Config], None]) -> None:
+def _train_in_memory(
+    config: Config,
+    run: RunDirectory,
+    start_from: Path | None,
+    workers: _Workers,
+    progress: Progress,
+) -> None:
     """Train; if memory is short, try again from the last checkpoint with smaller shards."""
     while True:
         try:
-            return attempt(config)
+            return _train(config, run, start_from, workers, progress)
         except DoesNotFit as error:
             num_shards, reason = error.num_shards, str(error)
         except OutOfMemory as error:
-            if not is_alone or error.num_shards >= error.num_pairs:
+            if workers.group.size > 1 or error.num_shards >= error.num_pairs:
                 raise
             num_shards, reason = 2 * error.num_shards, "A device ran out of memory"
         log.info(
