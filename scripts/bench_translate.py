@@ -129,7 +129,7 @@ def needed_products(run: Path, sentences: list[str], beam_size: int) -> Products
     def counted(*arguments: Any) -> Any:
         _, ids, positions, fixed, _ = arguments
         _, not_padding = fixed.memory
-        sentences = fixed.rows.hypotheses // tf.shape(fixed.rows.rows)[1]
+        sentences = fixed.rows.hypotheses // tf.shape(fixed.rows.row_of)[1]
         lengths = tf.gather(tf.math.count_nonzero(not_padding, axis=1), sentences)
         earlier = tf.reduce_sum(positions + 1)
         one = tf.size(ids), earlier, tf.cast(tf.reduce_sum(lengths), tf.int32)

@@ -22,7 +22,7 @@ from translator.decoding.engine import Engine, Found
 from translator.decoding.loaded_run import load_run_config
 from translator.decoding.packing import pack
 from translator.decoding.search import longest_translation
-from translator.decoding.top_k import UNSAID
+from translator.decoding.top_k import FORBIDDEN
 from translator.decoding.translator import Translator
 from translator.errors import ConfigError
 from translator.layers.normalization import EPSILON
@@ -80,7 +80,7 @@ class HuggingFace:
                     max_new_tokens=self.longest(len(sources[batch[0]])),
                     length_penalty=1.0,
                     early_stopping=True,
-                    suppress_tokens=list(UNSAID),
+                    suppress_tokens=list(FORBIDDEN),
                     do_sample=False,
                 )
             rows = found.reshape(len(batch), num_returned, -1).tolist()

@@ -32,7 +32,7 @@ TWO_GPUS = """print('["A100", "A100"]')"""
 NO_GPU = "print('warming up'); print('[]')"
 WARNING = (
     "This machine has an NVIDIA GPU, but TensorFlow cannot use it. Install TensorFlow "
-    "with CUDA (pip install 'translator-trainer[gpu]'), and check the driver with nvidia-smi.\n"
+    "with CUDA (pip install '.[gpu]' in the checkout), and check the driver with nvidia-smi.\n"
 )
 
 

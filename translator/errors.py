@@ -22,7 +22,7 @@ class RunError(UserError):
 
 
 class Stopped(BaseException):
-    """SIGINT, SIGTERM or SIGHUP was received, and all progress has been saved."""
+    """SIGINT, SIGTERM or SIGHUP was received. When `train` raises it, all progress is saved."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"stopped by signal {signal_number}")
@@ -35,8 +35,9 @@ class OutOfMemory(UserError):
     def __init__(self, num_shards: int, num_pairs: int) -> None:
         super().__init__(
             f"A device ran out of memory with a batch cut into {num_shards} shards. Raise "
-            "training.accumulation_steps, set training.recompute_activations: true, or choose a "
-            "smaller model; the same command continues from the last checkpoint."
+            "training.accumulation_steps, or set training.recompute_activations: true; the same "
+            "command then continues from the last checkpoint. Or start another run with a smaller "
+            "model."
         )
         self.num_shards, self.num_pairs = num_shards, num_pairs
 

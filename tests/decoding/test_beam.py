@@ -74,7 +74,7 @@ class Speaker:
         histories, sentences = cache.numpy().tolist(), fixed.memory.numpy().tolist()
         np.testing.assert_array_equal(positions, np.full(len(ids), cache.shape[1] - 1))
         np.testing.assert_array_equal(fixed.rows.by_row(fixed.rows.by_sentence(cache)), cache)
-        owners = np.repeat(sentences, fixed.rows.rows.shape[1])[fixed.rows.hypotheses].tolist()
+        owners = np.repeat(sentences, fixed.rows.row_of.shape[1])[fixed.rows.hypotheses].tolist()
         fed: dict[int, list[list[int]]] = {}
         for owner, history in zip(owners, histories, strict=True):
             fed.setdefault(owner, []).append(history)

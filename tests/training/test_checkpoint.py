@@ -27,7 +27,7 @@ from translator.models.weights import (
 )
 from translator.runs import RunDirectory
 from translator.training.checkpoint import (
-    check_progress,
+    check_has_checkpoints,
     load_checkpoint,
     mean_weights,
     save_checkpoint,
@@ -540,7 +540,7 @@ class TestARunWithoutCheckpoints:
 
     def refusal(self, run: RunDirectory) -> str:
         with pytest.raises(RunError) as caught:
-            check_progress(run, self.CONFIG)
+            check_has_checkpoints(run, self.CONFIG)
         return str(caught.value).replace(str(run.path), "RUN")
 
     SENTENCE = (
@@ -552,17 +552,17 @@ class TestARunWithoutCheckpoints:
 
     def test_starts_over_if_none_was_ever_saved(self, run: RunDirectory) -> None:
         run.update_state(has_checkpoint=False)
-        check_progress(run, self.CONFIG)
+        check_has_checkpoints(run, self.CONFIG)
         self.record(run, 1, 2, 4, 8)
         save_arrays(run.best, ARRAYS, step=10)  # killed before the checkpoint at step 10
-        check_progress(run, self.CONFIG)
+        check_has_checkpoints(run, self.CONFIG)
 
     def test_does_not_start_over_if_they_are_lost(self, run: RunDirectory) -> None:
         run.update_state(has_checkpoint=False, begun_from="x")
         save_checkpoint(run, TrainingState(step=2), ARRAYS)
         assert run.read_state() == {"has_checkpoint": True, "begun_from": "x"}
         self.record(run, 1, 2)
-        check_progress(run, self.CONFIG)
+        check_has_checkpoints(run, self.CONFIG)
         run.checkpoint(2).unlink()
         assert self.refusal(run) == self.SENTENCE.format("")
         save_arrays(run.averaged, ARRAYS, step=2)
@@ -572,15 +572,15 @@ class TestARunWithoutCheckpoints:
     def test_starts_over_if_nothing_else_is_left(self, run: RunDirectory) -> None:
         run.update_state(has_checkpoint=True)
         run.metrics.touch()
-        check_progress(run, self.CONFIG)
+        check_has_checkpoints(run, self.CONFIG)
 
     def test_of_an_older_version_starts_over_up_to_its_first_checkpoint(
         self, run: RunDirectory
     ) -> None:
         """Such a run does not record whether it had one, but its metrics show it."""
-        check_progress(run, self.CONFIG)
+        check_has_checkpoints(run, self.CONFIG)
         self.record(run, 1, 2, 4, 5)
-        check_progress(run, self.CONFIG)
+        check_has_checkpoints(run, self.CONFIG)
         self.record(run, 1, 2, 4, 6)
         assert self.refusal(run) == self.SENTENCE.format("")
         self.record(run, 1)

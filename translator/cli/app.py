@@ -76,11 +76,10 @@ def train(
 ) -> None:
     """Train a model, or continue a run that stopped."""
     with training_process():
-        from translator.cli.terminal import progress, shown_messages
+        from translator.cli.terminal import progress
         from translator.workflows.train import train
 
-        with shown_messages():
-            train(config, run, settings or [], start_from, progress())
+        train(config, run, settings or [], start_from, progress())
 
 
 @app.command(rich_help_panel=USE)
@@ -130,14 +129,13 @@ def translate(
     tensorflow = engine == "savedmodel" or (engine is None and not is_export(run))
     with inference_process(tensorflow=tensorflow, stop_message=stop_message):
         from translator.cli.conversation import converse
-        from translator.cli.terminal import progress, shown_messages
+        from translator.cli.terminal import progress
         from translator.workflows.translate import translate
 
-        with shown_messages():
-            if source is None and is_terminal(sys.stdin) and not resume:
-                converse(run, output, n_best, settings or [], engine)
-            else:
-                translate(run, source, output, n_best, settings or [], engine, resume, progress())
+        if source is None and is_terminal(sys.stdin) and not resume:
+            converse(run, output, n_best, settings or [], engine)
+        else:
+            translate(run, source, output, n_best, settings or [], engine, resume, progress())
 
 
 @app.command(rich_help_panel=USE)
@@ -161,14 +159,13 @@ def tune(
     """
     with inference_process(frozen=False):
         from translator.cli.tables import tuning_summary
-        from translator.cli.terminal import progress, shown_messages
+        from translator.cli.terminal import progress
         from translator.workflows.tune import tune
 
-        with shown_messages():
-            tuning = tune(
-                run, beam_sizes or (), penalties or (), settings or [], progress(), show=print
-            )
-            print(tuning_summary(tuning))
+        tuning = tune(
+            run, beam_sizes or (), penalties or (), settings or [], progress(), show=print
+        )
+        print(tuning_summary(tuning))
 
 
 @app.command(name="eval", rich_help_panel=USE)
@@ -186,13 +183,12 @@ def evaluate(
 ) -> None:
     """Score translations with BLEU, chrF and TER."""
     with inference_process():
-        from translator.cli.terminal import progress, shown_messages
+        from translator.cli.terminal import progress
         from translator.workflows.evaluate import evaluate
 
-        with shown_messages():
-            scores = evaluate(run, split, source, target, hypotheses, settings or [], progress())
-            for score in scores:
-                print(score)
+        scores = evaluate(run, split, source, target, hypotheses, settings or [], progress())
+        for score in scores:
+            print(score)
 
 
 @app.command(rich_help_panel=SHIP)
@@ -221,14 +217,10 @@ def export(
     """Write the model for another program or as one file, and prove that it is the same."""
     with training_process():
         from translator.cli.tables import export_summary
-        from translator.cli.terminal import shown_messages
         from translator.workflows.export import export_run
 
-        with shown_messages():
-            exported = export_run(
-                run, format, quantization, output, max_loss, settings or [], notes
-            )
-            print(export_summary(exported))
+        exported = export_run(run, format, quantization, output, max_loss, settings or [], notes)
+        print(export_summary(exported))
 
 
 @app.command(rich_help_panel=SHIP)
@@ -241,11 +233,9 @@ def verify(
 ) -> None:
     """Prove again that an export is the same as when it was made."""
     with training_process():
-        from translator.cli.terminal import shown_messages
         from translator.workflows.verify import verify
 
-        with shown_messages():
-            print(f"{path} is what was exported: {verify(path, engine)}.")
+        print(f"{path} is what was exported: {verify(path, engine)}.")
 
 
 def main() -> None:

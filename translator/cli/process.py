@@ -16,8 +16,11 @@ from translator.errors import UserError
 @contextmanager
 def training_process() -> Iterator[None]:
     """A process that trains, or does more than translate."""
+    from translator.cli.terminal import shown_messages
+
     filter_native_logs()
-    yield
+    with shown_messages():
+        yield
 
 
 @contextmanager
@@ -32,13 +35,16 @@ def inference_process(
     tensorflow: TensorFlow translates, one batch on each processor.
     stop_message: returns the message after Ctrl-C.
     """
+    from translator.cli.terminal import shown_messages
+
     filter_native_logs()
     _exit_at_ctrl_c(stop_message)
     if frozen:
         freeze_weights(True)
-    if tensorflow:
-        _share_processors()
-    yield
+    with shown_messages():
+        if tensorflow:
+            _share_processors()
+        yield
     _exit()
 
 

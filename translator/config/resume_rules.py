@@ -30,6 +30,8 @@ LIMITS = (
         "training.keep_text",
         "training.accumulation_steps",
         "training.recompute_activations",
+        "decoding.tokens_per_batch",
+        "evaluation.metrics",
     }
 )
 """Keys that a resumed run may change: how long it trains, what it writes, where it computes."""

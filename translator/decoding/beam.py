@@ -8,8 +8,8 @@ Early stopping is exact. Log-probabilities only decrease, so an alive hypothesis
 its current log-probability divided by the largest length penalty.
 
 Results for a sentence never depend on the rest of its batch. The model computes only hypotheses
-that are alive, and finished sentences are dropped once they are half of the batch. Both numbers are
-filled up to a multiple of ROW_MULTIPLE.
+that are alive, and finished sentences are dropped once they are half of the batch. The numbers of
+rows and of sentences are rounded up to a multiple of ROW_MULTIPLE.
 
 B sentences, K beams, R rows (hypotheses that a step computes), t pieces so far.
 """
@@ -29,7 +29,7 @@ from translator.layers.cross_attention import Rows
 from translator.models.encoder_decoder import Cache, Fixed, StepFunction
 
 ROW_MULTIPLE = 16
-"""For every new number of rows, oneDNN prepares its products again. That takes memory, and longer
+"""For each new number of rows oneDNN prepares its products again, which takes memory and more time
 than the products."""
 
 
@@ -117,7 +117,7 @@ class _Search(NamedTuple):
         ids = tf.zeros([num_sentences, self.beam_size, 0], tf.int32)
         piece_log_probs = tf.cast(ids, tf.float32) if with_piece_log_probs else ()
         log_probs = tf.one_hot(tf.zeros([num_sentences], tf.int32), self.beam_size, 0.0, NEVER)
-        rows = tf.repeat(fixed.rows.rows, self.beam_size, axis=1)
+        rows = tf.repeat(fixed.rows.row_of, self.beam_size, axis=1)
         finished = Hypotheses(ids, tf.fill([num_sentences, self.beam_size], NEVER), piece_log_probs)
         return BeamState(
             tf.range(num_sentences),
@@ -171,7 +171,7 @@ class _Search(NamedTuple):
             ids = tf.gather(tf.reshape(alive.ids, [-1, tf.shape(alive.ids)[2]]), hypotheses)
             for i, rule in enumerate(self.rules):
                 logits, rule_states[i] = rule(ids, rule_states[i], logits)
-        return logits, rows.rows, (cache, rule_states)
+        return logits, rows.row_of, (cache, rule_states)
 
     def is_open(
         self, log_probs: tf.Tensor, finished: Hypotheses, max_lengths: tf.Tensor

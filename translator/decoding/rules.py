@@ -20,10 +20,13 @@ class Rule(NamedTuple):
     """A function of the hypotheses so far, with a state of its own for each."""
 
     apply: Callable[[tf.Tensor, Any, tf.Tensor], tuple[tf.Tensor, Any]]
-    """(ids so far [R, t], state, logits [R, V]) → (logits [R, V], state). At least one piece of
-    every row, or the end, must stay possible."""
+    """(ids so far [R, t], state, logits [R, V]) → (logits [R, V], state).
+
+    The end must stay possible in every row: at the length limit nothing else may follow. Rows that
+    only fill up a batch may be hypotheses that have ended; their logits are ignored."""
     state: Any = ()
-    """The first state, leading axis B; the search reorders it, leading axis R, as a cache."""
+    """At first one entry for each sentence, [B, …]; afterwards one for each row, [R, …]. The search
+    gathers it like the cache."""
 
 
 def rules_of(config: DecodingConfig) -> list[Rule]:

@@ -20,8 +20,8 @@ from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID
 from translator.layers import kernels
 
 NEVER = float("-inf")
-UNSAID = (PAD_ID, UNKNOWN_ID, BEGIN_ID)
-"""Pieces that no translation has. They come first in every vocabulary, followed by the end."""
+FORBIDDEN = (PAD_ID, UNKNOWN_ID, BEGIN_ID)
+"""Pieces that the search never generates. They come first in every vocabulary, before the end."""
 
 SMALLEST_BLOCK = 16
 """Smallest number of pieces in a block, and of blocks."""
@@ -86,7 +86,7 @@ def _best_in_blocks(
     beam_size = tf.shape(log_probs)[1]
     _, size, num_blocks = tf.unstack(tf.shape(blocks))
     log_probs = log_probs[:, :, tf.newaxis]
-    best = log_probs + tf.gather(_without_unsaid(blocks, maxima), rows)
+    best = log_probs + tf.gather(_without_forbidden(blocks, maxima), rows)
     best = tf.where(log_probs > NEVER, best, NEVER)
     chosen = tf.sort(tf.math.top_k(_joined(best), beam_size).indices)
     parents, numbers = chosen // num_blocks, chosen % num_blocks
@@ -132,7 +132,7 @@ def block_size(size: int) -> int:
     return min(divisors or blocks, key=lambda block: size / block + COST_OF_PIECE * block)
 
 
-def _without_unsaid(blocks: tf.Tensor, maxima: tf.Tensor) -> tf.Tensor:
+def _without_forbidden(blocks: tf.Tensor, maxima: tf.Tensor) -> tf.Tensor:
     """The maxima without the end and the pieces before it, each the first of another block."""
     first = END_ID + 1
     others = tf.reduce_max(blocks[:, 1:, :first], axis=1)

@@ -20,7 +20,7 @@ class Rows(NamedTuple):
 
     hypotheses: tf.Tensor
     """[R] sentence · K + beam of each row."""
-    rows: tf.Tensor
+    row_of: tf.Tensor
     """[B, K] row of each hypothesis (arbitrary if it has ended)."""
 
     @classmethod
@@ -38,7 +38,7 @@ class Rows(NamedTuple):
 
     def by_sentence(self, x: tf.Tensor) -> tf.Tensor:
         """[R, D] → [B, K, D], arbitrary where a hypothesis has ended."""
-        return tf.gather(x, self.rows)
+        return tf.gather(x, self.row_of)
 
     def by_row(self, x: tf.Tensor) -> tf.Tensor:
         """[B, K, D] → [R, D], the inverse of `by_sentence`."""

@@ -1,8 +1,8 @@
 """Fast forms of plain formulas.
 
-Each computes what the function of PLAIN with its name computes, which is its oracle: tests compare
-the two, and scripts/bench_kernels.py measures what each gains by replacing it with the plain one.
-Call them as `kernels.linear(…)`, so that they can be replaced.
+Each fast form has a plain formula under the same name in PLAIN, its oracle. Tests compare the two,
+and scripts/bench_kernels.py measures the gain by putting the plain one in its place. Call them as
+`kernels.linear(…)`, so that they can be replaced.
 
 M rows, D input width, F output width, V vocabulary.
 """
@@ -20,7 +20,7 @@ from translator.layers.inference import is_inference, prepared
 
 
 def small_batch_matmul(x: tf.Tensor, y: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
-    """`tf.matmul` for many small matrices with few rows, whose number changes at every step.
+    """`tf.matmul` for many small matrices, whose shape changes at every step.
 
     TensorFlow computes batches of products with oneDNN, which prepares for every new shape. That
     takes longer than the product. Eigen computes this operation, and needs no preparation.
@@ -29,7 +29,7 @@ def small_batch_matmul(x: tf.Tensor, y: tf.Tensor, transpose_b: bool = False) ->
 
 
 def few_queries_matmul(x: tf.Tensor, y: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
-    """`tf.matmul` for small matrices with a handful of rows, whose number stays for many steps.
+    """`tf.matmul` for small matrices with a few rows, whose shape stays the same for many steps.
 
     oneDNN can then use its preparation again, which makes it the faster one in bfloat16.
     """
@@ -89,9 +89,8 @@ def affine(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, relu: bool = False)
 def search_output(matrix: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
     """The product of decoder states [M, D] with an output matrix [D, V], minus log V.
 
-    The constant changes no probability. A piece needs a logit of log V to be as likely as all
-    others together if these are at 0, so it makes the logits of likely pieces small. bfloat16
-    rounds small numbers less, and oneDNN adds a bias before it rounds.
+    Subtracting log V changes no probability. It moves the logits of likely pieces towards 0, where
+    bfloat16 is finer. oneDNN adds it as a bias, before it rounds.
     """
     size = matrix.shape[1]
     bias = prepared(lambda: tf.fill([size], tf.cast(-math.log(size), matrix.dtype)))

@@ -30,7 +30,7 @@ class Memory(NamedTuple):
 
 
 class Fixed(NamedTuple):
-    """What the steps of a search read and never change."""
+    """What a step reads besides ids, positions and cache."""
 
     memory: Any
     """What the model made of the memory, leading axis B. It is never repeated for hypotheses."""

@@ -63,7 +63,7 @@ def load_checkpoint(run: RunDirectory) -> tuple[TrainingState, Arrays] | None:
         ) from None
 
 
-def check_progress(run: RunDirectory, config: TrainingConfig) -> None:
+def check_has_checkpoints(run: RunDirectory, config: TrainingConfig) -> None:
     """Raise RunError if a run has lost its checkpoints.
 
     Training would start over, and replace weights and metrics. A run that was killed before its
@@ -112,4 +112,7 @@ def _state(path: Path, facts: dict[str, object]) -> TrainingState:
     try:
         return from_facts(facts)
     except ValueError:
-        raise RunError(f"{path}: this is not a checkpoint of this version of translator.") from None
+        raise RunError(
+            f"{path}: this checkpoint was written by another version of translator. Continue the "
+            "run with that version, or start another run with --from."
+        ) from None

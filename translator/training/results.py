@@ -79,7 +79,8 @@ class Failure(NamedTuple):
     learning_rate: float
     shards: list[Batch]
     gradient_norms: dict[str, float]
-    """By weight: before this step, or after it if the loss has jumped."""
+    """Of each weight; computed before the update, or after it if the loss jumped (the update was
+    then made)."""
     divergence: Divergence
 
 

@@ -39,7 +39,7 @@ class LossWindow:
     """The losses since the last row of metrics.jsonl."""
 
     sum: float = 0.0
-    """Of the steps for the next row or, right after a row, for that row."""
+    """The step after a row resets it; right after a row, it is still the sum for that row."""
     num_steps: int = 0
     lowest_mean: float | None = None
     """Lowest mean loss of a row that covers RECORD_EVERY steps."""
@@ -99,7 +99,10 @@ class TrainingState:
         If this step has a validation, it is repeated.
         """
         last_step = min(self.validations.last_step, self.step - 1)
-        validations = replace(self.validations, best_score=None, last_step=last_step)
+        averaged_step = min(self.validations.averaged_step, self.step - 1)
+        validations = replace(
+            self.validations, best_score=None, last_step=last_step, averaged_step=averaged_step
+        )
         return replace(self, validations=validations)
 
 

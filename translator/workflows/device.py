@@ -27,5 +27,5 @@ def warn_of_unusable_gpu(is_used: bool) -> None:
     if has_nvidia_gpu() and not is_used:
         log.warning(
             "This machine has an NVIDIA GPU, but TensorFlow cannot use it. Install TensorFlow with "
-            "CUDA (pip install 'translator-trainer[gpu]'), and check the driver with nvidia-smi."
+            "CUDA (pip install '.[gpu]' in the checkout), and check the driver with nvidia-smi."
         )

@@ -63,7 +63,7 @@ def evaluate(
 
     Translations and scores are kept in the results of the run. Raises UserError.
     """
-    from translator.evaluation.metrics import scores
+    from translator.evaluation.metrics import check_metrics, scores
 
     ensure_handler()
     source, target, hypotheses = (
@@ -72,6 +72,7 @@ def evaluate(
     directory = RunDirectory.existing(Path(run))
     loaded = load_run(directory, overrides) if hypotheses is None else None
     config = loaded.config if loaded else load_run_config(directory, overrides)
+    check_metrics(config)
     if source is None and target is None:
         directory.need_text(overrides)
         text = _split_text(config, split or "test", overrides, progress)

@@ -25,4 +25,5 @@ def ensure_handler() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(MessageFormatter())
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)

@@ -10,6 +10,7 @@ from translator.config.schema import DecodingConfig
 from translator.decoding.loaded_run import LoadedRun, load_run, load_run_config
 from translator.errors import ConfigError
 from translator.export.load import LoadedExport, export_of, load_export
+from translator.export.manifest import Options
 from translator.runs import RunDirectory, is_export
 from translator.workflows.logs import ensure_handler
 
@@ -55,6 +56,8 @@ def _warn_of_differences(path: Path, decoding: DecodingConfig, export: LoadedExp
     compared: list[tuple[str, float, float]] = [
         ("beam_size", decoding.beam_size, options.beam_size)
     ]
+    if isinstance(options, Options):
+        compared.append(("no_repeat_ngram", decoding.no_repeat_ngram, options.no_repeat_ngram_size))
     if decoding.length_penalty_kind == "power":
         compared.append(("length_penalty", decoding.length_penalty, options.length_penalty))
     for key, of_run, of_export in compared:

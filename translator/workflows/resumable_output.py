@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from translator.config.keys import differences
+from translator.config.schema import DecodingConfig
 from translator.corpora.lines import file_errors, is_gzip
 from translator.decoding import engine
 from translator.errors import ConfigError, RunError
@@ -83,7 +84,7 @@ class ResumableOutput:
                 f"{self.path} is half finished ({state.lines:,} lines). Continue with --resume, or "
                 f"delete {self._state_file} to start over."
             )
-        for key, before, now in differences(state.decided_by, self._decided_by):
+        for key, before, now in differences(_with_defaults(state.decided_by), self._decided_by):
             before, now = ("none" if value is None else str(value) for value in (before, now))
             is_short = len(before + now) < 40
             change = f"{key} was {before} and is now {now}" if is_short else f"{key} has changed"
@@ -188,3 +189,11 @@ def _count_lines(path: Path) -> int:
 
 def _state_file(output: Path) -> Path:
     return output.with_name(output.name + ".resume")
+
+
+def _with_defaults(decided_by: dict[str, Any]) -> dict[str, Any]:
+    """What decided an output, with the defaults of keys that earlier versions did not have."""
+    decoding = decided_by.get("decoding")
+    if not isinstance(decoding, dict):
+        return decided_by
+    return decided_by | {"decoding": DecodingConfig().model_dump() | decoding}

@@ -11,7 +11,7 @@ from translator.config.resume_rules import kept
 from translator.data.tokenizer import Tokenizer
 from translator.errors import RunError
 from translator.runs import RunDirectory, read_json
-from translator.training.checkpoint import check_progress
+from translator.training.checkpoint import check_has_checkpoints
 from translator.workflows.prepared import BLANK_LEFT_OUT, Prepared, open_text, text_digests
 from translator.workflows.progress import LOG_LINES, Progress
 from translator.workflows.start_from import check_origin, kept_weights
@@ -29,7 +29,7 @@ def prepare_resumed_run(
 
     start_from: if given, the run must have begun from this one. Raises UserError.
     """
-    check_progress(run, load_recorded(run.config).training)
+    check_has_checkpoints(run, load_recorded(run.config).training)
     if start_from is not None:
         check_origin(run, start_from)
     prepared = read_prepared(config, run, progress)

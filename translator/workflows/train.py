@@ -47,7 +47,7 @@ def train(
     run: directory of the run, by default runs/NAME after the file's name.
     overrides: keys that win over the file, such as "training.max_steps=1000".
     start_from: a run whose weights and tokenizer a new run begins with.
-    progress: shows the progress of reading and training; by default it logs lines.
+    progress: shows the progress of reading and training; by default it logs lines at level INFO.
 
     If TF_CONFIG or Slurm names several workers, this process is one of them.
 
@@ -239,8 +239,9 @@ def _run_steps(
         ) from None
     except tf.errors.ResourceExhaustedError:
         raise RunError(
-            "A device ran out of memory outside of a step. If this was a validation, lower "
-            "decoding.tokens_per_batch or decoding.beam_size. The same command continues from the "
+            "A device ran out of memory outside of a step. If this was a validation, add --set "
+            "decoding.tokens_per_batch=… with a lower value than "
+            f"{prepared.config.decoding.tokens_per_batch} to the command. It continues from the "
             "last checkpoint."
         ) from None
     if config.profile and run.profile.exists():
