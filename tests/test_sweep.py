@@ -60,7 +60,7 @@ def table(folder: Path) -> list[dict[str, str]]:
 def test_each_run_becomes_one_row(folder: Path) -> None:
     start, post_norm = LIST.split("  post-norm")
     (folder / "list.yaml").write_text(start)
-    done = sweep(folder, "--jobs", "2")
+    done = sweep(folder)
     assert done.returncode == 0, done.stderr
     first = table(folder)
     assert [(row["run"], row["seed"]) for row in first] == [("base", "1"), ("base", "2")]

@@ -774,7 +774,7 @@ class TestTuning:
         good = (run / "tuned.json").read_text()
         for damaged in ("{", good.replace('"beam_size": 2', '"beam_size": "many"')):
             (run / "tuned.json").write_text(damaged)
-            with pytest.raises(RunError, match=r"tuned.json: this file is damaged; delete it, or"):
+            with pytest.raises(RunError, match=r"tuned.json: this file is damaged. Delete it, or"):
                 evaluate(run)
         tune(run, [2], [1.0])
         assert (run / "tuned.json").read_text() == good

@@ -261,7 +261,8 @@ def test_a_run_that_rolled_back_and_was_killed_ends_with_the_same_bits(
         assert f"Training diverged: the loss at step {step} is nan (gradient norm " in output
         assert (
             f"Training returns to step {back} and continues with half the learning rate (rollback "
-            f"{number} of at most 3). runs/c/incidents/step-{step:08}-1.json has the details."
+            f"{number} of at most 3). runs/c/incidents/step-{step:08}-{number}.json has the "
+            "details."
         ) in output
 
     dry_run_steps = 3
@@ -277,9 +278,9 @@ def test_a_run_that_rolled_back_and_was_killed_ends_with_the_same_bits(
     assert "Training returns" not in output
     assert_same_run(broken, whole)
     weights = {name.partition("/")[2] for name in whole.last() if name.startswith("weights/")}
-    for step in (5, 69):
-        incident = whole.run.incident(step, 1).read_text()
-        assert incident == broken.run.incident(step, 1).read_text()
+    for number, step in enumerate((5, 69), start=1):
+        incident = whole.run.incident(step, number).read_text()
+        assert incident == broken.run.incident(step, number).read_text()
         assert json.loads(incident)["gradient_norms"].keys() == weights
     different = [name for name, w in whole.last().items() if (w != unbroken.last()[name]).any()]
     assert len(different) == len(whole.last())
