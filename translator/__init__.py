@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from translator.decoding.translator import Translator
+    from translator.errors import UserError
     from translator.workflows.evaluate import evaluate
     from translator.workflows.export import export_run
     from translator.workflows.open_run import open_run
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Translator",
+    "UserError",
     "evaluate",
     "export_run",
     "open_run",
@@ -54,6 +56,7 @@ if platform.machine() == "x86_64":
 def __getattr__(name: str) -> Any:
     rooms = {
         "Translator": "decoding.translator",
+        "UserError": "errors",
         "evaluate": "workflows.evaluate",
         "export_run": "workflows.export",
         "open_run": "workflows.open_run",

@@ -53,7 +53,7 @@ def test_metric_is_added_by_one_entry_of_the_registry(monkeypatch: pytest.Monkey
         ),
         (
             {"training": {"best_by": "BLEU", "max_steps": 1}},
-            "training.best_by: there is no metric BLEU; choose from bleu, chrf, ter, loss.",
+            "training.best_by: there is no metric BLEU; did you mean bleu?",
         ),
     ],
 )

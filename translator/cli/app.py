@@ -28,7 +28,9 @@ TRAIN, USE, SHIP = "Train", "Translate and evaluate", "Ship"
 Run = Annotated[Path, typer.Argument(help="Directory of the run, or a bundle.", metavar="RUN")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. decoding.beam_size=8."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a key, e.g. decoding.beam_size=8. Repeatable."
+    ),
 ]
 EngineName = Literal["ctranslate2", "savedmodel"]
 

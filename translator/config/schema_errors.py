@@ -130,6 +130,8 @@ def _sentence(first: _Mistake, mistakes: Sequence[_Mistake]) -> str:
     expected = dict.fromkeys(
         "a mapping, such as {key: value}"
         if one.type == "model_type"
+        else "a list that is not empty"
+        if one.type == "too_short"
         else one.message.removeprefix("Input should be ")
         for one in mistakes
         if one.key == first.key

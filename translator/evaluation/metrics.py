@@ -6,6 +6,7 @@ To add a metric, write a function like those of score.py and register it here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import NamedTuple, TypeAlias
 
 from translator.config.schema import Config, EvaluationConfig
@@ -58,5 +59,9 @@ def check_metrics(config: Config) -> None:
 def _check_known(key: str, names: Sequence[str], *more: str) -> None:
     for name in names:
         if name not in METRICS and name not in more:
-            known = ", ".join([*METRICS, *more])
-            raise ConfigError(f"{key}: there is no metric {name}; choose from {known}.")
+            known = [*METRICS, *more]
+            nearest = get_close_matches(name.lower(), known, n=1)
+            hint = (
+                f"; did you mean {nearest[0]}?" if nearest else f"; choose from {', '.join(known)}."
+            )
+            raise ConfigError(f"{key}: there is no metric {name}{hint}")

@@ -19,7 +19,6 @@ from translator.data.mixture import Mixture
 from translator.data.tokenizer import Tokenizer, tokenizer_key, train_tokenizer
 from translator.data.vocabulary_coverage import longest_side
 from translator.errors import DataError, RunError
-from translator.evaluation.metrics import check_metrics
 from translator.files import write_whole
 from translator.models.weights import save_arrays
 from translator.runs import RunDirectory
@@ -45,7 +44,6 @@ def prepare_new_run(
 
     config.yaml is written last, so an interrupted preparation starts over. Raises UserError.
     """
-    check_metrics(config)
     start = None
     if start_from is not None:
         config, start = read_start(config, start_from)

@@ -12,6 +12,7 @@ from translator.config import Config, load_config, load_recorded, replaced
 from translator.diagnostics.plateau import find_plateau
 from translator.environment import begin_threads, freeze_weights
 from translator.errors import DoesNotFit, OutOfMemory, RunError, Stopped
+from translator.evaluation.metrics import check_metrics
 from translator.runs import RunDirectory
 from translator.workflows.device import log_device
 from translator.workflows.failure_report import describe_failure, write_failure_report
@@ -59,6 +60,7 @@ def train(
     ensure_handler()
     freeze_weights(False)
     settings, directory = _read_config(config, run, overrides, start_from)
+    check_metrics(settings)
     origin = None if start_from is None else Path(start_from)
     begin_threads("TensorFlow")
     with Interruption() as interruption:
