@@ -230,8 +230,14 @@ class TestMemory:
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
         monkeypatch.setattr(Validator, "__call__", run_out)
-        with pytest.raises(RunError, match=r"was a validation, lower decoding\.tokens_per_batch"):
+        with pytest.raises(
+            RunError, match=r"--set decoding\.tokens_per_batch=… with a lower value"
+        ):
             train("c.yaml", overrides=["training.validate_every=2"])
+        monkeypatch.undo()
+        os.chdir(workplace)
+        train("c.yaml", overrides=["training.validate_every=2", "decoding.tokens_per_batch=100"])
+        assert "tokens_per_batch: 100\n" in Path("runs/c/config.yaml").read_text()
 
     def test_is_suspected_at_the_next_start_if_the_process_was_killed(
         self, run: Path, capsys: Capture
