@@ -69,7 +69,8 @@ _thread_owners: dict[str, int] = {}
 
 
 def has_gpu() -> bool:
-    """Whether TensorFlow can use a GPU."""
+    """Whether TensorFlow can use a GPU. Another process finds out, so that this one need not import
+    TensorFlow; once it has, `processors.has_gpu` is quicker."""
     return bool(gpu_names())
 
 

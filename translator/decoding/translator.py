@@ -29,6 +29,7 @@ from translator.layers.inference import inference
 from translator.models.build import build_model, check_size
 from translator.models.encoder_decoder import EncoderDecoder, Memory
 from translator.models.weights import set_model_weights
+from translator.processors import has_gpu
 from translator.runs import RunDirectory
 
 
@@ -164,7 +165,7 @@ class ModelSearch:
     @cached_property
     def _num_workers(self) -> int:
         """The operations of one search come one after the other, and most are small."""
-        return 1 if tf.config.list_physical_devices("GPU") else num_threads()
+        return 1 if has_gpu() else num_threads()
 
     @cached_property
     def workers(self) -> ThreadPoolExecutor:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from translator.layers import kernels
 from translator.layers.inference import is_inference, prepared
+from translator.processors import has_gpu
 
 EPSILON = 1e-6
 
@@ -28,7 +29,7 @@ class LayerNormalization(keras.layers.Layer):
         self.offset = weight("offset", "zeros")
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        in_one = is_inference() and not tf.config.list_physical_devices("GPU")
+        in_one = is_inference() and not has_gpu()
         normalize = kernels.layer_norm_in_one if in_one else kernels.layer_norm
         dtype = x.dtype if in_one else tf.float32
         scale = prepared(lambda: tf.cast(self.scale, dtype))

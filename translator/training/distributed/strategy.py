@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from translator.config.schema import TrainingConfig
 from translator.environment import num_threads
+from translator.processors import has_gpu
 from translator.training.distributed.cluster import Cluster
 from translator.training.distributed.worker_group import WorkerGroup
 
@@ -50,7 +51,7 @@ def shards_at_once(config: TrainingConfig, alone: bool) -> int:
     `accumulation_steps` saves memory, it is one.
     """
     one_by_one = config.accumulation_steps != 1 or config.distribution == "mirrored"
-    if not alone or one_by_one or tf.config.list_physical_devices("GPU"):
+    if not alone or one_by_one or has_gpu():
         return 1
     return min(MAX_PARALLEL_SHARDS, num_threads())
 
