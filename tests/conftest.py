@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 
 from translator.config.schema import ModelConfig
-
-if TYPE_CHECKING:
-    from translator.models.transformer import Transformer
 
 NO_DROPOUT = dict.fromkeys(
     (
@@ -25,7 +23,15 @@ NO_DROPOUT = dict.fromkeys(
 TINY = ModelConfig(
     num_layers=2, model_dim=8, num_heads=2, feed_forward_dim=16, share_embeddings="target"
 )
-MakeModel = Callable[..., "Transformer"]
+KINDS: dict[str, dict[str, object]] = {
+    "attention": {},
+    "recurrence": {"encoder": "recurrence", "decoder": "recurrence"},
+    "convolution": {"encoder": "convolution", "decoder": "convolution"},
+    "attention and recurrence": {"decoder": "recurrence"},
+    "decoder_only": {"kind": "decoder_only"},
+}
+"""Kinds of models, each with its keys of `model`."""
+MakeModel = Callable[..., Any]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,13 +52,12 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture
 def make_model() -> MakeModel:
-    """A tiny Transformer of two layers; `changes` are keys of the model's configuration.
+    """A tiny model of two layers; `changes` are keys of its configuration.
 
     No weight has a neutral value: norms and biases are random, too.
     """
     # Not on top: whatever tests need no model start without TensorFlow.
-    from translator.models.build import initialize
-    from translator.models.transformer import Transformer
+    from translator.models.build import MODELS, initialize
 
     def make(
         source_size: int = 11,
@@ -61,9 +66,9 @@ def make_model() -> MakeModel:
         dtype: str = "float32",
         seed: int = 1,
         **changes: object,
-    ) -> Transformer:
+    ) -> Any:
         config = ModelConfig.model_validate(TINY.model_dump() | NO_DROPOUT | changes)
-        model = Transformer(config, source_size, target_size, max_length, dtype)
+        model = MODELS[config.kind](config, source_size, target_size, max_length, dtype)
         initialize(model, seed)
         random = np.random.default_rng(seed)
         for variable in model.trainable_variables:
@@ -72,3 +77,9 @@ def make_model() -> MakeModel:
         return model
 
     return make
+
+
+@pytest.fixture(params=KINDS)
+def make_any_model(make_model: MakeModel, request: pytest.FixtureRequest) -> MakeModel:
+    """`make_model` for each kind of model."""
+    return partial(make_model, **KINDS[request.param])

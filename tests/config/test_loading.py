@@ -127,6 +127,31 @@ def test_a_byte_order_mark_is_not_part_of_the_first_key(load: Load) -> None:
             "c.yaml, line 7: model.num_heads (7) must divide model.model_dim (512).",
         ),
         (
+            "model: {kind: decoder_only, encoder: recurrence}",
+            "c.yaml, line 7: model.encoder: with model.kind: decoder_only, all layers are "
+            "self-attention; remove model.encoder, or use kind: transformer.",
+        ),
+        (
+            "model: {kind: decoder_only, decoder: convolution}",
+            "c.yaml, line 7: model.decoder: with model.kind: decoder_only, all layers are "
+            "self-attention; remove model.decoder, or use kind: transformer.",
+        ),
+        (
+            "model: {kind: decoder_only, num_decoder_layers: 1}",
+            "c.yaml, line 7: model.num_decoder_layers: a model with model.kind: decoder_only has "
+            "one stack, of model.num_layers; remove model.num_decoder_layers.",
+        ),
+        (
+            "model: {encoder: recurence}",
+            "c.yaml, line 7: model.encoder should be 'attention', 'recurrence' or 'convolution', "
+            "not 'recurence'.",
+        ),
+        (
+            "model: {decoder: convolution, kernel_size: 1}",
+            "c.yaml, line 7: model.kernel_size: a kernel of 1 position mixes nothing; use 3 or "
+            "more.",
+        ),
+        (
             "model: {num_layers: 1, num_layers: 2}",
             "c.yaml, line 7: model.num_layers is set for the second time (first on line 7); "
             "remove one of the two.",

@@ -18,17 +18,22 @@ class TestVisible:
     earlier = ((True, False, False), (True, True, False), (True, True, True))
 
     def test_everything_needs_no_mask(self) -> None:
-        assert EVERYTHING.mask(3) is None
+        assert EVERYTHING.mask(3, 3) is None
 
     def test_padding_is_hidden_from_all_heads_and_queries(self) -> None:
-        mask = Visible(self.not_padding).mask(5)
+        mask = Visible(self.not_padding).mask(5, 3)
         np.testing.assert_array_equal(mask, [[[[True, True, True]]], [[[True, True, False]]]])
 
     def test_causal_positions_see_themselves_and_earlier_ones(self) -> None:
-        np.testing.assert_array_equal(Visible(causal=True).mask(3), [[self.earlier]])
+        np.testing.assert_array_equal(Visible(causal=True).mask(3, 3), [[self.earlier]])
+
+    def test_causal_queries_are_the_last_of_the_keys(self) -> None:
+        mask = Visible(causal=True).mask(2, 4)
+        expected = [[True, True, True, False], [True, True, True, True]]
+        np.testing.assert_array_equal(mask, [[expected]])
 
     def test_padding_and_causality_combine(self) -> None:
-        mask = Visible(self.not_padding, causal=True).mask(3)
+        mask = Visible(self.not_padding, causal=True).mask(3, 3)
         assert mask is not None
         np.testing.assert_array_equal(mask[0, 0], self.earlier)
         np.testing.assert_array_equal(mask[1, 0], self.earlier & np.array([True, True, False]))

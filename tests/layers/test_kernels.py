@@ -27,6 +27,10 @@ def normal(*shape: int, seed: int = 0, dtype: str = "float32") -> tf.Tensor:
     return tf.cast(tf.constant(values), dtype)
 
 
+def uniform(*shape: int) -> tf.Tensor:
+    return tf.constant(np.random.default_rng(0).random(shape, "float32"))
+
+
 def whole(*shape: int, seed: int = 0, dtype: str = "float32") -> tf.Tensor:
     """Whole numbers, whose products are exact in bfloat16."""
     return tf.cast(np.random.default_rng(seed).integers(-4, 5, shape), dtype)
@@ -63,6 +67,7 @@ CASES: dict[str, Callable[[str], Sequence[Any]]] = {
         0.1,
     ),
     "block_maxima": lambda d: (normal(3, 16, 50, dtype=d),),
+    "lightweight_convolution": lambda d: (normal(3, 7, 8, dtype=d), uniform(2, 5), 3),
 }
 
 

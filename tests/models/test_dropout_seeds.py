@@ -34,7 +34,7 @@ TARGET = tf.constant([[BEGIN_ID, 4, 5, 6], [BEGIN_ID, 9, 7, 8]])
 
 
 def padding_mask(ids: tf.Tensor) -> tf.Tensor:
-    return Visible(tf.not_equal(ids, PAD_ID)).mask(ids.shape[1])
+    return Visible(tf.not_equal(ids, PAD_ID)).mask(ids.shape[1], ids.shape[1])
 
 
 class Plain:
@@ -94,7 +94,7 @@ class Plain:
     def decode(
         self, ids: tf.Tensor, memory: tf.Tensor, memory_mask: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
-        rate, mask = RATES["dropout_rate"], Visible(causal=True).mask(ids.shape[1])
+        rate, mask = RATES["dropout_rate"], Visible(causal=True).mask(ids.shape[1], ids.shape[1])
         x = self.embed(ids, "target", fold_in(seed, 0))
         for i in range(2):
             name, below = f"decoder_{i}", fold_in(seed, i + 1)

@@ -438,6 +438,39 @@ class TestGradientCheckpointing:
             np.testing.assert_allclose(state[name], array, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.usefixtures("eagerly")
+class TestKinds:
+    """Each kind of model, with dropout."""
+
+    @pytest.fixture
+    def make_any_step(self, make_any_model: MakeModel) -> MakeTrainStep:
+        def make(**changes: object) -> TrainStep:
+            config = TrainingConfig.model_validate(FIXED | changes)
+            return TrainStep(make_any_model(num_layers=1, **DROPOUT), config)
+
+        return make
+
+    def test_a_restored_state_leads_to_the_same_next_updates(
+        self, make_any_step: MakeTrainStep
+    ) -> None:
+        train_step, resumed = make_any_step(averaging=EMA), make_any_step(averaging=EMA)
+        resumed.restore(learn(train_step, 1), "a checkpoint")
+        assert_same_bits(learn(train_step, 2), learn(resumed, 2))
+
+    def test_gradient_checkpointing_changes_no_update(self, make_any_step: MakeTrainStep) -> None:
+        kept = learn(make_any_step(), 1)
+        recomputed = learn(make_any_step(recompute_activations=True), 1)
+        for name in kept:
+            np.testing.assert_allclose(recomputed[name], kept[name], atol=1e-6, err_msg=name)
+
+    def test_every_weight_learns(self, make_any_step: MakeTrainStep) -> None:
+        train_step = make_any_step()
+        before = model_weights(train_step.model)
+        learn(train_step, 1, 2)
+        for name, weight in model_weights(train_step.model).items():
+            assert not np.array_equal(weight, before[name]), name
+
+
 class TestMemory:
     def test_that_runs_out_is_reported_with_the_number_of_shards(
         self, make_train_step: MakeTrainStep, monkeypatch: pytest.MonkeyPatch

@@ -106,6 +106,12 @@ def width(config: Config, statistics: CorpusStatistics, machine: Machine) -> int
     return unit * max(1, round(found / unit))
 
 
+def layers(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
+    """num_layers; twice as many if one stack does the work of encoder and decoder."""
+    found = round(between(LAYERS, learnable(config, statistics, machine)))
+    return 2 * found if config.model.kind == "decoder_only" else found
+
+
 def heads(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
     """num_heads: as many as leave each a width of at least 32, or 64 with more than four heads."""
     least = {1: 1, 2: 64, 4: 128, 8: 512, 16: 1024}
@@ -193,11 +199,7 @@ RULES = (
         "Press & Wolf 2017",
     ),
     Rule("model.model_dim", width, f"{WU}; {ARAABI}"),
-    Rule(
-        "model.num_layers",
-        lambda *arguments: round(between(LAYERS, learnable(*arguments))),
-        f"van Biljon et al. 2020; {WU}",
-    ),
+    Rule("model.num_layers", layers, f"van Biljon et al. 2020; {WU}"),
     Rule("model.num_heads", heads, ARAABI),
     Rule("model.feed_forward_dim", inner_width, f"{ARAABI}; {WU}"),
     Rule("model.dropout_rate", dropout, f"{ARAABI}; {SENNRICH}; {MEASURED}"),

@@ -25,6 +25,7 @@ Depth = Annotated[int, Field(ge=1, le=256)]
 Precision = Literal["auto", "float32", "bfloat16"]
 TokenizerKind = Literal["unigram", "bpe", "word", "char"]
 LengthPenaltyKind = Literal["gnmt", "power"]
+MixerKind = Literal["attention", "recurrence", "convolution"]
 
 
 def _one_or_several(value: Any) -> str:
@@ -221,12 +222,24 @@ class TokenizerConfig(Section):
 
 
 class ModelConfig(Section):
-    """The Transformer encoder-decoder (Vaswani et al. 2017)."""
+    """The model: a Transformer (Vaswani et al. 2017), or a relative of it."""
 
-    kind: Literal["transformer"] = "transformer"
-    """Architecture of the model."""
+    kind: Literal["transformer", "decoder_only"] = "transformer"
+    """Architecture of the model. transformer: an encoder reads the source, and a decoder looks at
+    it through cross-attention. decoder_only: one stack of self-attention reads the source and
+    continues it with the target, as in large language models."""
+    encoder: MixerKind = "attention"
+    """What passes information between the positions of the source. attention: self-attention.
+    recurrence: the SSRU (Kim et al. 2019), in both directions. convolution: the lightweight
+    convolution (Wu et al. 2019)."""
+    decoder: MixerKind = "attention"
+    """What passes information between the positions of the target. A recurrent decoder translates
+    faster. All decoders look at the source through cross-attention."""
+    kernel_size: Width = 31
+    """Largest kernel of a convolution, in positions. Kernels grow with depth: 3, 7, 15, 31."""
     num_layers: Depth = 6
-    """Number of encoder layers; and of decoder layers, unless num_decoder_layers is set."""
+    """Number of encoder layers, and of decoder layers unless num_decoder_layers is set. With kind:
+    decoder_only, number of layers."""
     num_decoder_layers: Depth | None = None
     """Number of decoder layers. Default: num_layers. A shallow decoder translates faster."""
     model_dim: Width = 512
@@ -249,11 +262,38 @@ class ModelConfig(Section):
     dropout_rate: DropoutRate = 0.1
     """Dropout on the output of each block, before the residual sum. Raise it for small corpora."""
     attention_dropout_rate: DropoutRate = 0.0
-    """Dropout on the attention weights."""
+    """Dropout on the weights of attention, and on those of convolutions."""
     activation_dropout_rate: DropoutRate = 0.0
     """Dropout inside the feed-forward blocks."""
     embedding_dropout_rate: DropoutRate = 0.1
     """Dropout on the sum of embedding and position."""
+
+    @model_validator(mode="after")
+    def _decoder_only_has_one_stack(self) -> ModelConfig:
+        if self.kind == "decoder_only":
+            for key in ("encoder", "decoder"):
+                if getattr(self, key) != "attention":
+                    raise conflict(
+                        f"model.{key}",
+                        f"model.{key}: with model.kind: decoder_only, all layers are "
+                        f"self-attention; remove model.{key}, or use kind: transformer",
+                    )
+            if self.num_decoder_layers not in (None, self.num_layers):
+                raise conflict(
+                    "model.num_decoder_layers",
+                    "model.num_decoder_layers: a model with model.kind: decoder_only has one "
+                    "stack, of model.num_layers; remove model.num_decoder_layers",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _kernels_mix_positions(self) -> ModelConfig:
+        if self.kernel_size == 1:
+            raise conflict(
+                "model.kernel_size",
+                "model.kernel_size: a kernel of 1 position mixes nothing; use 3 or more",
+            )
+        return self
 
 
 class OptimizerConfig(Section):

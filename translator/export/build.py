@@ -41,6 +41,7 @@ from translator.export.manifest import (
     Validation,
     digests,
 )
+from translator.models.build import MODELS
 from translator.runs import EXPORT_CONFIG, RunDirectory
 from translator.training.results import Score
 
@@ -70,9 +71,9 @@ def build_export(
     does not write it. Raises UserError.
     """
     config = replaced(run.config, {"decoding.precision": "float32"})
-    translator = replace(run, config=config).engine()
-    if reason := translator.model.missing_exports.get(format):
+    if reason := MODELS[config.model.kind].missing_exports(config).get(format):
         raise ConfigError(f"--format {format}: {reason}. Choose another format.")
+    translator = replace(run, config=config).engine()
     tokenizer, pairs = translator.tokenizer, list(read_pairs(config.data, "validation"))
     sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
     shared = run.config.model_copy(update={"data": config.data.without_local_paths()})

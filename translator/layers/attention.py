@@ -108,7 +108,7 @@ class MultiHeadAttention(keras.layers.Layer):
         matmul: Matmul = tf.matmul,
     ) -> tf.Tensor:
         """Attention before the output projection: queries [B, N, T, H] → [B, T, D]."""
-        mask = visible.mask(tf.shape(query)[2])
+        mask = visible.mask(tf.shape(query)[2], tf.shape(key_value.key)[2])
         heads, _ = dot_product_attention(query, *key_value, mask, self.dropout_rate, seed, matmul)
         batch, _, length, _ = known_shape(heads)
         return tf.reshape(tf.transpose(heads, [0, 2, 1, 3]), [batch, length, self.model_dim])

@@ -4,7 +4,7 @@ Each fast form has a plain formula under the same name in PLAIN, its oracle. Tes
 and scripts/bench_kernels.py measures the gain by putting the plain one in its place. Call them as
 `kernels.linear(…)`, so that they can be replaced.
 
-M rows, D input width, F output width, V vocabulary.
+M rows, D input width, F output width, V vocabulary, B batch, T length, N heads, k kernel size.
 """
 
 from __future__ import annotations
@@ -163,6 +163,28 @@ def block_maxima(blocks: tf.Tensor) -> tf.Tensor:
     return tf.nn.max_pool2d(blocks[:, :, tf.newaxis], [size, 1], [size, 1], "VALID")[:, 0, 0]
 
 
+def lightweight_convolution(x: tf.Tensor, taps: tf.Tensor, num_before: int) -> tf.Tensor:
+    """y_t = Σ_j taps_j x_{t + j − num_before}, zeros outside: [B, T, D], [N, k] → [B, T, D].
+
+    Each head's taps serve D / N neighbouring channels. The sum is a product with a matrix [T, T]
+    whose diagonals hold the taps. That takes time with the square of the length, as attention does,
+    yet up to some thousand positions it is faster than adding k shifted slices.
+    """
+    (num_heads, size), model_dim = taps.shape, x.shape[2]
+    batch, length = tf.unstack(tf.shape(x)[:2])
+    positions = tf.range(length)
+    index = positions - positions[:, tf.newaxis] + num_before
+    is_tap = (index >= 0) & (index < size)
+    matrix = tf.gather(taps, tf.clip_by_value(index, 0, size - 1), axis=1)
+    matrix = tf.cast(tf.where(is_tap, matrix, 0.0), x.dtype)
+    heads = tf.reshape(x, [batch, length, num_heads, model_dim // num_heads])
+    columns = tf.reshape(tf.transpose(heads, [2, 1, 0, 3]), [num_heads, length, -1])
+    mixed = tf.reshape(
+        tf.matmul(matrix, columns), [num_heads, length, batch, model_dim // num_heads]
+    )
+    return tf.reshape(tf.transpose(mixed, [2, 1, 0, 3]), [batch, length, model_dim])
+
+
 def _plain_joint_linear(x: tf.Tensor, kernels: Sequence[keras.Variable]) -> tf.Tensor:
     return tf.concat([tf.matmul(x, tf.cast(kernel.value, x.dtype)) for kernel in kernels], axis=1)
 
@@ -193,6 +215,13 @@ def _plain_block_maxima(blocks: tf.Tensor) -> tf.Tensor:
     return tf.reduce_max(blocks, axis=1)
 
 
+def _plain_lightweight_convolution(x: tf.Tensor, taps: tf.Tensor, num_before: int) -> tf.Tensor:
+    (num_heads, size), model_dim, length = taps.shape, x.shape[2], tf.shape(x)[1]
+    channels = tf.cast(tf.repeat(taps, model_dim // num_heads, axis=0), x.dtype)
+    x = tf.pad(x, [[0, 0], [num_before, size - 1 - num_before], [0, 0]])
+    return tf.add_n([x[:, j : j + length] * channels[:, j] for j in range(size)])
+
+
 PLAIN: dict[str, Callable[..., Any]] = {
     "small_batch_matmul": tf.matmul,
     "few_queries_matmul": tf.matmul,
@@ -203,5 +232,6 @@ PLAIN: dict[str, Callable[..., Any]] = {
     "layer_norm": _plain_layer_norm,
     "layer_norm_in_one": _plain_layer_norm,
     "block_maxima": _plain_block_maxima,
+    "lightweight_convolution": _plain_lightweight_convolution,
 }
 """The oracle of each fast form, by its name."""

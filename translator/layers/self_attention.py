@@ -1,8 +1,6 @@
 """Self-attention: every position of a sequence looks at the positions that it may see.
 
-It is a mixer: a layer that passes information between positions. A mixer has three methods.
-`call(x, visible, seed)` mixes all positions at once. `start` and `step` do the same for one
-position at a time; a cache holds what later positions need of earlier ones.
+It is a mixer (mixer.py). Its state is a cache of the keys and values of earlier positions.
 
 B batch, R rows of a search, N heads, T length, H head width, D model width.
 """
@@ -25,7 +23,7 @@ class SelfAttention(MultiHeadAttention):
         self, x: tf.Tensor, visible: Visible = EVERYTHING, seed: Seed = None
     ) -> tf.Tensor:
         """[B, T, D] → [B, T, D]"""
-        query, key_value = self._queries_keys_values(x)
+        query, key_value = self.queries_keys_values(x)
         return self.output_projection(self.attend(query, key_value, visible, seed))
 
     def start(self, num_rows: tf.Tensor, dtype: tf.DType) -> KeyValue:
@@ -35,15 +33,20 @@ class SelfAttention(MultiHeadAttention):
 
     def step(self, x: tf.Tensor, cache: KeyValue) -> tuple[tf.Tensor, KeyValue]:
         """One position, [R, 1, D] → [R, 1, D]; it sees itself and the cache, which it extends."""
-        query, new = self._queries_keys_values(x)
-        key, value = (tf.concat(both, axis=2) for both in zip(cache, new, strict=True))
-        cache = KeyValue(key, value)
+        query, new = self.queries_keys_values(x)
+        cache = followed_by(cache, new)
         output = self.attend(query, cache, matmul=kernels.small_batch_matmul)
         return self.output_projection(output), cache
 
-    def _queries_keys_values(self, x: tf.Tensor) -> tuple[tf.Tensor, KeyValue]:
+    def queries_keys_values(self, x: tf.Tensor) -> tuple[tf.Tensor, KeyValue]:
+        """[B, T, D] → queries, keys and values, each [B, N, T, H], as one product."""
         weights = self.query_projection.kernel, self.key_value_projection.kernel
         rows = kernels.joint_linear(tf.reshape(x, [-1, self.model_dim]), weights)
         rows = tf.reshape(rows, [*known_shape(x)[:2], 3 * self.model_dim])
         query, key, value = self.split_heads(rows, 3)
         return query, KeyValue(key, value)
+
+
+def followed_by(first: KeyValue, second: KeyValue) -> KeyValue:
+    """The keys and values of some positions, then those of later ones."""
+    return KeyValue(*(tf.concat(both, axis=2) for both in zip(first, second, strict=True)))

@@ -21,16 +21,17 @@ class Visible:
     not_padding: tf.Tensor | None = None
     """[B, S] boolean, False where a key is padding; None if no key is."""
     causal: bool = False
-    """Each position sees only itself and earlier ones; queries and keys are the same positions."""
+    """Each position sees only itself and earlier ones. The queries are the last of the keys."""
 
-    def mask(self, num_queries: tf.Tensor) -> tf.Tensor | None:
+    def mask(self, num_queries: tf.Tensor, num_keys: tf.Tensor) -> tf.Tensor | None:
         """Boolean, broadcast to [B, N, T, S], True = may be attended to; None hides nothing."""
         mask = None
         if self.not_padding is not None:
             mask = self.not_padding[:, tf.newaxis, tf.newaxis, :]
         if self.causal:
-            positions = tf.range(num_queries)
-            earlier = (positions[:, tf.newaxis] >= positions)[tf.newaxis, tf.newaxis]
+            positions = tf.range(num_keys)
+            own = positions[num_keys - num_queries :, tf.newaxis]
+            earlier = (own >= positions)[tf.newaxis, tf.newaxis]
             mask = earlier if mask is None else mask & earlier
         return mask
 

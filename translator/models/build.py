@@ -9,6 +9,7 @@ import numpy as np
 from translator.config.schema import Config
 from translator.data.tokenizer import Tokenizer
 from translator.errors import RunError
+from translator.models.decoder_only import DecoderOnly
 from translator.models.encoder_decoder import EncoderDecoder
 from translator.models.transformer import Transformer
 from translator.models.weight_rules import first_values
@@ -16,6 +17,7 @@ from translator.models.weights import named_variables
 
 MODELS: dict[str, type[EncoderDecoder]] = {
     "transformer": Transformer,
+    "decoder_only": DecoderOnly,
 }
 """All models, by `model.kind`."""
 

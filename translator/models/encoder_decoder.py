@@ -23,8 +23,9 @@ from translator.models.weight_rules import RULES, Rules
 class Memory(NamedTuple):
     """What the encoder hands over."""
 
-    states: tf.Tensor
-    """[B, S, D]"""
+    states: Any
+    """What decoding needs of each position: the encoder's states [B, S, D], or what a model has in
+    their place, leading axis B."""
     not_padding: tf.Tensor
     """[B, S] boolean, False where a state belongs to padding."""
 
@@ -56,9 +57,6 @@ class EncoderDecoder(keras.Model):
     weight_rules: Rules = RULES
     """How its weights begin, and which of them decay."""
 
-    missing_exports: Mapping[str, str] = {"ctranslate2": "CTranslate2 does not have this model"}
-    """Formats in which it cannot be exported, each with the reason."""
-
     recompute_activations = False
     """Whether training computes the activations inside layers twice instead of keeping them."""
 
@@ -78,6 +76,11 @@ class EncoderDecoder(keras.Model):
     ) -> int:
         """The number of weights of such a model, or somewhat fewer, without making it."""
         raise NotImplementedError
+
+    @classmethod
+    def missing_exports(cls, config: Config) -> Mapping[str, str]:
+        """Formats in which such a model cannot be exported, each with the reason."""
+        return {"ctranslate2": "CTranslate2 does not have this model"}
 
     def encode(self, source: tf.Tensor, seed: Seed = None) -> Memory:
         """[B, S] source ids → memory."""

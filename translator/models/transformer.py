@@ -1,4 +1,7 @@
-"""The Transformer (Vaswani et al. 2017): attention and feed-forward blocks, stacked.
+"""The Transformer (Vaswani et al. 2017): layers of a mixer and feed-forward, stacked.
+
+The mixer is self-attention, or what model.encoder and model.decoder name. A decoder layer also has
+cross-attention to the encoder's memory.
 
 Old runs depend on the names of layers (models/weight_rules.py), on the order in which they are
 assigned (models/weights.py: named_variables), and on the index of every seed that is folded in.
@@ -20,61 +23,60 @@ from translator.layers.attention import KeyValue
 from translator.layers.cross_attention import CrossAttention, Rows
 from translator.layers.dropout import Seed, dropout, fold_in
 from translator.layers.embedding import Embedding, PositionEmbedding
-from translator.layers.feed_forward import FeedForward
 from translator.layers.gradient_checkpointing import checkpointed
+from translator.layers.mixer import State
 from translator.layers.normalization import LayerNormalization
-from translator.layers.residual import Residual
-from translator.layers.self_attention import SelfAttention
 from translator.layers.visible import Visible
+from translator.models import blocks
 from translator.models.encoder_decoder import Cache, EncoderDecoder, Fixed, Memory, StepFunction
 
 
 class EncoderLayer(keras.layers.Layer):
-    """Self-attention, then feed-forward."""
+    """A mixer, then feed-forward."""
 
-    def __init__(self, config: ModelConfig, **kwargs: object) -> None:
+    def __init__(self, config: ModelConfig, depth: int, **kwargs: object) -> None:
+        """depth: number of layers below."""
         super().__init__(**kwargs)
         dtype = self.dtype_policy
-        self.attention = SelfAttention(*_attention(config), name="attention", dtype=dtype)
-        self.attention_residual = _residual(config, "attention_residual", dtype)
-        self.feed_forward = _feed_forward(config, dtype)
-        self.feed_forward_residual = _residual(config, "feed_forward_residual", dtype)
+        self.mixer = blocks.MIXERS[config.encoder].make(config, depth, dtype)
+        self.mixer_residual = blocks.residual(config, config.encoder, dtype)
+        self.feed_forward = blocks.feed_forward(config, dtype)
+        self.feed_forward_residual = blocks.residual(config, "feed_forward", dtype)
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         for layer in (
-            *(self.attention, self.attention_residual),
+            *(self.mixer, self.mixer_residual),
             *(self.feed_forward, self.feed_forward_residual),
         ):
             layer.build(shape)
 
     def call(self, x: tf.Tensor, visible: Visible, seed: Seed) -> tf.Tensor:
         """[B, S, D] → [B, S, D]"""
-        y = self.attention(
-            self.attention_residual.before(x), visible=visible, seed=fold_in(seed, 0)
-        )
-        x = self.attention_residual(x, y, fold_in(seed, 1))
+        y = self.mixer(self.mixer_residual.before(x), visible=visible, seed=fold_in(seed, 0))
+        x = self.mixer_residual(x, y, fold_in(seed, 1))
         y = self.feed_forward(self.feed_forward_residual.before(x), fold_in(seed, 2))
         return self.feed_forward_residual(x, y, fold_in(seed, 3))
 
 
 class DecoderLayer(keras.layers.Layer):
-    """Self-attention over the target so far, cross-attention to the memory, feed-forward."""
+    """A mixer of the target so far, cross-attention to the memory, feed-forward."""
 
-    def __init__(self, config: ModelConfig, **kwargs: object) -> None:
+    def __init__(self, config: ModelConfig, depth: int, **kwargs: object) -> None:
+        """depth: number of layers below."""
         super().__init__(**kwargs)
         dtype = self.dtype_policy
-        self.attention = SelfAttention(*_attention(config), name="attention", dtype=dtype)
-        self.attention_residual = _residual(config, "attention_residual", dtype)
+        self.mixer = blocks.MIXERS[config.decoder].make(config, depth, dtype)
+        self.mixer_residual = blocks.residual(config, config.decoder, dtype)
         self.cross_attention = CrossAttention(
-            *_attention(config), name="cross_attention", dtype=dtype
+            *blocks.attention_shape(config), name="cross_attention", dtype=dtype
         )
-        self.cross_attention_residual = _residual(config, "cross_attention_residual", dtype)
-        self.feed_forward = _feed_forward(config, dtype)
-        self.feed_forward_residual = _residual(config, "feed_forward_residual", dtype)
+        self.cross_attention_residual = blocks.residual(config, "cross_attention", dtype)
+        self.feed_forward = blocks.feed_forward(config, dtype)
+        self.feed_forward_residual = blocks.residual(config, "feed_forward", dtype)
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         for layer in (
-            *(self.attention, self.attention_residual),
+            *(self.mixer, self.mixer_residual),
             *(self.cross_attention, self.cross_attention_residual),
             *(self.feed_forward, self.feed_forward_residual),
         ):
@@ -83,10 +85,10 @@ class DecoderLayer(keras.layers.Layer):
     def call(self, x: tf.Tensor, memory: Memory, seed: Seed) -> tf.Tensor:
         """[B, T, D] → [B, T, D], all positions at once."""
         # Padding follows every real position, so causality alone hides it from all of them.
-        y = self.attention(
-            self.attention_residual.before(x), visible=Visible(causal=True), seed=fold_in(seed, 0)
+        y = self.mixer(
+            self.mixer_residual.before(x), visible=Visible(causal=True), seed=fold_in(seed, 0)
         )
-        x = self.attention_residual(x, y, fold_in(seed, 1))
+        x = self.mixer_residual(x, y, fold_in(seed, 1))
         y = self.cross_attention(
             self.cross_attention_residual.before(x),
             memory.states,
@@ -98,23 +100,24 @@ class DecoderLayer(keras.layers.Layer):
         return self.feed_forward_residual(x, y, fold_in(seed, 5))
 
     def step(
-        self, x: tf.Tensor, cache: KeyValue, memory: KeyValue, visible: Visible, rows: Rows
-    ) -> tuple[tf.Tensor, KeyValue]:
-        """One position, [R, 1, D] → [R, 1, D] and a longer cache; `visible` is of the memory."""
-        y, cache = self.attention.step(self.attention_residual.before(x), cache)
-        x = self.attention_residual(x, y)
+        self, x: tf.Tensor, state: State, memory: KeyValue, visible: Visible, rows: Rows
+    ) -> tuple[tf.Tensor, State]:
+        """The next position, [R, 1, D] → [R, 1, D], and the mixer's state after it.
+
+        `visible` is of the memory.
+        """
+        y, state = self.mixer.step(self.mixer_residual.before(x), state)
+        x = self.mixer_residual(x, y)
         y = self.cross_attention.step(
             self.cross_attention_residual.before(x), memory, visible, rows
         )
         x = self.cross_attention_residual(x, y)
         y = self.feed_forward(self.feed_forward_residual.before(x))
-        return self.feed_forward_residual(x, y), cache
+        return self.feed_forward_residual(x, y), state
 
 
 class Transformer(EncoderDecoder):
     """Embeddings, a stack of encoder layers, a stack of decoder layers."""
-
-    missing_exports: Mapping[str, str] = {}
 
     @classmethod
     def of(
@@ -127,19 +130,27 @@ class Transformer(EncoderDecoder):
     def num_weights(
         cls, config: Config, source_vocabulary_size: int, target_vocabulary_size: int
     ) -> int:
-        """All but biases and normalization."""
+        """All but biases, normalization and the taps of convolutions."""
         model = config.model
         num_decoder_layers = model.num_decoder_layers or model.num_layers
-        num_attentions = model.num_layers + 2 * num_decoder_layers
+        num_matrices = model.num_layers * blocks.MIXERS[model.encoder].num_matrices
+        num_matrices += num_decoder_layers * (blocks.MIXERS[model.decoder].num_matrices + 4)
         num_feed_forwards = model.num_layers + num_decoder_layers
-        rows = target_vocabulary_size
-        rows += 0 if model.share_embeddings == "all" else source_vocabulary_size
-        rows += config.data.max_length if model.positions == "learned" else 0
+        sizes = source_vocabulary_size, target_vocabulary_size
         return model.model_dim * (
-            rows
-            + num_attentions * 4 * model.model_dim
+            blocks.num_embedding_rows(model, *sizes, config.data.max_length)
+            + num_matrices * model.model_dim
             + num_feed_forwards * 2 * model.feed_forward_dim
         )
+
+    @classmethod
+    def missing_exports(cls, config: Config) -> Mapping[str, str]:
+        kinds = config.model.decoder, config.model.encoder
+        return {
+            format: reason
+            for kind in kinds
+            for format, reason in blocks.MIXERS[kind].missing_exports.items()
+        }
 
     def __init__(
         self,
@@ -152,34 +163,18 @@ class Transformer(EncoderDecoder):
         policy = keras.DTypePolicy(dtype)
         super().__init__(name="transformer", dtype=policy)
         self.config = config
-
-        def embedding(vocabulary_size: int, name: str) -> Embedding:
-            return Embedding(vocabulary_size, config.model_dim, dtype=policy, name=name)
-
-        def positions(name: str) -> PositionEmbedding:
-            return PositionEmbedding(
-                config.positions, config.model_dim, max_length + 1, dtype=policy, name=name
-            )
-
-        self.target_embedding = embedding(target_vocabulary_size, "target_embedding")
-        self.source_embedding = (
-            self.target_embedding
-            if config.share_embeddings == "all"
-            else embedding(source_vocabulary_size, "source_embedding")
+        sizes = source_vocabulary_size, target_vocabulary_size
+        self.target_embedding, self.source_embedding, self.output_embedding = blocks.embeddings(
+            config, *sizes, policy
         )
-        self.output_embedding = (
-            embedding(target_vocabulary_size, "output_embedding")
-            if config.share_embeddings == "none"
-            else self.target_embedding
-        )
-        self.source_positions = positions("source_positions")
-        self.target_positions = positions("target_positions")
+        self.source_positions = blocks.positions(config, "source_positions", max_length, policy)
+        self.target_positions = blocks.positions(config, "target_positions", max_length, policy)
         self.encoder_layers = [
-            EncoderLayer(config, dtype=policy, name=f"encoder_{i}")
+            EncoderLayer(config, i, dtype=policy, name=f"encoder_{i}")
             for i in range(config.num_layers)
         ]
         self.decoder_layers = [
-            DecoderLayer(config, dtype=policy, name=f"decoder_{i}")
+            DecoderLayer(config, i, dtype=policy, name=f"decoder_{i}")
             for i in range(config.num_decoder_layers or config.num_layers)
         ]
         self.encoder_norm = self.decoder_norm = None
@@ -234,7 +229,7 @@ class Transformer(EncoderDecoder):
         keys_values = [
             layer.cross_attention.keys_values(memory.states) for layer in self.decoder_layers
         ]
-        cache = [layer.attention.start(num_sentences, dtype) for layer in self.decoder_layers]
+        cache = [layer.mixer.start(num_sentences, dtype) for layer in self.decoder_layers]
         fixed = Fixed((keys_values, memory.not_padding), Rows.one_each(num_sentences))
         return partial(self._step, self.search_output(dtype)), fixed, cache
 
@@ -250,30 +245,9 @@ class Transformer(EncoderDecoder):
         x = self.target_embedding(ids) + self.target_positions(positions)
         x = x[:, tf.newaxis]
         new_cache = []
-        for layer, key_value, layer_cache in zip(
-            self.decoder_layers, keys_values, cache, strict=True
-        ):
-            x, layer_cache = layer.step(x, layer_cache, key_value, Visible(not_padding), fixed.rows)
-            new_cache.append(layer_cache)
+        for layer, key_value, state in zip(self.decoder_layers, keys_values, cache, strict=True):
+            x, state = layer.step(x, state, key_value, Visible(not_padding), fixed.rows)
+            new_cache.append(state)
         if self.decoder_norm is not None:
             x = self.decoder_norm(x)
         return output(x[:, 0]), new_cache
-
-
-def _attention(config: ModelConfig) -> tuple[int, int, float]:
-    return config.model_dim, config.num_heads, config.attention_dropout_rate
-
-
-def _feed_forward(config: ModelConfig, dtype: keras.DTypePolicy) -> FeedForward:
-    return FeedForward(
-        config.model_dim,
-        config.feed_forward_dim,
-        config.activation,
-        config.activation_dropout_rate,
-        dtype=dtype,
-        name="feed_forward",
-    )
-
-
-def _residual(config: ModelConfig, name: str, dtype: keras.DTypePolicy) -> Residual:
-    return Residual(config.normalization, config.dropout_rate, dtype=dtype, name=name)

@@ -32,6 +32,7 @@ Rules = Mapping[str, Rule]
 
 RULES: Rules = {
     "*/kernel": Rule("glorot_uniform", decays=True),
+    "*/taps": Rule("glorot_uniform", decays=True),
     "*/table": Rule("normal", decays=True),
     "*/bias": Rule("zeros", decays=False),
     "*/scale": Rule("ones", decays=False),

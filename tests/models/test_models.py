@@ -1,4 +1,6 @@
-"""The Transformer: step by step equals all at once, padding changes nothing, seeds decide dropout.
+"""Step by step equals all at once, padding changes nothing, seeds decide dropout.
+
+Tests with `make_any_model` run for each kind of model.
 
 B batch, K hypotheses, R rows, S source length, T target length, D model width, V vocabulary.
 """
@@ -14,11 +16,14 @@ from conftest import MakeModel
 
 from translator.config.schema import ModelConfig
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID
+from translator.decoding.beam import beam_search
+from translator.decoding.search import Hypotheses, length_penalty
 from translator.layers import attention, feed_forward, residual
 from translator.layers.cross_attention import Rows
 from translator.layers.dropout import dropout
 from translator.models import transformer
 from translator.models.build import initialize
+from translator.models.encoder_decoder import EncoderDecoder
 from translator.models.transformer import Transformer
 from translator.models.weights import model_weights
 
@@ -33,7 +38,7 @@ SOURCE = tf.constant([[4, 5, 6, 7, END_ID], [8, 9, END_ID, PAD_ID, PAD_ID]])
 TARGET = tf.constant([[BEGIN_ID, 4, 5, 6], [BEGIN_ID, 9, 7, 8]])
 
 
-def logits(model: Transformer, source: tf.Tensor, target: tf.Tensor) -> np.ndarray:
+def logits(model: EncoderDecoder, source: tf.Tensor, target: tf.Tensor) -> np.ndarray:
     """[B, T, V]"""
     return np.asarray(model.logits(model(source, target)))
 
@@ -43,9 +48,13 @@ class TestDecoding:
     @pytest.mark.parametrize("positions", ["sinusoidal", "learned"])
     @pytest.mark.parametrize("normalization", ["pre", "post"])
     def test_step_by_step_equals_all_at_once(
-        self, make_model: MakeModel, normalization: str, positions: str, share_embeddings: str
+        self,
+        make_any_model: MakeModel,
+        normalization: str,
+        positions: str,
+        share_embeddings: str,
     ) -> None:
-        model = make_model(
+        model = make_any_model(
             normalization=normalization, positions=positions, share_embeddings=share_embeddings
         )
         others = tf.constant([[BEGIN_ID, 10, 4, 4], [BEGIN_ID, 5, 5, 9]])
@@ -65,8 +74,48 @@ class TestDecoding:
             expected = tf.gather(at_once[:, t], alive) - math.log(at_once.shape[2])
             np.testing.assert_allclose(stepped, expected, atol=1e-5)
 
-    def test_is_causal(self, make_model: MakeModel) -> None:
-        model = make_model()
+    def test_in_a_search_each_hypothesis_has_the_log_probability_that_the_model_gives_it(
+        self, make_any_model: MakeModel
+    ) -> None:
+        model = make_any_model()
+
+        def search(source: tf.Tensor) -> Hypotheses:
+            step, fixed, cache = model.start(model.encode(source))
+            limits = tf.fill([source.shape[0]], 7)
+            return beam_search(
+                step,
+                fixed,
+                cache,
+                limits,
+                beam_size=4,
+                num_returned=4,
+                penalty=lambda length: length_penalty(length, 0.0),
+            )
+
+        found = search(SOURCE)
+        for i, source in enumerate((SOURCE[:1], SOURCE[1:, :3])):
+            alone = search(source)
+            np.testing.assert_array_equal(found.ids[i, :, : alone.ids.shape[2]], alone.ids[0])
+            for ids, score in zip(alone.ids[0], found.scores[i], strict=True):
+                target = tf.concat([[BEGIN_ID], ids[:-1]], axis=0)[tf.newaxis]
+                log_probs = tf.nn.log_softmax(logits(model, source, target)[0])
+                of_pieces = tf.gather(log_probs, ids, batch_dims=1)
+                expected = tf.reduce_sum(tf.where(ids == PAD_ID, 0.0, of_pieces))
+                np.testing.assert_allclose(score, expected, atol=1e-4)
+
+    @pytest.mark.parametrize("kind", ["recurrence", "convolution"])
+    def test_without_attention_the_cache_does_not_grow(
+        self, make_model: MakeModel, kind: str
+    ) -> None:
+        model = make_model(decoder=kind)
+        step, fixed, cache = model.start(model.encode(SOURCE))
+        first = [x.shape for x in tf.nest.flatten(cache)]
+        for t in range(3):
+            _, cache = step(TARGET[:, t], tf.fill([2], t), fixed, cache)
+        assert [x.shape for x in tf.nest.flatten(cache)] == first
+
+    def test_is_causal(self, make_any_model: MakeModel) -> None:
+        model = make_any_model()
         memory = model.encode(SOURCE)
         states = model.decode(TARGET, memory).numpy()
         for t in range(1, 4):
@@ -74,15 +123,15 @@ class TestDecoding:
             np.testing.assert_allclose(changed[:, :t], states[:, :t], atol=1e-6)
             assert (np.abs(changed - states)[:, t:].max(axis=-1) > 1e-3).all()
 
-    def test_looks_at_every_piece_of_the_source(self, make_model: MakeModel) -> None:
-        model = make_model()
+    def test_looks_at_every_piece_of_the_source(self, make_any_model: MakeModel) -> None:
+        model = make_any_model()
         before = logits(model, SOURCE[:1], TARGET[:1])
         for s in range(5):
             after = logits(model, SOURCE[:1] + tf.one_hot(s, 5, dtype=tf.int32), TARGET[:1])
             assert (np.abs(after - before).max(axis=-1) > 1e-4).all()
 
-    def test_depends_on_the_order_of_source_and_target(self, make_model: MakeModel) -> None:
-        model = make_model()
+    def test_depends_on_the_order_of_source_and_target(self, make_any_model: MakeModel) -> None:
+        model = make_any_model()
         before = logits(model, SOURCE[:1], TARGET[:1])[:, -1]
         swapped = tf.gather(SOURCE[:1], [1, 0, 2, 3, 4], axis=1)
         assert not np.allclose(logits(model, swapped, TARGET[:1])[:, -1], before, atol=1e-3)
@@ -90,42 +139,84 @@ class TestDecoding:
         assert not np.allclose(logits(model, SOURCE[:1], swapped)[:, -1], before, atol=1e-3)
 
 
+class TestDecoderOnly:
+    @pytest.mark.parametrize("normalization", ["pre", "post"])
+    def test_is_one_sequence_under_a_prefix_mask(
+        self, make_model: MakeModel, normalization: str
+    ) -> None:
+        model = make_model(kind="decoder_only", normalization=normalization)
+        in_parts = model(SOURCE, TARGET)
+        x = tf.concat(
+            [
+                model.source_embedding(SOURCE) + model.side_embedding(tf.zeros([5], tf.int32)),
+                model.target_embedding(TARGET) + model.side_embedding(tf.ones([4], tf.int32)),
+            ],
+            axis=1,
+        )
+        positions = tf.constant([0, 1, 2, 3, 4, 0, 1, 2, 3])
+        x += model.positions(positions)
+        is_source = np.arange(9) < 5
+        earlier = np.arange(9) <= np.arange(9)[:, np.newaxis]
+        not_padding = tf.concat([SOURCE != PAD_ID, tf.fill([2, 4], True)], axis=1)
+        mask = (is_source | earlier) & not_padding[:, tf.newaxis, tf.newaxis, :]
+        for layer in model.stack:
+            query, key_value = layer.attention.queries_keys_values(
+                layer.attention_residual.before(x)
+            )
+            key, value = key_value
+            heads, _ = attention.dot_product_attention(query, key, value, mask)
+            y = tf.reshape(tf.transpose(heads, [0, 2, 1, 3]), x.shape)
+            x = layer.attention_residual(x, layer.attention.output_projection(y))
+            y = layer.feed_forward(layer.feed_forward_residual.before(x))
+            x = layer.feed_forward_residual(x, y)
+        whole = x if model.norm is None else model.norm(x)
+        np.testing.assert_allclose(in_parts, whole[:, 5:], atol=1e-5)
+
+    def test_tells_source_and_target_apart(self, make_model: MakeModel) -> None:
+        model = make_model(kind="decoder_only", share_embeddings="all")
+        before = model(SOURCE, TARGET)
+        model.side_embedding.table.assign(model.side_embedding.table.value[::-1])
+        assert not np.allclose(model(SOURCE, TARGET), before, atol=1e-2)
+
+
 @pytest.mark.parametrize("normalization", ["pre", "post"])
 class TestPadding:
-    def test_of_the_source_changes_nothing(self, make_model: MakeModel, normalization: str) -> None:
-        model = make_model(normalization=normalization)
+    def test_of_the_source_changes_nothing(
+        self, make_any_model: MakeModel, normalization: str
+    ) -> None:
+        model = make_any_model(normalization=normalization)
         padded = tf.pad(SOURCE, [[0, 0], [0, 4]], constant_values=PAD_ID)
         np.testing.assert_allclose(
             logits(model, padded, TARGET), logits(model, SOURCE, TARGET), atol=1e-5
         )
 
     def test_of_the_target_changes_nothing_before_it(
-        self, make_model: MakeModel, normalization: str
+        self, make_any_model: MakeModel, normalization: str
     ) -> None:
-        model = make_model(normalization=normalization)
+        model = make_any_model(normalization=normalization)
         padded = tf.pad(TARGET, [[0, 0], [0, 3]], constant_values=PAD_ID)
         np.testing.assert_allclose(
             logits(model, SOURCE, padded)[:, :4], logits(model, SOURCE, TARGET), atol=1e-5
         )
 
     def test_by_longer_neighbours_changes_nothing(
-        self, make_model: MakeModel, normalization: str
+        self, make_any_model: MakeModel, normalization: str
     ) -> None:
-        model = make_model(normalization=normalization)
+        model = make_any_model(normalization=normalization)
         alone = logits(model, SOURCE[1:, :3], TARGET[1:])
         np.testing.assert_allclose(logits(model, SOURCE, TARGET)[1:], alone, atol=1e-5)
 
 
 class TestDropout:
-    def test_is_off_without_a_seed(self, make_model: MakeModel) -> None:
+    def test_is_off_without_a_seed(self, make_any_model: MakeModel) -> None:
         rates = dict.fromkeys(DROPOUT_KEYS, 0.5)
         np.testing.assert_array_equal(
-            make_model(**rates)(SOURCE, TARGET), make_model()(SOURCE, TARGET)
+            make_any_model(**rates)(SOURCE, TARGET), make_any_model()(SOURCE, TARGET)
         )
 
     @pytest.mark.parametrize("key", DROPOUT_KEYS)
-    def test_of_each_kind_is_decided_by_the_seed(self, make_model: MakeModel, key: str) -> None:
-        model = make_model(**{key: 0.5})
+    def test_of_each_kind_is_decided_by_the_seed(self, make_any_model: MakeModel, key: str) -> None:
+        model = make_any_model(**{key: 0.5})
         dropped = model(SOURCE, TARGET, seed=SEED)
         np.testing.assert_array_equal(model(SOURCE, TARGET, seed=SEED), dropped)
         assert not np.allclose(model(SOURCE, TARGET, seed=SEED + 1), dropped, atol=1e-2)
@@ -160,6 +251,10 @@ class TestWeights:
             ({"share_embeddings": "target"}, 28 + 40 + 156 + 228 + 2 * 8),
             ({"share_embeddings": "none"}, 28 + 40 + 40 + 156 + 228 + 2 * 8),
             ({"positions": "learned"}, 2 * 4 * (5 + 1) + 40 + 156 + 228 + 2 * 8),
+            # A recurrence has 2·4·4 + 4 = 36; a convolution of 3 positions and 2 heads 3·4·4 + 12
+            # biases + 2·3 taps = 66.
+            ({"decoder": "recurrence"}, 40 + 156 + (228 - 64 + 36) + 2 * 8),
+            ({"encoder": "convolution"}, 40 + (156 - 64 + 66) + 228 + 2 * 8),
         ],
     )
     def test_number_is_as_counted_by_hand(self, changes: dict[str, object], number: int) -> None:
@@ -208,23 +303,23 @@ class TestWeights:
 
 
 class TestBfloat16:
-    def test_computes_in_bfloat16_on_weights_of_float32(self, make_model: MakeModel) -> None:
-        model = make_model(dtype="mixed_bfloat16")
+    def test_computes_in_bfloat16_on_weights_of_float32(self, make_any_model: MakeModel) -> None:
+        model = make_any_model(dtype="mixed_bfloat16")
         states = model(SOURCE, TARGET)
         assert states.dtype == tf.bfloat16
         assert model.logits(states).dtype == tf.float32
         assert {weight.dtype for weight in model_weights(model).values()} == {np.dtype("float32")}
 
-    def test_computes_the_same_on_kernels_kept_in_bfloat16(self, make_model: MakeModel) -> None:
-        kept, cast = make_model(dtype="bfloat16"), make_model(dtype="mixed_bfloat16")
+    def test_computes_the_same_on_kernels_kept_in_bfloat16(self, make_any_model: MakeModel) -> None:
+        kept, cast = make_any_model(dtype="bfloat16"), make_any_model(dtype="mixed_bfloat16")
         kernels = {w.dtype for w in kept.trainable_variables if w.name in ("kernel", "bias")}
         assert kernels == {"bfloat16"}
         np.testing.assert_array_equal(logits(kept, SOURCE, TARGET), logits(cast, SOURCE, TARGET))
 
     @pytest.mark.parametrize("normalization", ["pre", "post"])
-    def test_is_near_float32(self, make_model: MakeModel, normalization: str) -> None:
+    def test_is_near_float32(self, make_any_model: MakeModel, normalization: str) -> None:
         low, full = (
-            make_model(dtype=d, normalization=normalization) for d in ("bfloat16", "float32")
+            make_any_model(dtype=d, normalization=normalization) for d in ("bfloat16", "float32")
         )
         np.testing.assert_allclose(
             logits(low, SOURCE, TARGET), logits(full, SOURCE, TARGET), atol=0.1

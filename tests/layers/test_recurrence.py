@@ -1,0 +1,117 @@
+"""The linear scan and the SSRU at values computed by hand, then against a loop over positions.
+
+B batch, T length, D width.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from translator.layers.linear_scan import linear_scan
+from translator.layers.recurrence import Recurrence
+from translator.layers.visible import Visible
+
+CAUSAL = Visible(causal=True)
+
+
+def normal(*shape: int, seed: int = 0) -> tf.Tensor:
+    return tf.constant(np.random.default_rng(seed).standard_normal(shape, "float32"))
+
+
+def uniform(*shape: int, seed: int = 0) -> tf.Tensor:
+    return tf.constant(np.random.default_rng(seed).random(shape, "float32"))
+
+
+def loop(factors: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
+    """The recurrence as it is defined, one position after the other."""
+    states, state = [], tf.zeros_like(inputs[0])
+    for factor, new in zip(tf.unstack(factors), tf.unstack(inputs), strict=True):
+        state = factor * state + new
+        states.append(state)
+    return tf.stack(states)
+
+
+class TestLinearScan:
+    def test_keeps_a_share_of_the_state_and_adds_the_input(self) -> None:
+        # 1; 1/2 · 1 + 2 = 2.5; 0 · 2.5 + 3 = 3; 1 · 3 + 4 = 7
+        found = linear_scan(tf.constant([0.0, 0.5, 0.0, 1.0]), tf.constant([1.0, 2.0, 3.0, 4.0]))
+        np.testing.assert_array_equal(found, [1.0, 2.5, 3.0, 7.0])
+
+    def test_in_reverse_starts_at_the_last_position(self) -> None:
+        # 4; 0 · 4 + 3 = 3; 1/2 · 3 + 2 = 3.5; 1 · 3.5 + 1 = 4.5
+        factors, inputs = tf.constant([1.0, 0.5, 0.0, 9.0]), tf.constant([1.0, 2.0, 3.0, 4.0])
+        found = linear_scan(factors, inputs, reverse=True)
+        np.testing.assert_array_equal(found, [4.5, 3.5, 3.0, 4.0])
+
+    def test_has_a_gradient_that_flows_back_through_the_factors(self) -> None:
+        factors, inputs = tf.constant([0.5, 0.5, 0.25]), tf.constant([2.0, 1.0, 1.0])
+        with tf.GradientTape() as tape:
+            tape.watch([factors, inputs])
+            last = linear_scan(factors, inputs)[-1]  # f₂ (f₁ u₀ + u₁) + u₂
+        of_factors, of_inputs = tape.gradient(last, [factors, inputs])
+        np.testing.assert_array_equal(of_inputs, [0.125, 0.25, 1.0])  # f₂ f₁, f₂, 1
+        np.testing.assert_array_equal(of_factors, [0.0, 0.5, 2.0])  # c₋₁ = 0, f₂ u₀, c₁
+
+    @pytest.mark.parametrize("reverse", [False, True])
+    @pytest.mark.parametrize("in_graph", [False, True])
+    @pytest.mark.parametrize("length", [1, 2, 3, 7, 8, 100, 1023, 1024])
+    def test_equals_the_loop_in_value_and_gradient(
+        self, length: int, in_graph: bool, reverse: bool
+    ) -> None:
+        factors, inputs, upstream = (
+            uniform(length, 2, 3),
+            normal(length, 2, 3, seed=1),
+            normal(length, 2, 3, seed=2),
+        )
+
+        def scanned(factors: tf.Tensor, inputs: tf.Tensor) -> list[tf.Tensor]:
+            with tf.GradientTape() as tape:
+                tape.watch([factors, inputs])
+                result = linear_scan(factors, inputs, reverse)
+            return [result, *tape.gradient(result, [factors, inputs], upstream)]
+
+        def flip(x: tf.Tensor) -> tf.Tensor:
+            return x[::-1] if reverse else x
+
+        with tf.GradientTape() as tape:
+            tape.watch([factors, inputs])
+            result = flip(loop(flip(factors), flip(inputs)))
+        expected = [result, *tape.gradient(result, [factors, inputs], upstream)]
+        spec = tf.TensorSpec([None, 2, 3])
+        function = tf.function(scanned, [spec, spec], autograph=False) if in_graph else scanned
+        for found, one in zip(function(factors, inputs), expected, strict=True):
+            np.testing.assert_allclose(found, one, atol=1e-5)
+
+
+def recurrence(model_dim: int = 4, dtype: str = "float32") -> Recurrence:
+    layer = Recurrence(model_dim, dtype=dtype)
+    layer.build((None, None, model_dim))
+    for i, weight in enumerate(layer.trainable_variables):
+        weight.assign(normal(*weight.shape, seed=i))
+    return layer
+
+
+class TestRecurrence:
+    def test_is_the_formula_of_the_paper(self) -> None:
+        layer = recurrence(1)
+        layer.candidate.kernel.assign([[2.0]])
+        layer.forget.kernel.assign([[0.0]])
+        layer.forget.bias.assign([np.log(3.0)])  # f = 3/4
+        # c = 1/4 · 2 · 4 = 2; 3/4 · 2 + 1/4 · 2 · 6 = 4.5; 3/4 · 4.5 − 1/4 · 2 · 8 = −0.625 → 0
+        found = layer(tf.constant([[[4.0], [6.0], [-8.0]]]), visible=CAUSAL)
+        np.testing.assert_allclose(found, [[[2.0], [4.5], [0.0]]], rtol=1e-6)
+
+    def test_reads_one_half_of_its_width_backwards(self) -> None:
+        layer, x = recurrence(), normal(2, 5, 4)
+        both, forwards = layer(x), layer(x, visible=CAUSAL)
+        np.testing.assert_allclose(both[..., :2], forwards[..., :2], atol=1e-6)
+        backwards = layer(x[:, ::-1], visible=CAUSAL)[:, ::-1]
+        np.testing.assert_allclose(both[..., 2:], backwards[..., 2:], atol=1e-6)
+
+    def test_keeps_its_state_in_float32(self) -> None:
+        layer = recurrence(dtype="bfloat16")
+        state = layer.start(tf.constant(2), tf.bfloat16)
+        y, state = layer.step(tf.cast(normal(2, 1, 4), tf.bfloat16), state)
+        assert (y.dtype, state.dtype) == (tf.bfloat16, tf.float32)

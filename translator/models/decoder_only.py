@@ -1,0 +1,218 @@
+"""A decoder alone, as in large language models: one stack reads the source and writes the target.
+
+Every layer is self-attention and feed-forward. The target continues the source: it looks at the
+source through the same attention as at itself, and there is no cross-attention
+(layers/prefix_attention.py). The loss is that of the target alone.
+
+Positions count from 0 on both sides; an embedding of the side tells them apart.
+
+B batch, R rows of a search, S source length, T target length, D model width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import keras
+import tensorflow as tf
+
+from translator.config.schema import Config, ModelConfig
+from translator.data.tokenizer import PAD_ID
+from translator.layers.attention import KeyValue
+from translator.layers.cross_attention import Rows
+from translator.layers.dropout import Seed, dropout, fold_in
+from translator.layers.embedding import PositionEmbedding
+from translator.layers.gradient_checkpointing import checkpointed
+from translator.layers.normalization import LayerNormalization
+from translator.layers.prefix_attention import PrefixAttention
+from translator.layers.visible import Visible
+from translator.models import blocks
+from translator.models.encoder_decoder import Cache, EncoderDecoder, Fixed, Memory, StepFunction
+
+SOURCE, TARGET = 0, 1
+"""Rows of the embedding of sides."""
+
+
+class PrefixLayer(keras.layers.Layer):
+    """Attention to the prefix and to the own positions, then feed-forward."""
+
+    def __init__(self, config: ModelConfig, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        dtype = self.dtype_policy
+        self.attention = PrefixAttention(
+            *blocks.attention_shape(config), name="attention", dtype=dtype
+        )
+        self.attention_residual = blocks.residual(config, "attention", dtype)
+        self.feed_forward = blocks.feed_forward(config, dtype)
+        self.feed_forward_residual = blocks.residual(config, "feed_forward", dtype)
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        for layer in (
+            *(self.attention, self.attention_residual),
+            *(self.feed_forward, self.feed_forward_residual),
+        ):
+            layer.build(shape)
+
+    def call(
+        self, x: tf.Tensor, prefix: KeyValue | None, visible: Visible, seed: Seed
+    ) -> tuple[tf.Tensor, KeyValue]:
+        """[B, T, D] → [B, T, D], and the own keys and values."""
+        y, own = self.attention(
+            self.attention_residual.before(x),
+            prefix=prefix,
+            visible=visible,
+            seed=fold_in(seed, 0),
+        )
+        x = self.attention_residual(x, y, fold_in(seed, 1))
+        y = self.feed_forward(self.feed_forward_residual.before(x), fold_in(seed, 2))
+        return self.feed_forward_residual(x, y, fold_in(seed, 3)), own
+
+    def step(
+        self,
+        x: tf.Tensor,
+        cache: KeyValue,
+        prefix: KeyValue,
+        not_padding: tf.Tensor,
+        rows: Rows,
+    ) -> tuple[tf.Tensor, KeyValue]:
+        """The next position, [R, 1, D] → [R, 1, D], and a longer cache."""
+        before = self.attention_residual.before(x)
+        y, cache = self.attention.step(before, cache, prefix, not_padding, rows)
+        x = self.attention_residual(x, y)
+        y = self.feed_forward(self.feed_forward_residual.before(x))
+        return self.feed_forward_residual(x, y), cache
+
+
+class DecoderOnly(EncoderDecoder):
+    """Embeddings and one stack of layers. Its memory is the keys and values of the source."""
+
+    @classmethod
+    def of(
+        cls, config: Config, source_vocabulary_size: int, target_vocabulary_size: int, dtype: str
+    ) -> DecoderOnly:
+        sizes = source_vocabulary_size, target_vocabulary_size
+        return cls(config.model, *sizes, config.data.max_length, dtype)
+
+    @classmethod
+    def num_weights(
+        cls, config: Config, source_vocabulary_size: int, target_vocabulary_size: int
+    ) -> int:
+        """All but biases and normalization."""
+        model = config.model
+        sizes = source_vocabulary_size, target_vocabulary_size
+        return model.model_dim * (
+            2  # sides
+            + blocks.num_embedding_rows(model, *sizes, config.data.max_length)
+            + model.num_layers * (4 * model.model_dim + 2 * model.feed_forward_dim)
+        )
+
+    @classmethod
+    def missing_exports(cls, config: Config) -> Mapping[str, str]:
+        return {
+            "ctranslate2": "the decoder-only models of CTranslate2 do not read a source in both "
+            "directions"
+        }
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        source_vocabulary_size: int,
+        target_vocabulary_size: int,
+        max_length: int,
+        dtype: str = "float32",
+    ) -> None:
+        policy = keras.DTypePolicy(dtype)
+        super().__init__(name="decoder_only", dtype=policy)
+        self.config = config
+        sizes = source_vocabulary_size, target_vocabulary_size
+        self.target_embedding, self.source_embedding, self.output_embedding = blocks.embeddings(
+            config, *sizes, policy
+        )
+        self.side_embedding = PositionEmbedding(
+            "learned", config.model_dim, 2, dtype=policy, name="side_embedding"
+        )
+        self.positions = blocks.positions(config, "positions", max_length, policy)
+        self.stack = [
+            PrefixLayer(config, dtype=policy, name=f"decoder_{i}") for i in range(config.num_layers)
+        ]
+        self.norm = None
+        if config.normalization == "pre":
+            self.norm = LayerNormalization(dtype=policy, name="decoder_norm")
+        self.build()
+
+    def build(self, shape: tuple[int | None, ...] | None = None) -> None:
+        for layer in self.layers:
+            if not layer.built:
+                layer.build((None, None, self.config.model_dim))
+
+    @property
+    def output_table(self) -> keras.Variable:
+        return self.output_embedding.table
+
+    def encode(self, source: tf.Tensor, seed: Seed = None) -> Memory:
+        not_padding = tf.not_equal(source, PAD_ID)
+        x = self.source_embedding(source) + self.side_embedding(tf.constant(SOURCE))
+        none: list[KeyValue | None] = [None] * len(self.stack)
+        _, keys_values = self._through(x, Visible(not_padding), none, fold_in(seed, 0))
+        return Memory(keys_values, not_padding)
+
+    def decode(self, target: tf.Tensor, memory: Memory, seed: Seed = None) -> tf.Tensor:
+        # Padding follows every real position, so causality alone hides it from all of them.
+        not_padding = tf.concat([memory.not_padding, tf.ones_like(target, tf.bool)], axis=1)
+        visible = Visible(not_padding, causal=True)
+        x = self.target_embedding(target) + self.side_embedding(tf.constant(TARGET))
+        x, _ = self._through(x, visible, memory.states, fold_in(seed, 1))
+        return x if self.norm is None else self.norm(x)
+
+    def _through(
+        self, x: tf.Tensor, visible: Visible, prefixes: list[KeyValue | None], seed: Seed
+    ) -> tuple[tf.Tensor, list[KeyValue]]:
+        """Add positions and go through all layers: [B, T, D] → [B, T, D], and keys and values."""
+        x += self.positions(tf.range(tf.shape(x)[1]))
+        x = dropout(x, self.config.embedding_dropout_rate, fold_in(seed, 0))
+        keys_values = []
+        for i, (layer, prefix) in enumerate(zip(self.stack, prefixes, strict=True)):
+            run = partial(_run, layer, visible, fold_in(seed, i + 1))
+            recompute = self.recompute_activations
+            x, key_value = checkpointed(run, x, prefix) if recompute else run(x, prefix)
+            keys_values.append(key_value)
+        return x, keys_values
+
+    def start(self, memory: Memory) -> tuple[StepFunction, Fixed, Cache]:
+        dtype, num_sentences = memory.states[0].key.dtype, tf.shape(memory.not_padding)[0]
+        cache = [layer.attention.start(num_sentences, dtype) for layer in self.stack]
+        return (
+            partial(self._step, self.search_output(dtype)),
+            Fixed(memory, Rows.one_each(num_sentences)),
+            cache,
+        )
+
+    def _step(
+        self,
+        output: Callable[[tf.Tensor], tf.Tensor],
+        ids: tf.Tensor,
+        positions: tf.Tensor,
+        fixed: Fixed,
+        cache: Cache,
+    ) -> tuple[tf.Tensor, Cache]:
+        prefixes, not_padding = fixed.memory
+        x = (
+            self.target_embedding(ids)
+            + self.side_embedding(tf.constant(TARGET))
+            + self.positions(positions)
+        )
+        x = x[:, tf.newaxis]
+        new_cache = []
+        for layer, prefix, layer_cache in zip(self.stack, prefixes, cache, strict=True):
+            x, layer_cache = layer.step(x, layer_cache, prefix, not_padding, fixed.rows)
+            new_cache.append(layer_cache)
+        if self.norm is not None:
+            x = self.norm(x)
+        return output(x[:, 0]), new_cache
+
+
+def _run(
+    layer: keras.layers.Layer, visible: Visible, seed: Seed, x: tf.Tensor, prefix: KeyValue | None
+) -> tuple[tf.Tensor, KeyValue]:
+    return layer(x, prefix, visible=visible, seed=seed)
