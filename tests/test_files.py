@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from translator.files import sha256, write_whole
+from translator.files import opened_whole, sha256, write_whole
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
@@ -41,3 +41,13 @@ def test_error_keeps_the_old_file(
         write_whole(path, "after")
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_is_written_part_by_part_appears_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("before")
+    with opened_whole(path) as file:
+        file.write(b"one ")
+        assert path.read_text() == "before"
+        file.write(b"two")
+    assert path.read_text() == "one two"

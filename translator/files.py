@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from translator.errors import UserError
 
@@ -45,10 +46,17 @@ def write_whole(path: Path, content: str | bytes) -> None:
     A crash at any moment leaves the old file or the new one. On an error, such as OSError on a full
     disk, the old file stays.
     """
+    with opened_whole(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def opened_whole(path: Path) -> Iterator[BinaryIO]:
+    """`write_whole` of what is written inside the context. Raises OSError, which names the file."""
     unfinished = path.with_name(path.name + ".unfinished")
     try:
         with unfinished.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
@@ -23,6 +23,8 @@ from translator.corpora.lines import file_errors, is_gzip
 from translator.decoding import engine
 from translator.errors import ConfigError, RunError
 from translator.files import BLOCK, write_whole
+
+Result = TypeVar("Result")
 
 
 def is_half_done(output: Path) -> bool:
@@ -60,7 +62,7 @@ class ResumableOutput:
         self._read_until = {0: self._read.hexdigest()}
         """Digest of the input up to a line, for each line after which the output may be saved."""
         if not is_gzip(source):
-            self.num_lines = _count_lines(source)
+            self.num_lines = count_lines(source)
 
     def start(self, lines: Iterator[str], resume: bool) -> Iterator[str]:
         """Find the lines that are done, and return the remaining lines of the input.
@@ -84,10 +86,7 @@ class ResumableOutput:
                 f"{self.path} is half finished ({state.lines:,} lines). Continue with --resume, or "
                 f"delete {self._state_file} to start over."
             )
-        for key, before, now in differences(_with_defaults(state.decided_by), self._decided_by):
-            before, now = ("none" if value is None else str(value) for value in (before, now))
-            is_short = len(before + now) < 40
-            change = f"{key} was {before} and is now {now}" if is_short else f"{key} has changed"
+        if change := find_change(state.decided_by, self._decided_by):
             raise self._refusal(f"{change}. Use the original value")
         for _ in islice(lines, state.lines):
             pass
@@ -115,6 +114,24 @@ class ResumableOutput:
             raise RunError(
                 f"{self._state_file}: this file is damaged; delete it to start over."
             ) from None
+
+    def write(
+        self,
+        results: Iterable[Result],
+        write_result: Callable[[TextIO, int, Result], None],
+        show: Callable[[int], None],
+    ) -> None:
+        """Write the results of the remaining lines, and save the state after every block of them.
+
+        write_result: gets the output, the number of the line, and its result.
+        show: gets the number of lines that are done.
+        """
+        with self.opened() as file:
+            for number, result in enumerate(results, start=self.lines_done + 1):
+                write_result(file, number, result)
+                if number % engine.LINES_AT_ONCE == 0:
+                    self.save(file, number)
+                    show(number)
 
     @contextmanager
     def opened(self) -> Iterator[TextIO]:
@@ -178,7 +195,8 @@ class ResumableOutput:
                 self.bytes_done += len(block)
 
 
-def _count_lines(path: Path) -> int:
+def count_lines(path: Path) -> int:
+    """Number of lines of a file that is not compressed. Raises DataError."""
     count, end = 0, b"\n"
     with file_errors(path), path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -189,6 +207,17 @@ def _count_lines(path: Path) -> int:
 
 def _state_file(output: Path) -> Path:
     return output.with_name(output.name + ".resume")
+
+
+def find_change(before: dict[str, Any], now: dict[str, Any]) -> str | None:
+    """The first change in what decides an output, such as "decoding.beam_size was 5 and is now 4".
+
+    None if nothing has changed.
+    """
+    for key, *values in differences(_with_defaults(before), now):
+        old, new = ("none" if value is None else str(value) for value in values)
+        return f"{key} was {old} and is now {new}" if len(old + new) < 40 else f"{key} has changed"
+    return None
 
 
 def _with_defaults(decided_by: dict[str, Any]) -> dict[str, Any]:

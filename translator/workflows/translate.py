@@ -93,18 +93,17 @@ def _translate_file(
 ) -> OutputChecks:
     """Translate the remaining lines of a file, and save the state after every block of lines."""
     checks = OutputChecks(lines_before=output.lines_done)
+
+    def write(file: TextIO, number: int, translations: Sequence[Translation]) -> None:
+        write_translations(file, number, translations, n_best)
+
     with _with_resume_hint(output.path):
         results = checks.watch(_started(engine.stream(lines, n_best or 1)))
         with (
             _named_errors(output.path),
-            output.opened() as file,
             counting(progress, "Translating", output.num_lines, "lines") as show,
         ):
-            for number, translations in enumerate(results, start=output.lines_done + 1):
-                write_translations(file, number, translations, n_best)
-                if number % engines.LINES_AT_ONCE == 0:
-                    output.save(file, number)
-                    show(number)
+            output.write(results, write, show)
     return checks
 
 
