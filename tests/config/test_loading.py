@@ -1,12 +1,20 @@
 """YAML is parsed by the rules of YAML 1.2, and each mistake in it becomes one sentence."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
-from translator.config import Config, differences, load_config, override, save_config
+from translator.config import (
+    Config,
+    differences,
+    load_config,
+    load_recorded,
+    override,
+    save_config,
+)
 from translator.corpora.text_files import TextFiles
 from translator.corpora.tsv_files import TsvFiles
 from translator.errors import ConfigError
@@ -729,3 +737,14 @@ def test_differences_are_dotted_keys_with_both_values(load: Load) -> None:
 def test_config_is_immutable(load: Load) -> None:
     with pytest.raises(ValueError, match="frozen"):
         load().training.seed = 2
+
+
+def test_text_inside_a_run_is_found_after_the_run_is_renamed(load: Load, tmp_path: Path) -> None:
+    files = {"source": str(tmp_path / "run/own/a.en"), "target": "../run/b.de"}
+    config = override(load(), [f"data.train={json.dumps([files])}"])
+    (tmp_path / "run").mkdir()
+    save_config(config, tmp_path / "run/config.yaml")
+    assert load_recorded(tmp_path / "run/config.yaml") == config
+    (tmp_path / "run").rename(tmp_path / "renamed")
+    [corpus] = load_recorded(tmp_path / "renamed/config.yaml").data.corpora("train").values()
+    assert corpus.files == [str(tmp_path / "renamed/own/a.en"), "../run/b.de"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,20 @@ from typing import Any
 import yaml
 
 from translator.config import versions
-from translator.config.keys import parts
+from translator.config.keys import parts, replaced
 from translator.config.schema import Config, DataConfig
 from translator.config.schema_errors import validate
 from translator.config.yaml_text import parse_yaml
+from translator.corpora.corpus import Corpus
 from translator.errors import ConfigError
 from translator.files import check_name, write_whole
 
 LARGEST_FILE = 2**20
 """Largest configuration, in bytes. YAML is slow to read, and a file may be a stranger's."""
+
+OWN_FOLDER = "<run>/"
+"""Begins the paths of training text that a run itself holds, in its recorded configuration. So the
+run can be renamed."""
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -35,7 +40,13 @@ def load_recorded(path: Path, overrides: Sequence[str] = ()) -> Config:
 
     Any earlier version of this program may have written it. Raises ConfigError.
     """
-    return _load(path, overrides, versions.FIRST)
+    folder = path.absolute().parent.resolve()
+
+    def found(name: str) -> str:
+        is_own = name.startswith(OWN_FOLDER)
+        return str(folder / name.removeprefix(OWN_FOLDER)) if is_own else name
+
+    return _with_renamed_text(_load(path, overrides, versions.FIRST), found)
 
 
 def _load(path: Path, overrides: Sequence[str], unnamed_version: int) -> Config:
@@ -118,5 +129,21 @@ def _make_key_absolute(data: dict[str, Any], key: str, base: Path) -> None:
 
 def save_config(config: Config, path: Path) -> None:
     """Write every key as YAML, defaults included, with the version of the schema."""
-    values = {versions.KEY: versions.CURRENT, **config.model_dump(mode="json")}
+    folder = path.absolute().parent.resolve()
+
+    def shown(name: str) -> str:
+        is_own = folder in Path(name).parents
+        return OWN_FOLDER + str(Path(name).relative_to(folder)) if is_own else name
+
+    values = _with_renamed_text(config, shown).model_dump(mode="json")
+    values = {versions.KEY: versions.CURRENT, **values}
     write_whole(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+
+def _with_renamed_text(config: Config, rename: Callable[[str], str]) -> Config:
+    """A copy in which `rename` has been applied to the paths of a list of training corpora."""
+    corpora = config.data.train
+    if not isinstance(corpora, list):
+        return config
+    renamed = [one.with_paths(rename) if isinstance(one, Corpus) else one for one in corpora]
+    return replaced(config, {"data.train": renamed})
