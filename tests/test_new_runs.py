@@ -54,6 +54,7 @@ class TestANewRun:
             ("checkpoints/", ".lock"),
             ("checkpoints/", ".lock", "tokenizer.model.unfinished"),
             ("checkpoints/", ".lock", "tokenizer.model", "start.safetensors"),
+            ("checkpoints/", ".lock", "teacher.json", "translated/translated-1.input"),
             (
                 *("checkpoints/", ".lock", "source.model", "target.model", "environment.json"),
                 *("text.json", "state.json", "config.yaml.unfinished"),

@@ -28,7 +28,7 @@ EXPORT_CONFIG = "training.yaml"
 START_FILES = frozenset(
     {
         *("checkpoints", "environment.json", "start.safetensors", "state.json", "text.json"),
-        *("tokenizer.model", "source.model", "target.model"),
+        *("tokenizer.model", "source.model", "target.model", "teacher.json", "translated"),
     }
 )
 """What an interrupted start may leave. config.yaml is written last."""
@@ -53,6 +53,8 @@ class RunDirectory:
     target.model             that of the target; older runs may have one tokenizer.model for both
     checkpoints/             two to four checkpoints to resume from; weights to average
     start.safetensors        the initial weights of a run with --from
+    teacher.json             the teacher of `translator distill`, and what it translated
+    translated/              its translations: a file of sources and one of targets per corpus
     best.safetensors         the weights that validated best; translate and eval use them
     averaged.safetensors     used instead if present: a better mean that `translator tune` found
     tuned.json               the decoding that `translator tune` chose for these weights
@@ -78,6 +80,8 @@ class RunDirectory:
         self._shared_model = path / "tokenizer.model"
         self.state = path / "state.json"
         self.start = path / "start.safetensors"
+        self.teacher = path / "teacher.json"
+        self.translated = path / "translated"
         self.best = path / "best.safetensors"
         self.averaged = path / "averaged.safetensors"
         self.tuned = path / "tuned.json"
@@ -245,6 +249,11 @@ class RunDirectory:
     def event_file(self, seconds: float) -> Path:
         """The file for TensorBoard of a session that begins at this time (since 1970)."""
         return self.tensorboard / f"events.out.tfevents.{seconds:.6f}.translator"
+
+    def translation(self, number: int, part: str) -> Path:
+        """A file of the `number`-th translated corpus: "source", "target", or what a teacher that
+        is not done reads and writes, "input" and "output"."""
+        return self.translated / f"translated-{number}.{part}"
 
     def validation(self, step: int) -> Path:
         """Translations of the validation at a step."""

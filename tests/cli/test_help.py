@@ -11,7 +11,7 @@ from translator.workflows.tune import tune
 
 from .conftest import Command
 
-COMMANDS = [(), ("train",), ("translate",), ("eval",)]
+COMMANDS = [(), ("train",), ("distill",), ("translate",), ("eval",)]
 # Not pydantic: Typer itself imports it to read a command line that names a command.
 HEAVY = {"tensorflow", "keras", "numpy", "yaml", "sentencepiece", "sacrebleu"}
 
@@ -32,7 +32,7 @@ def test_help_imports_nothing_heavy(command: Command) -> None:
     result = command(calls, code=PROBE)
     assert result.returncode == 0, result.stderr
     assert HEAVY & set(result.stdout.rpartition("imported:")[2].split()) == set()
-    for promised in ("Train a model", "--from", "--set", "--n-best", "--hypotheses"):
+    for promised in ("Train a model", "--from", "--set", "--teacher", "--n-best", "--hypotheses"):
         assert promised in result.stdout
 
 

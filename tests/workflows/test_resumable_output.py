@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from translator.config.schema import DecodingConfig
+from translator.config.schema import DecodingConfig, ModelConfig
 from translator.corpora.lines import read_lines
 from translator.decoding import engine
 from translator.errors import ConfigError
@@ -31,7 +31,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
 
 
 def decided_by(**decoding: Any) -> dict[str, Any]:
-    return {"weights": "digest", "decoding": DecodingConfig().model_dump() | decoding}
+    sections = {"decoding": DecodingConfig().model_dump() | decoding}
+    return sections | {"weights": "digest", "model": ModelConfig().model_dump()}
 
 
 def remaining(files: tuple[Path, Path], **decoding: Any) -> list[str]:
@@ -53,6 +54,7 @@ def test_a_key_that_an_earlier_version_lacked_has_its_default(files: tuple[Path,
     path = files[1].with_name("out.resume")
     state = json.loads(path.read_text())
     del state["decided_by"]["decoding"]["no_repeat_ngram"]
+    del state["decided_by"]["model"]["kind"]
     path.write_text(json.dumps(state))
     with pytest.raises(ConfigError, match=r"decoding\.no_repeat_ngram was 0 and is now 3"):
         remaining(files, no_repeat_ngram=3)

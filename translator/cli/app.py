@@ -84,6 +84,69 @@ def train(
         train(config, run, settings or [], start_from, progress())
 
 
+@app.command(rich_help_panel=TRAIN)
+def distill(
+    config: Annotated[
+        Path, typer.Argument(help="YAML configuration of the student.", metavar="CONFIG")
+    ],
+    teacher: Annotated[
+        Path, typer.Option(metavar="RUN", help="Directory of a run, a bundle, or an export.")
+    ],
+    run: Annotated[
+        str | None,
+        typer.Option(
+            "--run",
+            metavar="PATH",
+            help="Directory of the student's run.",
+            show_default="runs/NAME of the config",
+        ),
+    ] = None,
+    text: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Translate these sentences, one per line, instead of the training text. "
+            "Repeatable.",
+        ),
+    ] = None,
+    share: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of training pairs that come from translated text; 1 for all.",
+            show_default="by size or weight",
+        ),
+    ] = None,
+    tag: Annotated[
+        str | None, typer.Option(help="Tag of the translated text, such as <bt>.")
+    ] = None,
+    engine: Annotated[
+        EngineName | None,
+        typer.Option(help="Use the teacher's export for CTranslate2, or a SavedModel."),
+    ] = None,
+    settings: Settings = None,
+) -> None:
+    """Train a student on the translations of a teacher.
+
+    Distillation: a trained model of the same direction translates the training text, and the
+    student learns from these translations too, or only (--share 1). They are more regular than
+    human ones, so that a smaller, faster model can come closer to its teacher. With --text, it
+    translates other text in the source language.
+
+    Back-translation: a model of the opposite direction translates --text from the target language.
+    The student learns from the machine's sentences to write the human ones. This is how text
+    without translations helps.
+
+    It costs the time to translate the text once by beam search, before the student trains. The same
+    command continues it; once training has begun, `translator train RUN` does, too, and the teacher
+    may be deleted.
+    """
+    with training_process():
+        from translator.cli.terminal import progress
+        from translator.workflows.distill import distill
+
+        distill(config, teacher, run, text or [], share, tag, engine, settings or [], progress())
+
+
 @app.command(rich_help_panel=USE)
 def translate(
     run: Annotated[

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from translator.config.keys import differences
-from translator.config.schema import DecodingConfig
+from translator.config.schema import DecodingConfig, ModelConfig
 from translator.corpora.lines import file_errors, is_gzip
 from translator.decoding import engine
 from translator.errors import ConfigError, RunError
@@ -222,7 +222,9 @@ def find_change(before: dict[str, Any], now: dict[str, Any]) -> str | None:
 
 def _with_defaults(decided_by: dict[str, Any]) -> dict[str, Any]:
     """What decided an output, with the defaults of keys that earlier versions did not have."""
-    decoding = decided_by.get("decoding")
-    if not isinstance(decoding, dict):
-        return decided_by
-    return decided_by | {"decoding": DecodingConfig().model_dump() | decoding}
+    sections = {"decoding": DecodingConfig(), "model": ModelConfig()}
+    return decided_by | {
+        name: section.model_dump() | decided_by[name]
+        for name, section in sections.items()
+        if isinstance(decided_by.get(name), dict)
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -54,35 +55,67 @@ def train(
 
     Raises UserError; Stopped, after saving, at SIGINT, SIGTERM or SIGHUP.
     """
-    from translator.training.interruption import Interruption
-    from translator.workflows.workers import join_workers, run_worker
-
     ensure_handler()
     freeze_weights(False)
-    settings, directory = _read_config(config, run, overrides, start_from)
+    settings, directory = read_config(config, run, overrides, start_from)
     check_metrics(settings)
+    _check_student(settings, directory)
     origin = None if start_from is None else Path(start_from)
+    return train_run(settings, directory, origin, progress)
+
+
+def train_run(
+    config: Config, run: RunDirectory, start_from: Path | None, progress: Progress
+) -> Path:
+    """`train` with a configuration that was read. Raises UserError, Stopped."""
+    from translator.workflows.workers import join_workers, run_worker
+
     begin_threads("TensorFlow")
+    with interruptible(run) as interruption, join_workers(config) as (group, strategy):
+        log_device(config.training)
+        if not group.is_chief:
+            run_worker(config, run, group, strategy, interruption)
+            return run.path
+        run.create()
+        with run.locked() as was_killed:
+            if was_killed:
+                warn_of_kill(run)
+            workers = _Workers(group, strategy, interruption)
+            _train_in_memory(config, run, start_from, workers, progress)
+    return run.path
+
+
+@contextmanager
+def interruptible(run: RunDirectory) -> Iterator[Interruption]:
+    """Inside, a signal raises Stopped, and a message says that the command can be repeated."""
+    from translator.training.interruption import Interruption
+
     with Interruption() as interruption:
         try:
-            with join_workers(settings) as (group, strategy):
-                log_device(settings.training)
-                if not group.is_chief:
-                    run_worker(settings, directory, group, strategy, interruption)
-                    return directory.path
-                directory.create()
-                with directory.locked() as was_killed:
-                    if was_killed:
-                        _warn_of_kill(directory)
-                    workers = _Workers(group, strategy, interruption)
-                    _train_in_memory(settings, directory, origin, workers, progress)
+            yield interruption
         except Stopped:
-            if directory.path.exists():
-                log.info(f"Stopped. The same command continues {directory.path}.")
+            if run.path.exists():
+                log.info(f"Stopped. The same command continues {run.path}.")
             else:
                 log.info("Stopped before anything began.")
             raise
-    return directory.path
+
+
+def _check_student(config: Config, run: RunDirectory) -> None:
+    """Raise RunError if `distill` began the run, and the configuration lacks translated text."""
+    if not run.teacher.exists():
+        return
+    if not run.was_begun:
+        raise RunError(
+            f"{run.path}: a teacher translates for this run, and training has not begun. "
+            "Continue with `translator distill`, or name another folder with --run."
+        )
+    files = [name for corpus in config.data.corpora("train").values() for name in corpus.files]
+    if run.translated.resolve() not in (Path(name).parent for name in files):
+        raise RunError(
+            f"{run.path} learns from the translations of a teacher. `translator train {run.path}` "
+            "continues it; or name another folder with --run."
+        )
 
 
 class _Workers(NamedTuple):
@@ -93,11 +126,11 @@ class _Workers(NamedTuple):
     interruption: Interruption
 
 
-def _read_config(
+def read_config(
     config: str | Path,
     run: str | Path | None,
     overrides: Sequence[str],
-    start_from: str | Path | None,
+    start_from: str | Path | None = None,
 ) -> tuple[Config, RunDirectory]:
     """The configuration and its run. Raises UserError."""
     path = Path(config)
@@ -138,7 +171,8 @@ def _train_in_memory(
         gc.collect()  # frees the model of the failed attempt
 
 
-def _warn_of_kill(run: RunDirectory) -> None:
+def warn_of_kill(run: RunDirectory) -> None:
+    """Warn that a process was killed, and suggest what to do if memory was short."""
     log.warning(
         f"The last process that trained {run.path} was killed. Linux does so when memory is short; "
         "a power cut or kill -9 looks the same."
