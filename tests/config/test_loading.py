@@ -160,6 +160,11 @@ def test_a_byte_order_mark_is_not_part_of_the_first_key(load: Load) -> None:
             "more.",
         ),
         (
+            "preset: fast\nmodel: {kind: decoder_only}",
+            "c.yaml, line 7: preset: fast chooses a recurrent decoder, which model.kind: "
+            "decoder_only does not have; use kind: transformer, or preset: auto.",
+        ),
+        (
             "model: {num_layers: 1, num_layers: 2}",
             "c.yaml, line 7: model.num_layers is set for the second time (first on line 7); "
             "remove one of the two.",

@@ -61,6 +61,19 @@ class TestPreset:
         assert large.training.max_epochs == 20
         assert large.training.optimizer.learning_rate == pytest.approx(2e-3, rel=0.03)
 
+    def test_fast_has_a_deep_encoder_and_a_shallow_recurrent_decoder(self, load: Load) -> None:
+        auto, fast = (resolved(load(f"preset: {name}")) for name in ("auto", "fast"))
+        assert (auto.model.num_layers, auto.model.num_decoder_layers) == (4, 4)
+        assert (fast.model.num_layers, fast.model.num_decoder_layers) == (6, 1)
+        assert (auto.model.decoder, fast.model.decoder) == ("attention", "recurrence")
+        same = {"num_layers": 4, "num_decoder_layers": 4, "decoder": "attention"}
+        assert fast.model.model_copy(update=same) == auto.model
+        assert fast.training == auto.training
+        assert resolved(load("preset: fast"), 2e6).model.num_decoder_layers == 2
+
+    def test_of_one_stack_has_the_layers_of_two(self, load: Load) -> None:
+        assert resolved(load("", "model.kind=decoder_only")).model.num_layers == 8
+
     def test_long_sentences_count_for_more_than_short_ones(self, load: Load) -> None:
         long = resolve(load(), CorpusStatistics(50_000, length=132), CPU)
         short = resolve(load(), CorpusStatistics(200_000, length=33), CPU)
@@ -149,6 +162,7 @@ class TestKeysThatTheUserSets:
     @pytest.mark.parametrize(
         ("key", "given"),
         [
+            ("model.decoder", "convolution"),
             ("model.model_dim", 512),
             ("model.dropout_rate", 0.1),  # its default, but set
             ("tokenizer.vocabulary_size", 77),

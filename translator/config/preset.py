@@ -1,4 +1,4 @@
-"""`preset: auto`: model, training and vocabulary for a corpus and a machine.
+"""Presets: model, training and vocabulary for a corpus and a machine.
 
 RULES lists one rule per key. Most interpolate between a few points over the logarithm of the number
 of pairs, so that 30,000 and 31,000 pairs get nearly the same value. A key that the user sets wins,
@@ -50,6 +50,11 @@ def between(points: Points, size: float) -> float:
 
 WIDTH: Points = {2e3: 96, 3.5e4: 128, 2e5: 256, 1e6: 384, 1e7: 512, 5e7: 1024}
 LAYERS: Points = {2e3: 3, 3e4: 4, 1e6: 6}
+FAST_ENCODER = 1.5
+"""Encoder layers of `preset: fast`, relative to auto. A deep encoder makes up for a shallow
+decoder. It costs little time, as it reads all pieces at once, and once for all hypotheses."""
+TWO_DECODER_LAYERS = 1e6
+"""Number of pairs from which `preset: fast` has two decoder layers instead of one."""
 INNER_SHARE: Points = {3e4: 2, 1e6: 4}
 DROPOUT: Points = {2e3: 0.35, 3e4: 0.2, 3e6: 0.1}
 TOKENS: Points = {2e3: 1024, 3e4: 1536, 1e6: 8192, 1e7: 16_384, 5e7: 32_768}
@@ -109,7 +114,14 @@ def width(config: Config, statistics: CorpusStatistics, machine: Machine) -> int
 def layers(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
     """num_layers; twice as many if one stack does the work of encoder and decoder."""
     found = round(between(LAYERS, learnable(config, statistics, machine)))
-    return 2 * found if config.model.kind == "decoder_only" else found
+    if config.model.kind == "decoder_only":
+        return 2 * found
+    return round(FAST_ENCODER * found) if config.preset == "fast" else found
+
+
+def decoder_layers(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
+    """num_decoder_layers of `preset: fast`."""
+    return 1 if learnable(config, statistics, machine) < TWO_DECODER_LAYERS else 2
 
 
 def heads(config: Config, statistics: CorpusStatistics, machine: Machine) -> int:
@@ -179,6 +191,7 @@ def max_length(config: Config, statistics: CorpusStatistics, machine: Machine) -
 ARAABI = "Araabi & Monz 2020"
 SENNRICH = "Sennrich & Zhang 2019"
 WU = "Wu et al. 2021"
+KIM = "Kim et al. 2019"
 MEASURED = "our measurements"
 
 RULES = (
@@ -217,6 +230,12 @@ RULES = (
 )
 """Ordered so that every rule comes after the keys that it depends on."""
 
+FAST_RULES = (
+    Rule("model.decoder", lambda *_: "recurrence", f"{KIM}; {MEASURED}"),
+    Rule("model.num_decoder_layers", decoder_layers, f"{KIM}; {MEASURED}"),
+)
+"""What `preset: fast` chooses besides."""
+
 KEYS = [rule.key for rule in RULES]
 
 
@@ -236,7 +255,7 @@ def choose(config: Config, statistics: CorpusStatistics, machine: Machine) -> li
     if config.preset is None:
         return []
     choices = []
-    for rule in RULES:
+    for rule in (*FAST_RULES, *RULES) if config.preset == "fast" else RULES:
         if rule.needs_vocabulary and statistics.longest is None:
             continue
         if not is_set(config, rule.key):

@@ -76,7 +76,7 @@ def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
         wanted = replaced(wanted, {"preset": None})  # only implied by the unset model
     if recorded.preset is not None and wanted.preset is None:
         raise ConfigError(
-            f"{run.path} was started with preset: auto; add that to the configuration."
+            f"{run.path} was started with preset: {recorded.preset}; add that to the configuration."
         )
     open_keys = [key for key, is_open in RESOLVED.items() if value(wanted, key) == is_open]
     own = [key for key in SESSION_KEYS if not is_set(wanted, key)]

@@ -466,9 +466,11 @@ class Config(Section):
 
     model_config = ConfigDict(json_schema_extra=_allow_version)
 
-    preset: Literal["auto"] | None = None
+    preset: Literal["auto", "fast"] | None = None
     """auto: choose unset keys of data, tokenizer, model and training for the corpus and the
-    machine, by the rules in config/preset.py. A file without the section model means auto."""
+    machine, by the rules in config/preset.py. A file without the section model means auto. fast:
+    the same with a deep encoder and a shallow recurrent decoder, which translates in less time.
+    Such a model learns best from the translations of a teacher (`translator distill`)."""
     data: DataConfig
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
@@ -492,6 +494,16 @@ class Config(Section):
             raise conflict(
                 "training",
                 "training needs an end: set max_steps, max_epochs, max_minutes or patience",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fast_has_a_decoder_of_its_own(self) -> Config:
+        if self.preset == "fast" and self.model.kind == "decoder_only":
+            raise conflict(
+                "preset",
+                "preset: fast chooses a recurrent decoder, which model.kind: decoder_only does not "
+                "have; use kind: transformer, or preset: auto",
             )
         return self
 
