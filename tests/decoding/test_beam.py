@@ -22,7 +22,7 @@ from translator.decoding.beam import beam_search, keep_finished
 from translator.decoding.rules import Rule, no_repeat_ngram
 from translator.decoding.search import Hypotheses, length_penalty
 from translator.layers.cross_attention import Rows
-from translator.models.encoder_decoder import Fixed
+from translator.models.seq2seq import Fixed
 
 A, B, C = 4, 5, 6
 PIECES = (A, B, C)

@@ -17,7 +17,7 @@ from translator.data.tokenizer import END_ID
 from translator.decoding.beam import beam_search
 from translator.decoding.rules import Rule, no_repeat_ngram, rules_of
 from translator.layers.cross_attention import Rows
-from translator.models.encoder_decoder import Fixed
+from translator.models.seq2seq import Fixed
 
 A, B, C = 4, 5, 6
 V = 7

@@ -24,7 +24,7 @@ from translator.decoding.translator import Translator
 from translator.errors import ConfigError, DataError
 from translator.evaluation.tuning import best
 from translator.layers.cross_attention import Rows
-from translator.models.encoder_decoder import Cache, EncoderDecoder, Fixed, Memory, StepFunction
+from translator.models.seq2seq import Cache, Fixed, Memory, Seq2SeqModel, StepFunction
 
 SENTENCES = [
     "turn on the light",
@@ -56,7 +56,7 @@ def plain_tokenizer() -> Tokenizer:
     return trained(TokenizerConfig(vocabulary_size=40, kind="bpe", byte_fallback=False))
 
 
-class Echo(EncoderDecoder):
+class Echo(Seq2SeqModel):
     """Says what it reads, or what it is told to, piece by piece, whatever stands before."""
 
     def __init__(self, vocabulary_size: int, says: Sequence[int] = ()) -> None:

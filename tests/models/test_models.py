@@ -23,7 +23,7 @@ from translator.layers.cross_attention import Rows
 from translator.layers.dropout import dropout
 from translator.models import transformer
 from translator.models.build import initialize
-from translator.models.encoder_decoder import EncoderDecoder
+from translator.models.seq2seq import Seq2SeqModel
 from translator.models.transformer import Transformer
 from translator.models.weights import model_weights
 
@@ -38,7 +38,7 @@ SOURCE = tf.constant([[4, 5, 6, 7, END_ID], [8, 9, END_ID, PAD_ID, PAD_ID]])
 TARGET = tf.constant([[BEGIN_ID, 4, 5, 6], [BEGIN_ID, 9, 7, 8]])
 
 
-def logits(model: EncoderDecoder, source: tf.Tensor, target: tf.Tensor) -> np.ndarray:
+def logits(model: Seq2SeqModel, source: tf.Tensor, target: tf.Tensor) -> np.ndarray:
     """[B, T, V]"""
     return np.asarray(model.logits(model(source, target)))
 

@@ -26,7 +26,7 @@ from translator.decoding.rules import Rule
 from translator.decoding.search import Hypotheses
 from translator.decoding.top_k import NEVER, top_k_continuations
 from translator.layers.cross_attention import Rows
-from translator.models.encoder_decoder import Cache, Fixed, StepFunction
+from translator.models.seq2seq import Cache, Fixed, StepFunction
 
 ROW_MULTIPLE = 16
 """For each new number of rows oneDNN prepares its products again, which takes memory and more time
@@ -73,7 +73,7 @@ def beam_search(
 ) -> Hypotheses:
     """Search for the best translations of a batch of sentences.
 
-    step, fixed, cache: as `EncoderDecoder.start` returns them. max_lengths [B]: the longest
+    step, fixed, cache: as `Seq2SeqModel.start` returns them. max_lengths [B]: the longest
     translation of each sentence, end included. penalty: length → divisor of a log-probability; it
     must not decrease with the length. rules: change the logits of every step (decoding/rules.py).
 

@@ -27,7 +27,7 @@ from translator.decoding.search import Hypotheses, length_penalty, longest_trans
 from translator.environment import begin_threads, num_threads
 from translator.layers.inference import inference
 from translator.models.build import build_model, check_size
-from translator.models.encoder_decoder import EncoderDecoder, Memory
+from translator.models.seq2seq import Memory, Seq2SeqModel
 from translator.models.weights import set_model_weights
 from translator.processors import has_gpu
 from translator.runs import RunDirectory
@@ -40,7 +40,7 @@ class Translator(Engine):
 
     def __init__(
         self,
-        model: EncoderDecoder,
+        model: Seq2SeqModel,
         tokenizer: Tokenizer,
         config: DecodingConfig,
         max_length: int,
@@ -109,7 +109,7 @@ class ModelSearch:
     """Our own search on our own model; several threads search at the same time."""
 
     def __init__(
-        self, model: EncoderDecoder, config: DecodingConfig, vocabulary_size: int, frozen: bool
+        self, model: Seq2SeqModel, config: DecodingConfig, vocabulary_size: int, frozen: bool
     ) -> None:
         """vocabulary_size: of the target. frozen: the weights never change after the first use."""
         self.model = model

@@ -23,7 +23,7 @@ from translator.decoding.packing import LARGEST_LOGITS
 from translator.decoding.translator import Translator
 from translator.errors import RunError
 from translator.export.manifest import TOLERANCE, Comparison
-from translator.models.encoder_decoder import EncoderDecoder
+from translator.models.seq2seq import Seq2SeqModel
 
 NUM_SENTENCES = 64
 
@@ -62,7 +62,7 @@ def golden_sentences(translator: Translator, sources: Sequence[Sequence[int]]) -
 
 
 def log_probs(
-    model: EncoderDecoder, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+    model: Seq2SeqModel, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
 ) -> list[np.ndarray]:
     """Log-probabilities of each target's pieces and its end, each given the pieces before it."""
     vocabulary_size, longest = model.output_table.shape[0], max(map(len, targets), default=0) + 1
@@ -75,7 +75,7 @@ def log_probs(
 
 
 def log_probs_of(
-    model: EncoderDecoder, source: tf.Tensor, target: tf.Tensor, labels: tf.Tensor
+    model: Seq2SeqModel, source: tf.Tensor, target: tf.Tensor, labels: tf.Tensor
 ) -> tf.Tensor:
     """Log-probabilities [B, T] of labels [B, T], given sources [B, S] and target input [B, T]."""
     all_log_probs = tf.nn.log_softmax(model.logits(model(source, target)))

@@ -27,7 +27,7 @@ from translator.environment import begin_threads
 from translator.errors import RunError
 from translator.export.example import TEXT_OF
 from translator.export.golden import log_probs_of
-from translator.models.encoder_decoder import EncoderDecoder
+from translator.models.seq2seq import Seq2SeqModel
 
 EXAMPLE = f'''\
 """Translates standard input, a sentence a line. Needs: pip install tensorflow sentencepiece"""
@@ -51,7 +51,7 @@ VERSION = "1"
 """Folder of the model in an export. TensorFlow Serving requires a number."""
 
 
-def signatures(model: EncoderDecoder, config: Config) -> dict[str, Any]:
+def signatures(model: Seq2SeqModel, config: Config) -> dict[str, Any]:
     """The functions of the graph, by name. They return ids that are padded and have no end."""
     alpha, kind = config.decoding.length_penalty, config.decoding.length_penalty_kind
     limit = config.decoding.length_limit
@@ -193,7 +193,7 @@ class SavedModelSearch:
         return log_probs
 
 
-def save(folder: Path, model: EncoderDecoder, config: Config) -> None:
+def save(folder: Path, model: Seq2SeqModel, config: Config) -> None:
     """Write the SavedModel into the folder of an export. The model must compute in float32."""
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]

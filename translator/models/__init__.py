@@ -1,1 +1,1 @@
-"""Encoder-decoders: what training and search know of a model, and the models themselves."""
+"""Models that read a source and write a target, and what training and search know of them."""

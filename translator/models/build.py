@@ -10,12 +10,12 @@ from translator.config.schema import Config
 from translator.data.tokenizer import Tokenizer
 from translator.errors import RunError
 from translator.models.decoder_only import DecoderOnly
-from translator.models.encoder_decoder import EncoderDecoder
+from translator.models.seq2seq import Seq2SeqModel
 from translator.models.transformer import Transformer
 from translator.models.weight_rules import first_values
 from translator.models.weights import named_variables
 
-MODELS: dict[str, type[EncoderDecoder]] = {
+MODELS: dict[str, type[Seq2SeqModel]] = {
     "transformer": Transformer,
     "decoder_only": DecoderOnly,
 }
@@ -28,7 +28,7 @@ def build_model(
     target_vocabulary_size: int,
     precision: str,
     learns: bool = False,
-) -> EncoderDecoder:
+) -> Seq2SeqModel:
     """A model that computes in `precision` (float32 or bfloat16), with its first weights.
 
     Embeddings and norms are float32 in both. A model that learns keeps all weights in float32; any
@@ -42,7 +42,7 @@ def build_model(
     return model
 
 
-def initialize(model: EncoderDecoder, seed: int) -> None:
+def initialize(model: Seq2SeqModel, seed: int) -> None:
     """Give every weight its first values."""
     for name, variable in named_variables(model).items():
         shape = tuple(variable.shape)

@@ -28,7 +28,7 @@ from translator.layers.normalization import LayerNormalization
 from translator.layers.prefix_attention import PrefixAttention
 from translator.layers.visible import Visible
 from translator.models import blocks
-from translator.models.encoder_decoder import Cache, EncoderDecoder, Fixed, Memory, StepFunction
+from translator.models.seq2seq import Cache, Fixed, Memory, Seq2SeqModel, StepFunction
 
 SOURCE, TARGET = 0, 1
 """Rows of the embedding of sides."""
@@ -84,7 +84,7 @@ class PrefixLayer(keras.layers.Layer):
         return self.feed_forward_residual(x, y), cache
 
 
-class DecoderOnly(EncoderDecoder):
+class DecoderOnly(Seq2SeqModel):
     """Embeddings and one stack of layers. Its memory is the keys and values of the source."""
 
     @classmethod

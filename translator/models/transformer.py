@@ -28,7 +28,7 @@ from translator.layers.mixer import State
 from translator.layers.normalization import LayerNormalization
 from translator.layers.visible import Visible
 from translator.models import blocks
-from translator.models.encoder_decoder import Cache, EncoderDecoder, Fixed, Memory, StepFunction
+from translator.models.seq2seq import Cache, Fixed, Memory, Seq2SeqModel, StepFunction
 
 
 class EncoderLayer(keras.layers.Layer):
@@ -116,7 +116,7 @@ class DecoderLayer(keras.layers.Layer):
         return self.feed_forward_residual(x, y), state
 
 
-class Transformer(EncoderDecoder):
+class Transformer(Seq2SeqModel):
     """Embeddings, a stack of encoder layers, a stack of decoder layers."""
 
     @classmethod

@@ -17,7 +17,7 @@ from translator.data.batches import Batch
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID
 from translator.errors import OutOfMemory
 from translator.layers.dropout import fold_in
-from translator.models.encoder_decoder import EncoderDecoder
+from translator.models.seq2seq import Seq2SeqModel
 from translator.models.weights import (
     Arrays,
     check_fit,
@@ -63,7 +63,7 @@ class TrainStep:
     these sums, and each makes the same update. A step is traced once, for batches of any size.
     """
 
-    def __init__(self, model: EncoderDecoder, config: TrainingConfig, at_once: int = 1) -> None:
+    def __init__(self, model: Seq2SeqModel, config: TrainingConfig, at_once: int = 1) -> None:
         self.model = model
         self.model.recompute_activations = config.recompute_activations
         self._config = config

@@ -13,7 +13,7 @@ from translator.data.mixture import mix
 from translator.data.subword_sampling import SubwordSampling
 from translator.layers.dense import need_fresh_weights
 from translator.models.build import build_model
-from translator.models.encoder_decoder import EncoderDecoder
+from translator.models.seq2seq import Seq2SeqModel
 from translator.models.weights import Arrays, model_weights
 from translator.processors import share_processors
 from translator.runs import RunDirectory
@@ -95,7 +95,7 @@ class TrainingSession:
         cut = partial(self._batch, largest, concatenation=always)
         return dry_run(self.train_step, cut, may_cut)
 
-    def _new_model(self) -> EncoderDecoder:
+    def _new_model(self) -> Seq2SeqModel:
         config, tokenizer = self._prepared.config, self._prepared.tokenizer
         assert config.training.precision != "auto"
         sizes = len(tokenizer.source), len(tokenizer.target)

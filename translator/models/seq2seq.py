@@ -47,7 +47,7 @@ StepFunction = Callable[[tf.Tensor, tf.Tensor, Fixed, Cache], tuple[tf.Tensor, C
 model's precision, up to a constant."""
 
 
-class EncoderDecoder(keras.Model):
+class Seq2SeqModel(keras.Model):
     """A model that reads a source and writes a target.
 
     Rows of source ids end with the end id, rows of target input begin with the begin id, and both
@@ -66,7 +66,7 @@ class EncoderDecoder(keras.Model):
     @classmethod
     def of(
         cls, config: Config, source_vocabulary_size: int, target_vocabulary_size: int, dtype: str
-    ) -> EncoderDecoder:
+    ) -> Seq2SeqModel:
         """The model that a configuration describes. dtype: a policy of Keras."""
         raise NotImplementedError
 
