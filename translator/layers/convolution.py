@@ -14,6 +14,7 @@ import tensorflow as tf
 from translator.layers import kernels
 from translator.layers.dense import Dense
 from translator.layers.dropout import Seed, dropout
+from translator.layers.inference import prepared
 from translator.layers.visible import EVERYTHING, Visible
 
 
@@ -62,9 +63,14 @@ class Convolution(keras.layers.Layer):
     def step(self, x: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The next position, [R, 1, D] → [R, 1, D], and the last k − 1 gated inputs."""
         seen = tf.concat([state, self._gated(x)], axis=1)
-        taps = tf.repeat(tf.nn.softmax(self.taps), self.model_dim // self.num_heads, axis=0)
-        mean = tf.reduce_sum(seen * tf.cast(tf.transpose(taps), x.dtype), axis=1, keepdims=True)
+        taps = prepared(lambda: self._channel_taps(x.dtype))
+        mean = tf.reduce_sum(seen * taps, axis=1, keepdims=True)
         return self.output_projection(mean), seen[:, 1:]
+
+    def _channel_taps(self, dtype: tf.DType) -> tf.Tensor:
+        """The taps of every channel, [k, D]."""
+        taps = tf.repeat(tf.nn.softmax(self.taps), self.model_dim // self.num_heads, axis=0)
+        return tf.cast(tf.transpose(taps), dtype)
 
     def _gated(self, x: tf.Tensor) -> tf.Tensor:
         """The gated linear unit (Dauphin et al. 2017): a ∘ σ(b)."""
