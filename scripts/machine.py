@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from statistics import median
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from translator.config.schema import ModelConfig
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -20,6 +23,50 @@ class Products(NamedTuple):
     """Gradients of the layers' weights; only in training."""
     logits: float
     """States times output table: the forward pass, and in training the gradients of both."""
+
+
+class Positions(NamedTuple):
+    """How many positions a model computes, and how many pairs of positions attention compares."""
+
+    source: int
+    target: int
+    source_pairs: int
+    """A source position, and one that it looks at."""
+    target_pairs: int
+    """A target position, and a target position that it looks at."""
+    cross_pairs: int
+    """A target position, and a source position that it looks at."""
+
+
+def multiplications(model: ModelConfig, positions: Positions) -> tuple[int, int]:
+    """Multiplications in the layers' matrix products: those with weights, and those of attention.
+
+    What no result depends on is left out: in the last layer of a decoder-only model, the source
+    needs only keys and values. The taps of convolutions and the scans of recurrences are no matrix
+    products and do not count.
+    """
+    from translator.models.blocks import MIXERS
+
+    layers, square = model.num_layers, model.model_dim**2
+    feed_forward = 2 * model.model_dim * model.feed_forward_dim
+    if model.kind == "decoder_only":
+        layer = 4 * square + feed_forward
+        of_source = (layers - 1) * layer + 2 * square
+        of_target = layers * layer
+        pairs = (layers - 1) * positions.source_pairs
+        pairs += layers * (positions.target_pairs + positions.cross_pairs)
+    else:
+        decoder_layers = model.num_decoder_layers or layers
+        encoder, decoder = MIXERS[model.encoder], MIXERS[model.decoder]
+        # Keys and values of cross-attention are products of source positions.
+        of_source = layers * (encoder.num_matrices * square + feed_forward)
+        of_source += decoder_layers * 2 * square
+        of_target = decoder_layers * ((decoder.num_matrices + 2) * square + feed_forward)
+        pairs = decoder_layers * positions.cross_pairs
+        pairs += layers * positions.source_pairs if model.encoder == "attention" else 0
+        pairs += decoder_layers * positions.target_pairs if model.decoder == "attention" else 0
+    dense = positions.source * of_source + positions.target * of_target
+    return dense, 2 * model.model_dim * pairs
 
 
 class Machine:

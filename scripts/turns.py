@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 
@@ -38,10 +39,24 @@ class Process:
         self._process.wait()
 
 
-def announce(what: str, number: int = 1, total: int = 1) -> None:
-    """Print to stderr what starts now, with its number if there are several."""
+def announce(what: str, number: int = 1, total: int = 1, end: float | None = None) -> None:
+    """Print to stderr what starts now, with its number if there are several.
+
+    end: when all will be done, on the clock of `time.monotonic`.
+    """
     count = f" ({number} of {total})" if total > 1 else ""
-    print(f"{time.strftime('%H:%M:%S')}  {what}{count} …", file=sys.stderr, flush=True)
+    left = "" if end is None else f"; about {time_left(end - time.monotonic())} left"
+    print(f"{time.strftime('%H:%M:%S')}  {what}{count} …{left}", file=sys.stderr, flush=True)
+
+
+def time_left(seconds: float) -> str:
+    """An estimate in words: seconds below a minute and a half, otherwise minutes."""
+    return f"{max(0.0, seconds):.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Median of the ratios round by round, which a busy round changes little."""
+    return median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 def answer_lines(make: Callable[[], Callable[[str], Any]]) -> None:
