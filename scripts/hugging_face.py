@@ -102,9 +102,12 @@ def network(config: Config, ours: Translator) -> M2M100ForConditionalGeneration:
         raise ConfigError("M2M100 needs a model with normalization: pre and share_embeddings: all.")
     sides = {
         f"{side}_{name}": value
-        for side in ("encoder", "decoder")
+        for side, num_layers in (
+            ("encoder", shape.num_layers),
+            ("decoder", shape.num_decoder_layers or shape.num_layers),
+        )
         for name, value in (
-            ("layers", shape.num_layers),
+            ("layers", num_layers),
             ("attention_heads", shape.num_heads),
             ("ffn_dim", shape.feed_forward_dim),
         )
