@@ -1,27 +1,34 @@
-"""Measure how fast a run translates, beside CTranslate2 with the same weights.
+"""Measure how fast runs translate, beside CTranslate2 with the same weights.
 
     .venv/bin/python scripts/bench_translate.py RUN --source test.en --target test.de
+    .venv/bin/python scripts/bench_translate.py TEACHER STUDENT STUDENT --source test.en \\
+        --target test.de --precision bfloat16 int8 --rounds 3
 
-The engines are:
+The engines of each run are:
 
 - translator in float32 and in bfloat16;
 - CTranslate2 (from the extra `ctranslate2`) in float32 and int8, each with one worker that has all
   threads, and with one worker per thread;
 - with --peer, Hugging Face's `generate` in PyTorch (from the extra `bench`).
 
-Each engine runs in its own process, and all take turns at the whole text. translator uses the batch
+A run whose model CTranslate2 does not have gets only the engines of translator. Each engine runs in
+its own process, and all engines of all runs take turns at the whole text. translator uses the batch
 size of the run. For every other engine and beam size, the fastest batch size is found first. The
-output has medians over the rounds:
+output has a table for each beam size, with medians over the rounds:
 
 - sentences and output pieces (ends included) per second;
+- ×: speed over that of the first run's int8 in CTranslate2 with its better number of workers (or
+  over the first engine, if that is not measured), as the median of the ratios round by round;
 - ms/step: time divided by the search steps of all batches (translator only);
 - roofline: the time that the matrix products of the real pieces alone would take, for every alive
   hypothesis of every step, at the rates that `tf.matmul` reaches here on many rows, divided by the
-  time taken (translator only);
+  time taken (translator only). The taps of convolutions are not matrix products;
 - memory: the peak resident memory of the engine's process, with libraries, over all batch sizes;
 - load: from the first line of the process until the model is ready;
-- prompt: a single sentence; median of twenty;
-- BLEU, and the number of translations that differ from those of translator in float32.
+- prompt: a single sentence with beam 5; median of twenty;
+- BLEU, its difference to the first engine of the first run, and the p-value of this difference by
+  sacreBLEU's paired bootstrap; the signature below names samples and seed;
+- different: the number of translations that differ from those of the run's first engine.
 
 The other engines divide a translation's log-probability by its length, and limit all translations
 of a batch to the same length. So their beams may find other translations. Hugging Face's process
@@ -31,16 +38,18 @@ loads the run with our code first, so no memory or load time is shown for it.
 from __future__ import annotations
 
 import argparse
+import operator
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from machine import PRECISIONS, Machine, Products
-from turns import Process, announce, answer_lines
+from machine import PRECISIONS, Machine, Positions, Products, multiplications
+from turns import Process, announce, answer_lines, median_ratio
 
 from translator.cli.log_filter import filter_native_logs
 from translator.corpora.lines import read_lines
@@ -52,7 +61,6 @@ if TYPE_CHECKING:
 STARTED = time.perf_counter()
 BATCH_SIZES = (16384, 8192, 4096, 2048, 1024, 512)
 """Batch sizes to try, counted like decoding.tokens_per_batch."""
-REFERENCE = "translator float32"
 PEER = "hugging face float32"
 
 
@@ -74,8 +82,25 @@ class Facts(NamedTuple):
     prompt_ms: float
 
 
-Sizes = dict[tuple[str, int], tuple[int, ...]]
+class Contender(NamedTuple):
+    """An engine of a run."""
+
+    run: str
+    engine: str
+
+    def __str__(self) -> str:
+        return f"{self.run}, {self.engine}"
+
+    @property
+    def is_ours(self) -> bool:
+        return self.engine.startswith("translator")
+
+
+Sizes = dict[tuple[Contender, int], tuple[int, ...]]
 """By engine and beam size, the batch size to ask for; () for translator, which uses the run's."""
+
+Rounds = dict[tuple[Contender, int], list[Round]]
+"""By engine and beam size."""
 
 Hypotheses = Callable[..., list[Any]]
 """(sentences, beam size[, batch size]) → translations of each sentence. Only translator takes no
@@ -112,7 +137,7 @@ def translator_engine(run: str, precision: str) -> tuple[Hypotheses, Callable[[]
     return hypotheses, lambda: steps[0]
 
 
-def needed_products(run: Path, sentences: list[str], beam_size: int) -> Products:
+def needed_products(run: str, sentences: list[str], beam_size: int) -> Products:
     """Operations of a search through all sentences. A multiplication counts as two."""
     import tensorflow as tf
 
@@ -121,6 +146,7 @@ def needed_products(run: Path, sentences: list[str], beam_size: int) -> Products
     from translator.decoding.translator import Translator
     from translator.runs import RunDirectory
 
+    tf.get_logger().setLevel("ERROR")  # Every run and beam size is traced, as it should be.
     beam.ROW_MULTIPLE = 1  # no padding rows
     translator = Translator.load(run, [f"decoding.beam_size={beam_size}"])
     counts = tf.Variable(tf.zeros([3], tf.int64))
@@ -139,17 +165,13 @@ def needed_products(run: Path, sentences: list[str], beam_size: int) -> Products
     translator.model.__dict__["_step"] = counted
     translator.translate(sentences)
     rows, looks_back, looks_over = counts.numpy().tolist()
-    model = load_run_config(RunDirectory.existing(run)).model
+    model = load_run_config(RunDirectory.existing(Path(run))).model
     read, _ = translator._read(sentences)
     source = [len(row) + 1 for row in read.values()]
-    width, feed_forward = model.model_dim, 2 * model.model_dim * model.feed_forward_dim
-    encoder, decoder = model.num_layers, model.num_decoder_layers or model.num_layers
-    of_source = encoder * (4 * width**2 + feed_forward) + decoder * 2 * width**2
-    dense = sum(source) * of_source + rows * decoder * (6 * width**2 + feed_forward)
     squares = sum(length**2 for length in source)
-    attention = 2 * width * (encoder * squares + decoder * (looks_back + looks_over))
-    logits = rows * width * len(translator.tokenizer.target)
-    return Products(layers=2 * (dense + attention), weights=0.0, logits=2 * logits)
+    positions = Positions(sum(source), rows, squares, looks_back, looks_over)
+    logits = rows * model.model_dim * len(translator.tokenizer.target)
+    return Products(2 * sum(multiplications(model, positions)), weights=0, logits=2 * logits)
 
 
 def ctranslate2_engine(folder: str, workers: str) -> tuple[Hypotheses, Callable[[], int]]:
@@ -243,10 +265,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=title, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", type=Path, help="directory of the run")
+    parser.add_argument("runs", metavar="run", nargs="+", help="directory of a run")
     parser.add_argument("--source", type=Path, required=True, help="text to translate")
     parser.add_argument("--target", type=Path, required=True, help="references")
     parser.add_argument("--beam", type=int, nargs="+", default=[1, 5], help="beam sizes (1 5)")
+    parser.add_argument(
+        "--precision",
+        choices=[*PRECISIONS, "int8"],
+        nargs="+",
+        default=[*PRECISIONS, "int8"],
+        help="measure only the engines of these precisions; saves time and memory",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each engine (5)")
     parser.add_argument("--peer", action="store_true", help="measure Hugging Face, too")
     options = parser.parse_args()
@@ -259,126 +288,206 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
     from translator.decoding.loaded_run import load_run_config
     from translator.runs import RunDirectory
 
-    config = load_run_config(RunDirectory(options.run))
-    sizes = config.model.model_dim, config.model.feed_forward_dim
-    machine = Machine(1024, *sizes, int(config.tokenizer.vocabulary_size))
+    configs = {run: load_run_config(RunDirectory.existing(Path(run))) for run in options.runs}
+    contenders = prepare_engines(options, configs, folder)
+    sizes = {
+        run: (1024, model.model_dim, model.feed_forward_dim, int(config.tokenizer.vocabulary_size))
+        for run, config in configs.items()
+        for model in [config.model]
+    }
+    machines = {size: Machine(*size) for size in dict.fromkeys(sizes.values())}
     sentences = list(read_lines(options.source))
+    each = [(run, beam) for run in configs for beam in options.beam]
     products = {}
-    for i, beam in enumerate(options.beam, start=1):
-        announce(f"counting the products of a search with beam {beam}", i, len(options.beam))
-        products[beam] = needed_products(options.run, sentences, beam)
-    running = start_engines(options, folder)
+    for i, (run, beam) in enumerate(each, start=1):
+        announce(f"counting the products of {run}, beam {beam}", i, len(each))
+        products[run, beam] = needed_products(run, sentences, beam)
+    with loaded(contenders) as (running, facts):
+        batch_sizes, rounds = measure(options, running, list(machines.values()))
+    for (_, width, inner, _), machine in machines.items():
+        for precision in PRECISIONS:
+            print(f"width {width}, inner width {inner}: {machine.describe(precision)}")
+    for beam in options.beam:
+        needed = {
+            one: machines[sizes[one.run]].seconds(products[one.run, beam], one.engine.split()[1])
+            for one in contenders
+            if one.is_ours
+        }
+        print(f"\nbeam {beam}")
+        report(
+            options,
+            configs,
+            facts,
+            {one: batch_sizes[one, beam] for one in contenders},
+            {one: rounds[one, beam] for one in contenders},
+            needed,
+        )
+
+
+Contenders = dict[Contender, tuple[object, ...]]
+"""The arguments of each engine's process."""
+
+
+def prepare_engines(
+    options: argparse.Namespace, configs: dict[str, Config], folder: Path
+) -> Contenders:
+    """All engines of all runs. Runs are exported into `folder`."""
+    from translator.environment import num_threads
+    from translator.models.build import MODELS
+
+    found: Contenders = {}
+    for number, (run, config) in enumerate(configs.items()):
+        for precision in PRECISIONS:
+            if precision in options.precision:
+                name = Contender(run, f"translator {precision}")
+                found[name] = "translator", options.source, run, precision
+        reason = MODELS[config.model.kind].missing_exports(config).get("ctranslate2")
+        if reason:
+            print(f"{run}: only the engines of translator, because {reason}")
+            continue
+        for quantization in ("float32", "int8"):
+            if quantization not in options.precision:
+                continue
+            announce(f"exporting {run} to CTranslate2 in {quantization}")
+            exported = folder / f"{number}-{quantization}"
+            export(Path(run), exported, quantization)
+            for workers in sorted({1, num_threads()}):
+                threads = f"{workers} × {num_threads() // workers}"
+                name = Contender(run, f"ctranslate2 {quantization}, {threads}")
+                found[name] = "ctranslate2", options.source, exported, workers
+        if options.peer:
+            found[Contender(run, PEER)] = "hugging-face", options.source, run
+    for run in configs:
+        if all(one.run != run for one in found):
+            raise UserError(f"{run}: no engine computes in int8; add another --precision.")
+    return found
+
+
+@contextmanager
+def loaded(
+    contenders: Contenders,
+) -> Iterator[tuple[dict[Contender, Process], dict[Contender, Facts]]]:
+    """The process of each engine, loaded one after the other, and the facts about it."""
+    running: dict[Contender, Process] = {}
+    facts = {}
     try:
-        facts, size, rounds = measure(options, running, machine)
+        for i, (one, arguments) in enumerate(contenders.items(), start=1):
+            announce(f"loading {one}, and one sentence at a time", i, len(contenders))
+            running[one] = Process(__file__, *arguments)
+            facts[one] = Facts(*running[one].ask("facts"))
+        yield running, facts
     finally:
         for process in running.values():
             process.close()
-    for precision in PRECISIONS:
-        print(machine.describe(precision))
-    report(options, config, machine, products, facts, size, rounds)
-
-
-def start_engines(options: argparse.Namespace, folder: Path) -> dict[str, Process]:
-    """The process of each engine; runs are exported into `folder`."""
-    from translator.environment import num_threads
-
-    running = {
-        f"translator {precision}": Process(
-            __file__, "translator", options.source, options.run, precision
-        )
-        for precision in ("float32", "bfloat16")
-    }
-    for quantization in ("float32", "int8"):
-        announce(f"exporting to CTranslate2 in {quantization}")
-        export(options.run, folder / quantization, quantization)
-        for workers in sorted({1, num_threads()}):
-            name = f"ctranslate2 {quantization}, {workers} × {num_threads() // workers}"
-            running[name] = Process(
-                __file__, "ctranslate2", options.source, folder / quantization, workers
-            )
-    if options.peer:
-        running[PEER] = Process(__file__, "hugging-face", options.source, options.run)
-    return running
-
-
-def report(
-    options: argparse.Namespace,
-    config: Config,
-    machine: Machine,
-    products: dict[int, Products],
-    facts: dict[str, Facts],
-    size: Sizes,
-    rounds: dict[tuple[str, int], list[Round]],
-) -> None:
-    """Print a row for each engine and beam size."""
-    from translator.evaluation.score import bleu
-
-    references = list(read_lines(options.target))
-    language = config.data.target_language
-    print(
-        "engine                     beam  batch  sent/s  pieces/s  ms/step  roofline  MiB  load s"
-        "  prompt ms   BLEU  different"
-    )
-    for (name, beam_size), done in rounds.items():
-        seconds, last = median(one.seconds for one in done), done[-1]
-        expected = rounds[REFERENCE, beam_size][-1].translations
-        num_different = sum(a != b for a, b in zip(last.translations, expected, strict=True))
-        score = bleu(last.translations, references, config.evaluation, language)
-        (batch,) = size[name, beam_size] or (config.decoding.tokens_per_batch,)
-        memory, load = f"{last.peak_mib:4,.0f}", f"{facts[name].load_seconds:7.1f}"
-        if name == PEER:
-            memory, load = "   –", "      –"
-        step, roofline = "      –", "       –"
-        if last.num_steps:
-            needed = machine.seconds(products[beam_size], name.split()[1])
-            step = f"{1000 * seconds / last.num_steps:7.1f}"
-            roofline = f"{needed / seconds:8.0%}"
-        print(
-            f"{name:26} {beam_size:4}  {batch:5} {len(references) / seconds:7.1f} "
-            f"{last.num_pieces / seconds:9,.0f}  {step}  {roofline} {memory} {load} "
-            f"{facts[name].prompt_ms:10.1f} "
-            f"{score.value:6.2f} {num_different:10}"
-        )
-    print(f"BLEU: {score.signature}")
 
 
 def measure(
-    options: argparse.Namespace, running: dict[str, Process], machine: Machine
-) -> tuple[dict[str, Facts], Sizes, dict[tuple[str, int], list[Round]]]:
-    """The facts by engine; and by engine and beam size, the batch size and the rounds."""
-    facts = {}
-    for i, (name, process) in enumerate(running.items(), start=1):
-        announce(f"loading {name}, and one sentence at a time", i, len(running))
-        facts[name] = Facts(*process.ask("facts"))
-    size: Sizes = {}
-    each = [(beam, *engine) for beam in options.beam for engine in running.items()]
-    for i, (beam_size, name, process) in enumerate(each, start=1):
-        announce(f"warming up {name}, beam {beam_size}", i, len(each))
-        process.ask(beam_size)
-        is_ours = name.startswith("translator")
-        size[name, beam_size] = () if is_ours else (fastest(name, process, beam_size),)
-    rounds: dict[tuple[str, int], list[Round]] = {}
-    for i in range(1, options.rounds + 1):
-        machine.measure()
-        for j, (beam_size, name, process) in enumerate(each, start=1):
-            announce(f"round {i} of {options.rounds}: {name}, beam {beam_size}", j, len(each))
-            found = Round(*process.ask(beam_size, *size[name, beam_size]))
-            rounds.setdefault((name, beam_size), []).append(found)
-    return facts, size, rounds
+    options: argparse.Namespace, running: dict[Contender, Process], machines: list[Machine]
+) -> tuple[Sizes, Rounds]:
+    each = {(one, beam): process for beam in options.beam for one, process in running.items()}
+    seconds = {}
+    for i, ((one, beam), process) in enumerate(each.items(), start=1):
+        announce(f"warming up {one}, beam {beam}", i, len(each))
+        seconds[one, beam] = Round(*process.ask(beam)).seconds
+    sizes: Sizes = dict.fromkeys(each, ())
+    to_try = [key for key in each if not key[0].is_ours]
+    for i, key in enumerate(to_try):
+        left = len(BATCH_SIZES) * sum(seconds[other] for other in to_try[i:])
+        left += options.rounds * sum(seconds.values())
+        size, seconds[key] = fastest(*key, each[key], time.monotonic() + left)
+        sizes[key] = (size,)
+    rounds: Rounds = {key: [] for key in each}
+    expected = sum(seconds.values())
+    for i in range(options.rounds):
+        began = time.monotonic()
+        end = began + (options.rounds - i) * expected
+        for machine in machines:
+            machine.measure()
+        for j, ((one, beam), process) in enumerate(each.items(), start=1):
+            announce(f"round {i + 1} of {options.rounds}: {one}, beam {beam}", j, len(each), end)
+            rounds[one, beam].append(Round(*process.ask(beam, *sizes[one, beam])))
+        expected = time.monotonic() - began
+    return sizes, rounds
 
 
-def fastest(name: str, process: Process, beam_size: int) -> int:
-    """The batch size with which an engine takes the least time.
+def fastest(one: Contender, beam_size: int, process: Process, end: float) -> tuple[int, float]:
+    """The batch size with which an engine takes the least time, and this time.
 
     Sizes are tried in descending order until one takes more than twice as long as the fastest.
     """
     seconds: dict[int, float] = {}
     for i, size in enumerate(BATCH_SIZES, start=1):
-        announce(f"  {name}, beam {beam_size}, batch size {size}", i, len(BATCH_SIZES))
+        announce(f"{one}, beam {beam_size}, batch size {size}", i, len(BATCH_SIZES), end)
         seconds[size] = Round(*process.ask(beam_size, size)).seconds
         if seconds[size] > 2 * min(seconds.values()):
             break
-    return min(seconds, key=lambda size: seconds[size])
+    best = min(seconds, key=lambda size: seconds[size])
+    return best, seconds[best]
+
+
+def report(
+    options: argparse.Namespace,
+    configs: dict[str, Config],
+    facts: dict[Contender, Facts],
+    sizes: dict[Contender, tuple[int, ...]],
+    rounds: dict[Contender, list[Round]],
+    needed: dict[Contender, float],
+) -> None:
+    """Print a row for each engine; all have the same beam size. needed: seconds of the products."""
+    references = list(read_lines(options.target))
+    translations = {one: done[-1].translations for one, done in rounds.items()}
+    tests, signature = paired_bootstrap(translations, references, configs[options.runs[0]])
+    first, reference = next(iter(rounds)), speed_reference(rounds, options.runs[0])
+    width = max(len(run) for run in configs)
+    print(
+        f"{'run':{width}}  engine                     batch  sent/s      ×  pieces/s  ms/step  "
+        "roofline   MiB  load s  prompt ms   BLEU  differ       p  different"
+    )
+    for one, done in rounds.items():
+        seconds, last = median(r.seconds for r in done), done[-1]
+        own_first = next(other for other in rounds if other.run == one.run)
+        num_different = sum(map(operator.ne, translations[one], translations[own_first]))
+        ratio = median_ratio([r.seconds for r in rounds[reference]], [r.seconds for r in done])
+        (batch,) = sizes[one] or (configs[one.run].decoding.tokens_per_batch,)
+        step = f"{1000 * seconds / last.num_steps:.1f}" if last.num_steps else "–"
+        roofline = f"{needed[one] / seconds:.0%}" if one in needed else "–"
+        is_peer = one.engine == PEER
+        memory = "–" if is_peer else f"{last.peak_mib:,.0f}"
+        load = "–" if is_peer else f"{facts[one].load_seconds:.1f}"
+        test = tests[one]
+        difference = test.score - tests[first].score
+        p_value = f"{test.p_value:.3f}" if difference else "–"
+        print(
+            f"{one.run:{width}}  {one.engine:26} {batch:5} {len(references) / seconds:7.1f} "
+            f"{ratio:6.2f} {last.num_pieces / seconds:9,.0f} {step:>8} {roofline:>9} {memory:>5} "
+            f"{load:>7} {facts[one].prompt_ms:10.1f} {test.score:6.2f} {difference:+7.2f} "
+            f"{p_value:>7} {num_different:10}"
+        )
+    print(f"×: the reference is {reference}\nBLEU: {signature}")
+
+
+def speed_reference(rounds: dict[Contender, list[Round]], first_run: str) -> Contender:
+    """The first run's int8 in CTranslate2, with its faster number of workers; otherwise, the first
+    engine."""
+    int8 = [
+        one for one in rounds if one.run == first_run and one.engine.startswith("ctranslate2 int8")
+    ]
+    return min(int8 or list(rounds)[:1], key=lambda one: median(r.seconds for r in rounds[one]))
+
+
+def paired_bootstrap(
+    translations: dict[Contender, list[str]], references: list[str], config: Config
+) -> tuple[dict[Contender, Any], str]:
+    """BLEU of each engine, with the p-value of its difference to the first; and the signature."""
+    from sacrebleu.significance import PairedTest
+
+    from translator.evaluation.score import bleu_metric
+
+    metric = bleu_metric(config.evaluation, config.data.target_language)
+    systems = [(str(one), texts) for one, texts in translations.items()]
+    test = PairedTest(systems, {"BLEU": metric}, [references], "bs", n_samples=1000)
+    signatures, results = test()
+    return dict(zip(translations, results["BLEU"], strict=True)), str(signatures["BLEU"])
 
 
 def export(run: Path, folder: Path, quantization: str) -> None:

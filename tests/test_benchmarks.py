@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from translator.config.loading import load_config
 from translator.config.schema import ModelConfig
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -73,6 +74,34 @@ def test_random_rows_have_the_given_length(script: Any, tmp_path: Path) -> None:
         assert (source > 2).all() and (labels > 2).all()
         assert (source[:, -1] == 3).all() and (labels[:, -1] == 3).all()
         assert (target[:, 0] == 2).all() and (target[:, 1:] == labels[:, :-1]).all()
+
+
+def test_speed_is_compared_with_int8_of_the_first_run_and_its_better_workers(script: Any) -> None:
+    bench = script("bench_translate")
+
+    def rounds(*engines: tuple[str, str, float]) -> dict[Any, list[Any]]:
+        return {
+            bench["Contender"](run, engine): [bench["Round"](seconds, [], 0, 0, 0.0)]
+            for run, engine, seconds in engines
+        }
+
+    ours = "teacher", "translator float32", 3.0
+    one, two = (("teacher", f"ctranslate2 int8, {n}", s) for n, s in (("1 × 2", 2.0), ("2 × 1", 1)))
+    student = "student", "ctranslate2 int8, 2 × 1", 0.5
+    reference = bench["speed_reference"]
+    assert reference(rounds(ours, one, two, student), "teacher") == two[:2]
+    assert reference(rounds(ours, student), "teacher") == ours[:2]
+
+
+def test_bleu_is_tested_against_the_first_engine(script: Any) -> None:
+    references = [f"der Satz mit der Nummer {i} ist hier zu lesen" for i in range(20)]
+    worse = ["etwas ganz anderes", *references[1:]]
+    config = load_config(SCRIPTS.parent / "configs/tiny.yaml")
+    systems = {"first": worse, "same": worse, "other": references}
+    results, signature = script("bench_translate")["paired_bootstrap"](systems, references, config)
+    assert results["first"].score == results["same"].score < results["other"].score
+    assert 0 < results["other"].p_value <= 1
+    assert "bs:1000|seed:12345" in signature
 
 
 def test_time_left_is_rounded(script: Any) -> None:

@@ -20,7 +20,7 @@ EXTRAS = {"ja-mecab": "ja", "ko-mecab": "ko"}
 
 def check_tokenizer(config: EvaluationConfig, target_language: str) -> None:
     """Raise ConfigError if BLEU's tokenizer for this language is not installed."""
-    _bleu_metric(config, target_language)
+    bleu_metric(config, target_language)
 
 
 def bleu(
@@ -30,7 +30,7 @@ def bleu(
     target_language: str,
 ) -> Score:
     """Corpus BLEU. Raises ConfigError if its tokenizer is not installed."""
-    return _score(_bleu_metric(config, target_language), hypotheses, references)
+    return _score(bleu_metric(config, target_language), hypotheses, references)
 
 
 def chrf(
@@ -65,8 +65,8 @@ class BleuCounts:
         self, references: Sequence[str], config: EvaluationConfig, target_language: str
     ) -> None:
         """Raises ConfigError if BLEU's tokenizer is not installed."""
-        self._metric = _bleu_metric(config, target_language)
-        self._by_sentence = _bleu_metric(config, target_language, of_sentences=True)
+        self._metric = bleu_metric(config, target_language)
+        self._by_sentence = bleu_metric(config, target_language, of_sentences=True)
         self._references = references
         self._known: dict[tuple[int, str], list[int]] = {}
 
@@ -98,9 +98,8 @@ class BleuCounts:
         return str(self._metric.get_signature())
 
 
-def _bleu_metric(
-    config: EvaluationConfig, target_language: str, of_sentences: bool = False
-) -> BLEU:
+def bleu_metric(config: EvaluationConfig, target_language: str, of_sentences: bool = False) -> BLEU:
+    """sacreBLEU's metric. Raises ConfigError if its tokenizer is not installed."""
     tokenize: str = config.tokenize
     if tokenize == "auto":
         tokenize = TOKENIZERS.get(_base(target_language), "13a")
