@@ -37,7 +37,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Any:
         ),
         # The source needs one whole layer, then only keys and values.
         (
-            {"kind": "decoder_only", "num_decoder_layers": 2},
+            {"kind": "decoder_only", "num_decoder_layers": None},
             3 * (128 + 32) + 2 * (2 * 128),
             8 * (9 + 2 * (4 + 6)),
         ),

@@ -377,7 +377,8 @@ def test_a_savedmodel_runs_through_the_c_interface(savedmodel: Path, run: Path) 
 def test_a_format_that_the_model_lacks_is_refused(
     run: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Transformer, "missing_exports", {"savedmodel": "it has no such model"})
+    missing = classmethod(lambda cls, config: {"savedmodel": "it has no such model"})
+    monkeypatch.setattr(Transformer, "missing_exports", missing)
     message = r"^--format savedmodel: it has no such model\. Choose another format\.$"
     with pytest.raises(ConfigError, match=message):
         export_run(run, "savedmodel")

@@ -1,4 +1,7 @@
-"""What a user does with a run whose model is not the Transformer."""
+"""What a user does with a run whose model is not the Transformer.
+
+Every mixer occurs once; tests/models and tests/training have all five kinds of models.
+"""
 
 from __future__ import annotations
 

@@ -136,18 +136,18 @@ def test_a_byte_order_mark_is_not_part_of_the_first_key(load: Load) -> None:
         ),
         (
             "model: {kind: decoder_only, encoder: recurrence}",
-            "c.yaml, line 7: model.encoder: with model.kind: decoder_only, all layers are "
-            "self-attention; remove model.encoder, or use kind: transformer.",
+            "c.yaml, line 7: model.encoder (recurrence) needs model.kind: transformer; with "
+            "decoder_only, all layers are self-attention.",
         ),
         (
             "model: {kind: decoder_only, decoder: convolution}",
-            "c.yaml, line 7: model.decoder: with model.kind: decoder_only, all layers are "
-            "self-attention; remove model.decoder, or use kind: transformer.",
+            "c.yaml, line 7: model.decoder (convolution) needs model.kind: transformer; with "
+            "decoder_only, all layers are self-attention.",
         ),
         (
-            "model: {kind: decoder_only, num_decoder_layers: 1}",
-            "c.yaml, line 7: model.num_decoder_layers: a model with model.kind: decoder_only has "
-            "one stack, of model.num_layers; remove model.num_decoder_layers.",
+            "model: {kind: decoder_only, num_decoder_layers: 6}",
+            "c.yaml, line 7: model.num_decoder_layers needs model.kind: transformer; with "
+            "decoder_only, there is one stack, of model.num_layers.",
         ),
         (
             "model: {encoder: recurence}",
@@ -156,13 +156,13 @@ def test_a_byte_order_mark_is_not_part_of_the_first_key(load: Load) -> None:
         ),
         (
             "model: {decoder: convolution, kernel_size: 1}",
-            "c.yaml, line 7: model.kernel_size: a kernel of 1 position mixes nothing; use 3 or "
-            "more.",
+            "c.yaml, line 7: model.kernel_size (1) must be at least 3, so that a position reaches "
+            "its neighbours on both sides.",
         ),
         (
             "preset: fast\nmodel: {kind: decoder_only}",
-            "c.yaml, line 7: preset: fast chooses a recurrent decoder, which model.kind: "
-            "decoder_only does not have; use kind: transformer, or preset: auto.",
+            "c.yaml, line 7: preset: fast needs model.kind: transformer, because it chooses a "
+            "recurrent decoder; with decoder_only, use preset: auto.",
         ),
         (
             "model: {num_layers: 1, num_layers: 2}",

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from translator.layers import kernels
 from translator.layers.convolution import Convolution
+from translator.layers.dropout import dropout
 from translator.layers.kernels import PLAIN
 from translator.layers.visible import Visible
 
@@ -55,12 +56,13 @@ def test_the_layer_gates_its_input_and_shares_taps_within_heads() -> None:
     np.testing.assert_allclose(found, [[[1, 2, 2, 4], [3, 6, 2, 4]]], rtol=1e-6)
 
 
-def test_dropped_taps_depend_on_the_seed() -> None:
+def test_dropout_drops_taps() -> None:
     layer = Convolution(4, 2, 7, dropout_rate=0.5)
     layer.build((None, None, 4))
-    x = tf.reshape(tf.range(20.0), [1, 5, 4])
-    seed = tf.constant([1, 2], tf.int64)
-    dropped = layer(x, seed=seed)
-    np.testing.assert_array_equal(layer(x, seed=seed), dropped)
-    assert not np.allclose(layer(x, seed=seed + 1), dropped)
-    assert not np.allclose(layer(x), dropped)
+    layer.input_projection.kernel.assign(np.hstack([2 * np.eye(4), np.zeros((4, 4))]))  # σ(0) = 1/2
+    layer.output_projection.kernel.assign(np.eye(4))
+    x, seed = tf.reshape(tf.range(20.0), [1, 5, 4]), tf.constant([1, 2], tf.int64)
+    dropped = dropout(tf.nn.softmax(layer.taps), 0.5, seed)
+    assert 0 < np.count_nonzero(dropped) < 14
+    expected = PLAIN["lightweight_convolution"](x, dropped, 3)
+    np.testing.assert_allclose(layer(x, seed=seed), expected, rtol=1e-5)

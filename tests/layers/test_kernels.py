@@ -90,6 +90,27 @@ def test_each_equals_its_plain_formula(name: str, infers: bool, in_graph: bool, 
     )
 
 
+@pytest.mark.parametrize(("length", "size", "num_before"), [(7, 3, 1), (3, 7, 6), (1, 4, 2)])
+def test_a_convolution_has_the_gradient_of_its_plain_formula(
+    length: int, size: int, num_before: int
+) -> None:
+    x, taps, upstream = normal(2, length, 8), uniform(2, size), normal(2, length, 8, seed=1)
+
+    def results(convolve: Callable[..., tf.Tensor]) -> list[tf.Tensor]:
+        def function(x: tf.Tensor, taps: tf.Tensor) -> list[tf.Tensor]:
+            with tf.GradientTape() as tape:
+                tape.watch([x, taps])
+                y = convolve(x, taps, num_before)
+            return [y, *tape.gradient(y, [x, taps], upstream)]
+
+        specs = [tf.TensorSpec([None, None, 8]), tf.TensorSpec([2, size])]
+        return tf.function(function, input_signature=specs, autograph=False)(x, taps)
+
+    fast, plain = map(results, (kernels.lightweight_convolution, PLAIN["lightweight_convolution"]))
+    for found, expected in zip(fast, plain, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_every_kernel_has_a_case_and_an_oracle() -> None:
     assert {*CASES, "search_output"} == PLAIN.keys()
 

@@ -111,7 +111,17 @@ class TestRecurrence:
         np.testing.assert_allclose(both[..., 2:], backwards[..., 2:], atol=1e-6)
 
     def test_keeps_its_state_in_float32(self) -> None:
-        layer = recurrence(dtype="bfloat16")
-        state = layer.start(tf.constant(2), tf.bfloat16)
-        y, state = layer.step(tf.cast(normal(2, 1, 4), tf.bfloat16), state)
-        assert (y.dtype, state.dtype) == (tf.bfloat16, tf.float32)
+        """A state of bfloat16 would stop growing at about a hundred, where 0.5 is lost in it."""
+        layer = recurrence(2, dtype="bfloat16")
+        layer.candidate.kernel.assign([[256.0, 0.0], [0.0, 256.0]])
+        layer.forget.kernel.assign(tf.zeros([2, 2]))
+        layer.forget.bias.assign([6.25, 6.25])  # exact in bfloat16
+        kept = 1 / (1 + np.exp(-6.25))
+        expected = 256 * (1 - kept**1024)
+        x = tf.ones([1, 1024, 2], tf.bfloat16)
+        np.testing.assert_allclose(layer(x, visible=CAUSAL)[0, -1], [expected] * 2, rtol=0.01)
+        state = layer.start(tf.constant(1), tf.bfloat16)
+        for _ in range(1024):
+            y, state = layer.step(x[:, :1], state)
+        np.testing.assert_allclose(y[0, 0], [expected] * 2, rtol=0.01)
+        assert y.dtype == tf.bfloat16

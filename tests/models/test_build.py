@@ -1,15 +1,18 @@
 """Models are built by the `model.kind` of a configuration."""
 
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 from conftest import KINDS
 
-from translator.config.schema import Config, ModelConfig
+from translator.config.schema import Config, MixerKind, ModelConfig
+from translator.models.blocks import MIXERS
 from translator.models.build import MODELS, build_model
 from translator.models.weights import named_variables
 
+ROOT = Path(__file__).parents[2]
 CONFIG = Config.model_validate(
     {
         "data": {
@@ -25,18 +28,27 @@ CONFIG = Config.model_validate(
 )
 
 
-def test_every_kind_of_the_schema_is_a_model() -> None:
+def test_every_kind_of_the_schema_is_a_model_or_a_mixer() -> None:
     assert {*MODELS} == {*get_args(ModelConfig.model_fields["kind"].annotation)}
+    assert {*MIXERS} == {*get_args(MixerKind)}
+
+
+def test_the_guide_gives_the_reason_for_every_missing_export() -> None:
+    guide = (ROOT / "translator/export/README.md").read_text(encoding="utf-8")
+    for name, spec in MIXERS.items():
+        for reason in spec.missing_exports.values():
+            assert f"| {name} in encoder or decoder | yes | no: {reason} |" in guide
 
 
 @pytest.mark.parametrize(
     ("kind", "number"),
     [
         # D = 4, inner width 6, 20 pieces: the table has 4 · 20 weights, an attention 4 · 16, a
-        # recurrence 2 · 16, a convolution 3 · 16, a feed-forward block 2 · 4 · 6.
+        # recurrence 2 · 16, a convolution 3 · 16 and taps of 3 and 7 positions for 2 heads, a
+        # feed-forward block 2 · 4 · 6.
         ("attention", 4 * 20 + 6 * 64 + 4 * 48),
         ("recurrence", 4 * 20 + 4 * 32 + 2 * 64 + 4 * 48),
-        ("convolution", 4 * 20 + 4 * 48 + 2 * 64 + 4 * 48),
+        ("convolution", 4 * 20 + 4 * 48 + 2 * 2 * (3 + 7) + 2 * 64 + 4 * 48),
         ("attention and recurrence", 4 * 20 + 4 * 64 + 2 * 32 + 4 * 48),
         ("decoder_only", 4 * (20 + 2) + 2 * 64 + 2 * 48),
     ],
@@ -45,7 +57,7 @@ def test_the_number_of_weights_is_known_before_a_model_is_made(kind: str, number
     model = CONFIG.model.model_copy(update=KINDS[kind])
     config = CONFIG.model_copy(update={"model": model})
     variables = named_variables(build_model(config, 20, 20, "float32"))
-    known = [name.rsplit("/")[-1] in ("kernel", "table") for name in variables]
+    known = [name.rsplit("/")[-1] in ("kernel", "table", "taps") for name in variables]
     sizes = [int(np.prod(variable.shape)) for variable in variables.values()]
     assert sum(size for size, is_known in zip(sizes, known, strict=True) if is_known) == number
     assert MODELS[model.kind].num_weights(config, 20, 20) == number

@@ -18,10 +18,10 @@ from translator.config.schema import ModelConfig
 from translator.data.tokenizer import BEGIN_ID, END_ID, PAD_ID
 from translator.decoding.beam import beam_search
 from translator.decoding.search import Hypotheses, length_penalty
-from translator.layers import attention, feed_forward, residual
+from translator.layers import attention, convolution, feed_forward, residual
 from translator.layers.cross_attention import Rows
 from translator.layers.dropout import dropout
-from translator.models import transformer
+from translator.models import decoder_only, transformer
 from translator.models.build import initialize
 from translator.models.seq2seq import Seq2SeqModel
 from translator.models.transformer import Transformer
@@ -223,7 +223,7 @@ class TestDropout:
         assert not np.allclose(model(SOURCE, TARGET), dropped, atol=1e-2)
 
     def test_has_a_different_seed_at_every_call(
-        self, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+        self, make_any_model: MakeModel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seeds: list[tuple[int, ...]] = []
 
@@ -231,10 +231,17 @@ class TestDropout:
             seeds.append(tuple(seed.numpy()))
             return dropout(x, rate, seed)
 
-        for module in (attention, feed_forward, residual, transformer):
+        for module in (attention, convolution, feed_forward, residual, transformer, decoder_only):
             monkeypatch.setattr(module, "dropout", spy)
-        make_model()(SOURCE, TARGET, seed=SEED)
-        assert len(seeds) == (1 + 2 * 4) + (1 + 2 * 6)  # embedding and two layers, twice
+        model = make_any_model()
+        model(SOURCE, TARGET, seed=SEED)
+        # An embedding and two layers, twice. A layer has one in each mixer but a recurrence, in its
+        # cross-attention and feed-forward block, and in each residual.
+        number = (1 + 2 * 4) + (1 + 2 * 6)
+        if model.config.kind == "decoder_only":
+            number = 2 * (1 + 2 * 4)
+        number -= 2 * [model.config.encoder, model.config.decoder].count("recurrence")
+        assert len(seeds) == number
         assert len(set(seeds)) == len(seeds)
 
 

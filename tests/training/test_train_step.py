@@ -444,9 +444,9 @@ class TestKinds:
 
     @pytest.fixture
     def make_any_step(self, make_any_model: MakeModel) -> MakeTrainStep:
-        def make(**changes: object) -> TrainStep:
+        def make(at_once: int = 1, **changes: object) -> TrainStep:
             config = TrainingConfig.model_validate(FIXED | changes)
-            return TrainStep(make_any_model(num_layers=1, **DROPOUT), config)
+            return TrainStep(make_any_model(num_layers=1, **DROPOUT), config, at_once)
 
         return make
 
@@ -462,6 +462,20 @@ class TestKinds:
         recomputed = learn(make_any_step(recompute_activations=True), 1)
         for name in kept:
             np.testing.assert_allclose(recomputed[name], kept[name], atol=1e-6, err_msg=name)
+
+    @pytest.mark.slow
+    def test_shards_at_once_in_a_graph_give_the_same_update(
+        self, make_any_step: MakeTrainStep
+    ) -> None:
+        batch = [batch_of(0, 1), batch_of(2, 3), batch_of(4, 5)]
+        one_by_one = make_any_step(accumulation_steps=3)
+        one_by_one.update(batch, 1, 0.01)
+        tf.config.run_functions_eagerly(False)
+        at_once = make_any_step(accumulation_steps=3, recompute_activations=True, at_once=2)
+        at_once.update(batch, 1, 0.01)
+        expected, found = one_by_one.state(), at_once.state()
+        for name in expected:
+            np.testing.assert_allclose(found[name], expected[name], atol=1e-5, err_msg=name)
 
     def test_every_weight_learns(self, make_any_step: MakeTrainStep) -> None:
         train_step = make_any_step()

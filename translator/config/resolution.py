@@ -34,7 +34,7 @@ def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> C
         values["tokenizer.vocabulary_size"] = auto_vocabulary_size(
             statistics, config.tokenizer.kind
         )
-    if config.model.num_decoder_layers is None:
+    if config.model.num_decoder_layers is None and config.model.kind != "decoder_only":
         values["model.num_decoder_layers"] = config.model.num_layers
     config = resolve_decoding(replaced(config, values), statistics.length_limit)
     return check(config, "auto")

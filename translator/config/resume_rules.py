@@ -67,7 +67,8 @@ def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:
     configuration is not resolved.
     """
     for key, is_open in RESOLVED.items():
-        if value(recorded, key) == is_open:
+        is_absent = key == "model.num_decoder_layers" and recorded.model.kind == "decoder_only"
+        if value(recorded, key) == is_open and not is_absent:
             raise RunError(
                 f"{run.config}: {key} is {is_open or 'null'}, but a run records a value for it; "
                 "restore that value."

@@ -226,8 +226,8 @@ class ModelConfig(Section):
 
     kind: Literal["transformer", "decoder_only"] = "transformer"
     """Architecture of the model. transformer: an encoder reads the source, and a decoder looks at
-    it through cross-attention. decoder_only: one stack of self-attention reads the source and
-    continues it with the target, as in large language models."""
+    it through cross-attention. decoder_only: one stack of self-attention reads the source, in both
+    directions, and continues it with the target. Large language models are made so."""
     encoder: MixerKind = "attention"
     """What passes information between the positions of the source. attention: self-attention.
     recurrence: the SSRU (Kim et al. 2019), in both directions. convolution: the lightweight
@@ -235,8 +235,9 @@ class ModelConfig(Section):
     decoder: MixerKind = "attention"
     """What passes information between the positions of the target. A recurrent decoder translates
     faster. All decoders look at the source through cross-attention."""
-    kernel_size: Width = 31
-    """Largest kernel of a convolution, in positions. Kernels grow with depth: 3, 7, 15, 31."""
+    kernel_size: Annotated[int, Field(ge=1, le=255)] = 31
+    """Upper limit of the kernels of convolutions, in positions. They grow with depth: 3, 7, 15, 31,
+    and so on."""
     num_layers: Depth = 6
     """Number of encoder layers, and of decoder layers unless num_decoder_layers is set. With kind:
     decoder_only, number of layers."""
@@ -275,23 +276,24 @@ class ModelConfig(Section):
                 if getattr(self, key) != "attention":
                     raise conflict(
                         f"model.{key}",
-                        f"model.{key}: with model.kind: decoder_only, all layers are "
-                        f"self-attention; remove model.{key}, or use kind: transformer",
+                        f"model.{key} ({getattr(self, key)}) needs model.kind: transformer; with "
+                        "decoder_only, all layers are self-attention",
                     )
-            if self.num_decoder_layers not in (None, self.num_layers):
+            if self.num_decoder_layers is not None:
                 raise conflict(
                     "model.num_decoder_layers",
-                    "model.num_decoder_layers: a model with model.kind: decoder_only has one "
-                    "stack, of model.num_layers; remove model.num_decoder_layers",
+                    "model.num_decoder_layers needs model.kind: transformer; with decoder_only, "
+                    "there is one stack, of model.num_layers",
                 )
         return self
 
     @model_validator(mode="after")
     def _kernels_mix_positions(self) -> ModelConfig:
-        if self.kernel_size == 1:
+        if self.kernel_size < 3:
             raise conflict(
                 "model.kernel_size",
-                "model.kernel_size: a kernel of 1 position mixes nothing; use 3 or more",
+                f"model.kernel_size ({self.kernel_size}) must be at least 3, so that a position "
+                "reaches its neighbours on both sides",
             )
         return self
 
@@ -502,8 +504,8 @@ class Config(Section):
         if self.preset == "fast" and self.model.kind == "decoder_only":
             raise conflict(
                 "preset",
-                "preset: fast chooses a recurrent decoder, which model.kind: decoder_only does not "
-                "have; use kind: transformer, or preset: auto",
+                "preset: fast needs model.kind: transformer, because it chooses a recurrent "
+                "decoder; with decoder_only, use preset: auto",
             )
         return self
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from translator import __version__
 from translator.config import Config, save_config
-from translator.config.schema import DecodingConfig, EvaluationConfig
+from translator.config.schema import DecodingConfig, EvaluationConfig, ModelConfig
 from translator.decoding.loaded_run import LoadedRun
 from translator.decoding.translator import Translator
 from translator.errors import RunError
@@ -23,7 +23,7 @@ A translation model by translator {version}, whose commands take this file in pl
 | | |
 |---|---|
 | languages | {source} to {target} |
-| model | {kind}, {layers} layers, width {width}, {parameters:,} parameters |
+| model | {kind}, {layers}, width {width}, {parameters:,} parameters |
 | vocabulary | {pieces} pieces, {tokenizer} |
 | decoding | beam {beam}, length penalty {penalty} |
 | trained for | {step:,} steps |
@@ -92,7 +92,7 @@ def _card(run: LoadedRun, translator: Translator, config: Config, notes: str) ->
         target=config.data.target_language,
         version=__version__,
         kind=model.kind,
-        layers=f"{model.num_layers}+{model.num_decoder_layers or model.num_layers}",
+        layers=_layers(model),
         width=model.model_dim,
         parameters=translator.model.count_params(),
         pieces=" and ".join(f"{size:,}" for size in sizes),
@@ -104,6 +104,20 @@ def _card(run: LoadedRun, translator: Translator, config: Config, notes: str) ->
         licence=config.data.licence or NO_LICENCE,
         notes=notes or "None.",
     )
+
+
+def _layers(model: ModelConfig) -> str:
+    """Such as "6 encoder and 1 decoder (recurrence) layers"."""
+    if model.kind == "decoder_only":
+        return f"{model.num_layers} layers"
+    numbers = model.num_layers, model.num_decoder_layers or model.num_layers
+    encoder, decoder = (
+        f"{number} {side}" + (f" ({mixer})" if mixer != "attention" else "")
+        for number, side, mixer in zip(
+            numbers, ("encoder", "decoder"), (model.encoder, model.decoder), strict=True
+        )
+    )
+    return f"{encoder} and {decoder} layers"
 
 
 def _scores(run: LoadedRun, config: Config) -> str:

@@ -1,7 +1,8 @@
-"""Convolution: each position takes a weighted mean of its neighbours.
+"""Convolution: each position takes a weighted sum of nearby positions.
 
 This is the lightweight convolution (Wu et al. 2019): attention whose weights depend only on the
-distance. N heads have k weights (taps) each, which a softmax makes positive and of sum 1.
+distance. N heads have k weights (taps) each, which a softmax makes positive and of sum 1. Beyond
+the ends of a sentence there are zeros.
 
 B batch, R rows of a search, N heads, T length, k kernel size, D model width.
 """
@@ -22,7 +23,7 @@ class Convolution(keras.layers.Layer):
     """A mixer: a gated linear unit, then the convolution, then a projection.
 
     The kernel ends at its position if nothing may depend on later ones; otherwise it is centred.
-    `dropout_rate` drops taps.
+    Dropout drops taps, the same ones for all sentences and positions.
     """
 
     def __init__(

@@ -36,10 +36,6 @@ class Rows(NamedTuple):
         rows = tf.scatter_nd(hypotheses[:, tf.newaxis], numbers, [tf.reduce_prod(shape)])
         return cls(hypotheses, tf.reshape(rows, shape))
 
-    def of_sentence(self, x: tf.Tensor) -> tf.Tensor:
-        """[B, …] → [R, …], what belongs to the sentence of each row."""
-        return tf.gather(x, self.hypotheses // tf.shape(self.row_of)[1])
-
     def by_sentence(self, x: tf.Tensor) -> tf.Tensor:
         """[R, D] → [B, K, D], arbitrary where a hypothesis has ended."""
         return tf.gather(x, self.row_of)

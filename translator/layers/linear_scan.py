@@ -44,7 +44,8 @@ def _scan(factors: tf.Tensor, inputs: tf.Tensor, reverse: bool) -> tf.Tensor:
     """`linear_scan` without its gradient."""
 
     def cut(x: tf.Tensor, offset: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Positions that have one at `offset` before them, these others, and the remaining ones."""
+        """x at every position that has another one `offset` before it, x at that other one, and x
+        at the first positions, which have none."""
         if reverse:
             return x[:-offset], x[offset:], x[-offset:]
         return x[offset:], x[:-offset], x[:offset]

@@ -1,4 +1,4 @@
-"""What a layer needs of a mixer, which passes information between positions.
+"""The interface of a mixer: the part of a layer that passes information between positions.
 
 Self-attention, recurrence and convolution are mixers. All else in a layer stays the same.
 

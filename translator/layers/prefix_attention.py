@@ -1,13 +1,16 @@
-"""Self-attention over a target that continues its source, as in large language models.
+"""Self-attention over a target that continues its source.
 
 Source positions look at the whole source; a target position looks at the source, at itself and at
 earlier target positions. So no source position depends on the target, and the keys and values of
 the source are computed once. The result is that of one sequence under a prefix mask.
 
-B batch, R rows of a search, S source length, T target length, D model width.
+B batch, K hypotheses a sentence, R rows of a search, N heads, S source length, T target length, H
+head width, D model width.
 """
 
 from __future__ import annotations
+
+import math
 
 import tensorflow as tf
 
@@ -20,10 +23,7 @@ from translator.layers.visible import EVERYTHING, Visible
 
 
 class PrefixAttention(SelfAttention):
-    """`SelfAttention` that gives its keys and values away and takes those of a prefix.
-
-    `visible` speaks of all keys: of the prefix, if there is one, and then of the own ones.
-    """
+    """`SelfAttention` that also returns its keys and values, and can look at those of a prefix."""
 
     def call(  # type: ignore[override]  # it returns more
         self,
@@ -32,27 +32,50 @@ class PrefixAttention(SelfAttention):
         visible: Visible = EVERYTHING,
         seed: Seed = None,
     ) -> tuple[tf.Tensor, KeyValue]:
-        """[B, T, D] → [B, T, D], and the own keys and values."""
+        """[B, T, D] → [B, T, D], and its keys and values.
+
+        `visible` covers the keys of the prefix, if there is one, and then its own.
+        """
         query, own = self.queries_keys_values(x)
         key_value = own if prefix is None else followed_by(prefix, own)
         return self.output_projection(self.attend(query, key_value, visible, seed)), own
 
     def step(  # type: ignore[override]  # it needs more
-        self,
-        x: tf.Tensor,
-        cache: KeyValue,
-        prefix: KeyValue,
-        not_padding: tf.Tensor,
-        rows: Rows,
+        self, x: tf.Tensor, cache: KeyValue, prefix: KeyValue, visible: Visible, rows: Rows
     ) -> tuple[tf.Tensor, KeyValue]:
         """One target position of each row, [R, 1, D] → [R, 1, D]; it extends the cache.
 
-        prefix: keys and values of the sources, whose `not_padding` is [B, S].
+        `visible` covers the prefix. The K hypotheses of a sentence are K queries to its one prefix,
+        which is not repeated; its scores and those of the cache share one softmax.
         """
         query, new = self.queries_keys_values(x)
         cache = followed_by(cache, new)
-        key_value = followed_by(KeyValue(*map(rows.of_sentence, prefix)), cache)
-        of_target = tf.ones([tf.shape(x)[0], tf.shape(cache.key)[2]], tf.bool)
-        visible = Visible(tf.concat([rows.of_sentence(not_padding), of_target], axis=1))
-        output = self.attend(query, key_value, visible, matmul=kernels.small_batch_matmul)
+        query *= tf.constant(1 / math.sqrt(query.shape[-1]), query.dtype)
+        of_prefix = kernels.few_queries_matmul(
+            _by_sentence(query, rows), prefix.key, transpose_b=True
+        )
+        is_visible = visible.mask(tf.shape(of_prefix)[2], tf.shape(of_prefix)[3])
+        of_prefix -= tf.where(is_visible, tf.zeros([], query.dtype), query.dtype.max)
+        of_cache = kernels.small_batch_matmul(query, cache.key, transpose_b=True)
+        scores = tf.concat([_by_row(of_prefix, rows), of_cache], axis=3)
+        weights = tf.cast(tf.nn.softmax(tf.cast(scores, tf.float32)), x.dtype)
+
+        length = tf.shape(prefix.key)[2]
+        heads = kernels.small_batch_matmul(weights[..., length:], cache.value)
+        of_prefix = kernels.few_queries_matmul(
+            _by_sentence(weights[..., :length], rows), prefix.value
+        )
+        heads += _by_row(of_prefix, rows)
+        output = tf.reshape(heads, [-1, 1, self.model_dim])
         return self.output_projection(output), cache
+
+
+def _by_sentence(x: tf.Tensor, rows: Rows) -> tf.Tensor:
+    """[R, N, 1, W] → [B, N, K, W], for any width W; arbitrary where a hypothesis has ended."""
+    return tf.transpose(tf.gather(x[:, :, 0], rows.row_of), [0, 2, 1, 3])
+
+
+def _by_row(x: tf.Tensor, rows: Rows) -> tf.Tensor:
+    """[B, N, K, W] → [R, N, 1, W], the inverse of `_by_sentence`."""
+    flat = tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [-1, x.shape[1], tf.shape(x)[3]])
+    return tf.gather(flat, rows.hypotheses)[:, :, tf.newaxis]

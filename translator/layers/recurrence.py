@@ -1,4 +1,4 @@
-"""Recurrence: each position adds to a state what it knows, and forgets a part of what was there.
+"""Recurrence: a state runs along the sequence; each position keeps a part of it and adds its own.
 
 This is the SSRU, the simpler simple recurrent unit (Kim et al. 2019, section 3.1):
 
@@ -27,7 +27,7 @@ from translator.layers.visible import EVERYTHING, Visible
 class Recurrence(keras.layers.Layer):
     """A mixer. If positions depend on later ones too, half of the width runs backwards.
 
-    Gates and states are float32 in any precision. There is no dropout inside.
+    Gates and states are float32; the products are in the layer's precision. There is no dropout.
     """
 
     def __init__(self, model_dim: int, **kwargs: object) -> None:

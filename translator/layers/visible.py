@@ -1,4 +1,4 @@
-"""Which keys an attention may look at.
+"""Which positions each position may depend on: the keys that an attention may look at.
 
 B batch, T queries, S keys.
 """

@@ -1,7 +1,9 @@
-"""The parts of a layer, as a configuration describes them.
+"""The parts of a model, as a configuration describes them.
 
 Names of layers are part of every file of weights (weight_rules.py): a mixer and the residual around
 it are called after the kind of the mixer.
+
+D model width.
 """
 
 from __future__ import annotations
@@ -21,19 +23,25 @@ from translator.layers.residual import Residual
 from translator.layers.self_attention import SelfAttention
 
 
-class _Kind(NamedTuple):
-    """What is known about a kind of mixer."""
+class MixerSpec(NamedTuple):
+    """How a mixer is made, and what is known of it beforehand."""
 
     make: Callable[[ModelConfig, int, keras.DTypePolicy], Mixer]
-    """Configuration, depth of the layer (from 0) and precision → mixer."""
+    """Configuration, number of layers below and precision → mixer."""
     num_matrices: int
-    """Number of its D·D matrices, D being the width of the model."""
+    """Number of its D·D matrices."""
+    num_taps: Callable[[ModelConfig, int], int] = lambda config, depth: 0
+    """Configuration, number of layers below → number of its other weights, without biases."""
     missing_exports: Mapping[str, str] = {}
     """Formats in which models with it cannot be exported, each with the reason."""
 
+    def num_weights(self, config: ModelConfig, depth: int) -> int:
+        """Number of its weights, without biases."""
+        return self.num_matrices * config.model_dim**2 + self.num_taps(config, depth)
+
 
 def _attention(config: ModelConfig, depth: int, dtype: keras.DTypePolicy) -> SelfAttention:
-    return SelfAttention(*attention_shape(config), dtype=dtype, name="attention")
+    return SelfAttention(*attention_arguments(config), dtype=dtype, name="attention")
 
 
 def _recurrence(config: ModelConfig, depth: int, dtype: keras.DTypePolicy) -> Recurrence:
@@ -44,25 +52,34 @@ def _convolution(config: ModelConfig, depth: int, dtype: keras.DTypePolicy) -> C
     return Convolution(
         config.model_dim,
         config.num_heads,
-        min(config.kernel_size, 2 ** (depth + 2) - 1),
+        _kernel_size(config, depth),
         config.attention_dropout_rate,
         dtype=dtype,
         name="convolution",
     )
 
 
-MIXERS: Mapping[MixerKind, _Kind] = {
-    "attention": _Kind(_attention, 4),
-    "recurrence": _Kind(_recurrence, 2, {"ctranslate2": "CTranslate2 has no SSRU"}),
-    "convolution": _Kind(
-        _convolution, 3, {"ctranslate2": "CTranslate2 has no lightweight convolution"}
+def _kernel_size(config: ModelConfig, depth: int) -> int:
+    return min(config.kernel_size, 2 ** (depth + 2) - 1)
+
+
+MIXERS: Mapping[MixerKind, MixerSpec] = {
+    "attention": MixerSpec(_attention, 4),
+    "recurrence": MixerSpec(
+        _recurrence, 2, missing_exports={"ctranslate2": "CTranslate2 has no SSRU"}
+    ),
+    "convolution": MixerSpec(
+        _convolution,
+        3,
+        lambda config, depth: config.num_heads * _kernel_size(config, depth),
+        {"ctranslate2": "CTranslate2 has no lightweight convolution"},
     ),
 }
 """What can mix positions, by the values of model.encoder and model.decoder."""
 
 
-def attention_shape(config: ModelConfig) -> tuple[int, int, float]:
-    """The first arguments of a `MultiHeadAttention`."""
+def attention_arguments(config: ModelConfig) -> tuple[int, int, float]:
+    """The arguments of a `MultiHeadAttention`."""
     return config.model_dim, config.num_heads, config.attention_dropout_rate
 
 

@@ -1,8 +1,9 @@
-"""A decoder alone, as in large language models: one stack reads the source and writes the target.
+"""A decoder alone: one stack of self-attention reads the source and continues it with the target.
 
-Every layer is self-attention and feed-forward. The target continues the source: it looks at the
-source through the same attention as at itself, and there is no cross-attention
-(layers/prefix_attention.py). The loss is that of the target alone.
+Large language models are made so. As in the prefix language model of Raffel et al. (2020), the
+source is read in both directions, and the loss is that of the target alone. The target looks at the
+source through the same attention as at itself; there is no cross-attention
+(layers/prefix_attention.py).
 
 Positions count from 0 on both sides; an embedding of the side tells them apart.
 
@@ -22,26 +23,27 @@ from translator.data.tokenizer import PAD_ID
 from translator.layers.attention import KeyValue
 from translator.layers.cross_attention import Rows
 from translator.layers.dropout import Seed, dropout, fold_in
-from translator.layers.embedding import PositionEmbedding
+from translator.layers.embedding import Embedding
 from translator.layers.gradient_checkpointing import checkpointed
 from translator.layers.normalization import LayerNormalization
 from translator.layers.prefix_attention import PrefixAttention
 from translator.layers.visible import Visible
 from translator.models import blocks
-from translator.models.seq2seq import Cache, Fixed, Memory, Seq2SeqModel, StepFunction
+from translator.models.seq2seq import Cache, Fixed, Memory, StepFunction
+from translator.models.stacked import StackedModel
 
 SOURCE, TARGET = 0, 1
 """Rows of the embedding of sides."""
 
 
 class PrefixLayer(keras.layers.Layer):
-    """Attention to the prefix and to the own positions, then feed-forward."""
+    """Attention to the prefix and to its own positions, then feed-forward."""
 
     def __init__(self, config: ModelConfig, **kwargs: object) -> None:
         super().__init__(**kwargs)
         dtype = self.dtype_policy
         self.attention = PrefixAttention(
-            *blocks.attention_shape(config), name="attention", dtype=dtype
+            *blocks.attention_arguments(config), name="attention", dtype=dtype
         )
         self.attention_residual = blocks.residual(config, "attention", dtype)
         self.feed_forward = blocks.feed_forward(config, dtype)
@@ -57,7 +59,7 @@ class PrefixLayer(keras.layers.Layer):
     def call(
         self, x: tf.Tensor, prefix: KeyValue | None, visible: Visible, seed: Seed
     ) -> tuple[tf.Tensor, KeyValue]:
-        """[B, T, D] → [B, T, D], and the own keys and values."""
+        """[B, T, D] → [B, T, D], and its keys and values."""
         y, own = self.attention(
             self.attention_residual.before(x),
             prefix=prefix,
@@ -73,26 +75,22 @@ class PrefixLayer(keras.layers.Layer):
         x: tf.Tensor,
         cache: KeyValue,
         prefix: KeyValue,
-        not_padding: tf.Tensor,
+        visible: Visible,
         rows: Rows,
     ) -> tuple[tf.Tensor, KeyValue]:
-        """The next position, [R, 1, D] → [R, 1, D], and a longer cache."""
+        """The next position, [R, 1, D] → [R, 1, D], and a longer cache.
+
+        `visible` is of the prefix.
+        """
         before = self.attention_residual.before(x)
-        y, cache = self.attention.step(before, cache, prefix, not_padding, rows)
+        y, cache = self.attention.step(before, cache, prefix, visible, rows)
         x = self.attention_residual(x, y)
         y = self.feed_forward(self.feed_forward_residual.before(x))
         return self.feed_forward_residual(x, y), cache
 
 
-class DecoderOnly(Seq2SeqModel):
+class DecoderOnly(StackedModel):
     """Embeddings and one stack of layers. Its memory is the keys and values of the source."""
-
-    @classmethod
-    def of(
-        cls, config: Config, source_vocabulary_size: int, target_vocabulary_size: int, dtype: str
-    ) -> DecoderOnly:
-        sizes = source_vocabulary_size, target_vocabulary_size
-        return cls(config.model, *sizes, config.data.max_length, dtype)
 
     @classmethod
     def num_weights(
@@ -122,16 +120,10 @@ class DecoderOnly(Seq2SeqModel):
         max_length: int,
         dtype: str = "float32",
     ) -> None:
-        policy = keras.DTypePolicy(dtype)
-        super().__init__(name="decoder_only", dtype=policy)
-        self.config = config
         sizes = source_vocabulary_size, target_vocabulary_size
-        self.target_embedding, self.source_embedding, self.output_embedding = blocks.embeddings(
-            config, *sizes, policy
-        )
-        self.side_embedding = PositionEmbedding(
-            "learned", config.model_dim, 2, dtype=policy, name="side_embedding"
-        )
+        super().__init__(config, *sizes, max_length, dtype)
+        policy = self.dtype_policy
+        self.side_embedding = Embedding(2, config.model_dim, dtype=policy, name="side_embedding")
         self.positions = blocks.positions(config, "positions", max_length, policy)
         self.stack = [
             PrefixLayer(config, dtype=policy, name=f"decoder_{i}") for i in range(config.num_layers)
@@ -140,15 +132,6 @@ class DecoderOnly(Seq2SeqModel):
         if config.normalization == "pre":
             self.norm = LayerNormalization(dtype=policy, name="decoder_norm")
         self.build()
-
-    def build(self, shape: tuple[int | None, ...] | None = None) -> None:
-        for layer in self.layers:
-            if not layer.built:
-                layer.build((None, None, self.config.model_dim))
-
-    @property
-    def output_table(self) -> keras.Variable:
-        return self.output_embedding.table
 
     def encode(self, source: tf.Tensor, seed: Seed = None) -> Memory:
         not_padding = tf.not_equal(source, PAD_ID)
@@ -205,7 +188,7 @@ class DecoderOnly(Seq2SeqModel):
         x = x[:, tf.newaxis]
         new_cache = []
         for layer, prefix, layer_cache in zip(self.stack, prefixes, cache, strict=True):
-            x, layer_cache = layer.step(x, layer_cache, prefix, not_padding, fixed.rows)
+            x, layer_cache = layer.step(x, layer_cache, prefix, Visible(not_padding), fixed.rows)
             new_cache.append(layer_cache)
         if self.norm is not None:
             x = self.norm(x)

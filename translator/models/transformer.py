@@ -28,7 +28,8 @@ from translator.layers.mixer import State
 from translator.layers.normalization import LayerNormalization
 from translator.layers.visible import Visible
 from translator.models import blocks
-from translator.models.seq2seq import Cache, Fixed, Memory, Seq2SeqModel, StepFunction
+from translator.models.seq2seq import Cache, Fixed, Memory, StepFunction
+from translator.models.stacked import StackedModel
 
 
 class EncoderLayer(keras.layers.Layer):
@@ -68,7 +69,7 @@ class DecoderLayer(keras.layers.Layer):
         self.mixer = blocks.MIXERS[config.decoder].make(config, depth, dtype)
         self.mixer_residual = blocks.residual(config, config.decoder, dtype)
         self.cross_attention = CrossAttention(
-            *blocks.attention_shape(config), name="cross_attention", dtype=dtype
+            *blocks.attention_arguments(config), name="cross_attention", dtype=dtype
         )
         self.cross_attention_residual = blocks.residual(config, "cross_attention", dtype)
         self.feed_forward = blocks.feed_forward(config, dtype)
@@ -116,39 +117,35 @@ class DecoderLayer(keras.layers.Layer):
         return self.feed_forward_residual(x, y), state
 
 
-class Transformer(Seq2SeqModel):
+class Transformer(StackedModel):
     """Embeddings, a stack of encoder layers, a stack of decoder layers."""
-
-    @classmethod
-    def of(
-        cls, config: Config, source_vocabulary_size: int, target_vocabulary_size: int, dtype: str
-    ) -> Transformer:
-        sizes = source_vocabulary_size, target_vocabulary_size
-        return cls(config.model, *sizes, config.data.max_length, dtype)
 
     @classmethod
     def num_weights(
         cls, config: Config, source_vocabulary_size: int, target_vocabulary_size: int
     ) -> int:
-        """All but biases, normalization and the taps of convolutions."""
+        """All but biases and normalization."""
         model = config.model
         num_decoder_layers = model.num_decoder_layers or model.num_layers
-        num_matrices = model.num_layers * blocks.MIXERS[model.encoder].num_matrices
-        num_matrices += num_decoder_layers * (blocks.MIXERS[model.decoder].num_matrices + 4)
+        encoder, decoder = blocks.MIXERS[model.encoder], blocks.MIXERS[model.decoder]
+        cross_attention = blocks.MIXERS["attention"]
+        num_weights = sum(encoder.num_weights(model, i) for i in range(model.num_layers))
+        num_weights += sum(
+            decoder.num_weights(model, i) + cross_attention.num_weights(model, i)
+            for i in range(num_decoder_layers)
+        )
         num_feed_forwards = model.num_layers + num_decoder_layers
         sizes = source_vocabulary_size, target_vocabulary_size
-        return model.model_dim * (
-            blocks.num_embedding_rows(model, *sizes, config.data.max_length)
-            + num_matrices * model.model_dim
-            + num_feed_forwards * 2 * model.feed_forward_dim
-        )
+        rows = blocks.num_embedding_rows(model, *sizes, config.data.max_length)
+        rows += num_feed_forwards * 2 * model.feed_forward_dim
+        return num_weights + rows * model.model_dim
 
     @classmethod
     def missing_exports(cls, config: Config) -> Mapping[str, str]:
-        kinds = config.model.decoder, config.model.encoder
+        model = config.model
         return {
-            format: reason
-            for kind in kinds
+            format: f"model.{key} is {kind}, and {reason}"
+            for key, kind in (("decoder", model.decoder), ("encoder", model.encoder))
             for format, reason in blocks.MIXERS[kind].missing_exports.items()
         }
 
@@ -160,13 +157,9 @@ class Transformer(Seq2SeqModel):
         max_length: int,
         dtype: str = "float32",
     ) -> None:
-        policy = keras.DTypePolicy(dtype)
-        super().__init__(name="transformer", dtype=policy)
-        self.config = config
         sizes = source_vocabulary_size, target_vocabulary_size
-        self.target_embedding, self.source_embedding, self.output_embedding = blocks.embeddings(
-            config, *sizes, policy
-        )
+        super().__init__(config, *sizes, max_length, dtype)
+        policy = self.dtype_policy
         self.source_positions = blocks.positions(config, "source_positions", max_length, policy)
         self.target_positions = blocks.positions(config, "target_positions", max_length, policy)
         self.encoder_layers = [
@@ -182,15 +175,6 @@ class Transformer(Seq2SeqModel):
             self.encoder_norm = LayerNormalization(dtype=policy, name="encoder_norm")
             self.decoder_norm = LayerNormalization(dtype=policy, name="decoder_norm")
         self.build()
-
-    def build(self, shape: tuple[int | None, ...] | None = None) -> None:
-        for layer in self.layers:
-            if not layer.built:
-                layer.build((None, None, self.config.model_dim))
-
-    @property
-    def output_table(self) -> keras.Variable:
-        return self.output_embedding.table
 
     def encode(self, source: tf.Tensor, seed: Seed = None) -> Memory:
         seed = fold_in(seed, 0)
