@@ -44,19 +44,21 @@ def logits(model: Seq2SeqModel, source: tf.Tensor, target: tf.Tensor) -> np.ndar
 
 
 class TestDecoding:
-    @pytest.mark.parametrize("share_embeddings", ["all", "target", "none"])
-    @pytest.mark.parametrize("positions", ["sinusoidal", "learned"])
-    @pytest.mark.parametrize("normalization", ["pre", "post"])
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {},
+            {"normalization": "post"},
+            {"positions": "learned"},
+            {"share_embeddings": "all"},
+            {"share_embeddings": "none"},
+        ],
+        ids=str,
+    )
     def test_step_by_step_equals_all_at_once(
-        self,
-        make_any_model: MakeModel,
-        normalization: str,
-        positions: str,
-        share_embeddings: str,
+        self, make_any_model: MakeModel, changes: dict[str, object]
     ) -> None:
-        model = make_any_model(
-            normalization=normalization, positions=positions, share_embeddings=share_embeddings
-        )
+        model = make_any_model(**changes)
         others = tf.constant([[BEGIN_ID, 10, 4, 4], [BEGIN_ID, 5, 5, 9]])
         targets = tf.reshape(tf.stack([TARGET, others], axis=1), [4, 4])  # K = 2 for each sentence
         at_once = logits(model, tf.repeat(SOURCE, 2, axis=0), targets)

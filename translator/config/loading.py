@@ -40,13 +40,7 @@ def load_recorded(path: Path, overrides: Sequence[str] = ()) -> Config:
 
     Any earlier version of this program may have written it. Raises ConfigError.
     """
-    folder = path.absolute().parent.resolve()
-
-    def found(name: str) -> str:
-        is_own = name.startswith(OWN_FOLDER)
-        return str(folder / name.removeprefix(OWN_FOLDER)) if is_own else name
-
-    return _with_renamed_text(_load(path, overrides, versions.FIRST), found)
+    return _load(path, overrides, versions.FIRST)
 
 
 def _load(path: Path, overrides: Sequence[str], unnamed_version: int) -> Config:
@@ -59,7 +53,14 @@ def _load(path: Path, overrides: Sequence[str], unnamed_version: int) -> Config:
     line = lines.get((versions.KEY,))
     versions.upgrade(values, unnamed_version, f"{path}, line {line}" if line else str(path))
     apply_overrides(values, overrides)
-    return validate(values, str(path), lines, [text.partition("=")[0] for text in overrides])
+    overridden = [text.partition("=")[0] for text in overrides]
+    folder = path.absolute().parent.resolve()
+
+    def found(name: str) -> str:
+        is_own = name.startswith(OWN_FOLDER)
+        return str(folder / name.removeprefix(OWN_FOLDER)) if is_own else name
+
+    return _with_renamed_text(validate(values, str(path), lines, overridden), found)
 
 
 def _read(path: Path) -> str:
