@@ -325,6 +325,7 @@ class TestAccumulation:
 
 
 class TestShardsAtOnce:
+    @pytest.mark.slow
     @pytest.mark.parametrize("num_shards", [1, 3])
     def test_give_the_same_updates_as_one_after_the_other(
         self, make_model: MakeModel, num_shards: int
@@ -421,6 +422,7 @@ class TestState:
         assert not any(array.any() for array in moments.values())
 
 
+@pytest.mark.slow
 class TestGradientCheckpointing:
     @R_DROPS
     def test_changes_no_update(self, make_train_step: MakeTrainStep, r_drop: float) -> None:
