@@ -471,8 +471,8 @@ class Config(Section):
     preset: Literal["auto", "fast"] | None = None
     """auto: choose unset keys of data, tokenizer, model and training for the corpus and the
     machine, by the rules in config/preset.py. A file without the section model means auto. fast:
-    the same with a deep encoder and a shallow recurrent decoder, which translates in less time.
-    Such a model learns best from the translations of a teacher (`translator distill`)."""
+    the same with a deep encoder and a shallow recurrent decoder, which translates in less time;
+    meant as the student of a teacher (`translator distill`)."""
     data: DataConfig
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()

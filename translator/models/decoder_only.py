@@ -99,11 +99,11 @@ class DecoderOnly(StackedModel):
         """All but biases and normalization."""
         model = config.model
         sizes = source_vocabulary_size, target_vocabulary_size
-        return model.model_dim * (
-            2  # sides
-            + blocks.num_embedding_rows(model, *sizes, config.data.max_length)
-            + model.num_layers * (4 * model.model_dim + 2 * model.feed_forward_dim)
-        )
+        rows = 2 + blocks.num_embedding_rows(model, *sizes, config.data.max_length)  # 2 sides
+        rows += model.num_layers * 2 * model.feed_forward_dim
+        attention = blocks.MIXERS["attention"]
+        num_weights = sum(attention.num_weights(model, i) for i in range(model.num_layers))
+        return num_weights + rows * model.model_dim
 
     @classmethod
     def missing_exports(cls, config: Config) -> Mapping[str, str]:
@@ -112,16 +112,7 @@ class DecoderOnly(StackedModel):
             "directions"
         }
 
-    def __init__(
-        self,
-        config: ModelConfig,
-        source_vocabulary_size: int,
-        target_vocabulary_size: int,
-        max_length: int,
-        dtype: str = "float32",
-    ) -> None:
-        sizes = source_vocabulary_size, target_vocabulary_size
-        super().__init__(config, *sizes, max_length, dtype)
+    def add_layers(self, config: ModelConfig, max_length: int) -> None:
         policy = self.dtype_policy
         self.side_embedding = Embedding(2, config.model_dim, dtype=policy, name="side_embedding")
         self.positions = blocks.positions(config, "positions", max_length, policy)
@@ -131,7 +122,6 @@ class DecoderOnly(StackedModel):
         self.norm = None
         if config.normalization == "pre":
             self.norm = LayerNormalization(dtype=policy, name="decoder_norm")
-        self.build()
 
     def encode(self, source: tf.Tensor, seed: Seed = None) -> Memory:
         not_padding = tf.not_equal(source, PAD_ID)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class StackedModel(Seq2SeqModel):
-    """Embeddings of source, target and output; a subclass adds the layers and calls `build`."""
+    """Embeddings of source, target and output; a subclass adds the rest in `add_layers`."""
 
     @classmethod
     def of(
@@ -39,6 +39,12 @@ class StackedModel(Seq2SeqModel):
         self.target_embedding, self.source_embedding, self.output_embedding = blocks.embeddings(
             config, *sizes, self.dtype_policy
         )
+        self.add_layers(config, max_length)
+        self.build()
+
+    def add_layers(self, config: ModelConfig, max_length: int) -> None:
+        """Assign all layers but the embeddings of pieces, in the order that files depend on."""
+        raise NotImplementedError
 
     def build(self, shape: tuple[int | None, ...] | None = None) -> None:
         for layer in self.layers:

@@ -149,16 +149,7 @@ class Transformer(StackedModel):
             for format, reason in blocks.MIXERS[kind].missing_exports.items()
         }
 
-    def __init__(
-        self,
-        config: ModelConfig,
-        source_vocabulary_size: int,
-        target_vocabulary_size: int,
-        max_length: int,
-        dtype: str = "float32",
-    ) -> None:
-        sizes = source_vocabulary_size, target_vocabulary_size
-        super().__init__(config, *sizes, max_length, dtype)
+    def add_layers(self, config: ModelConfig, max_length: int) -> None:
         policy = self.dtype_policy
         self.source_positions = blocks.positions(config, "source_positions", max_length, policy)
         self.target_positions = blocks.positions(config, "target_positions", max_length, policy)
@@ -174,7 +165,6 @@ class Transformer(StackedModel):
         if config.normalization == "pre":
             self.encoder_norm = LayerNormalization(dtype=policy, name="encoder_norm")
             self.decoder_norm = LayerNormalization(dtype=policy, name="decoder_norm")
-        self.build()
 
     def encode(self, source: tf.Tensor, seed: Seed = None) -> Memory:
         seed = fold_in(seed, 0)
