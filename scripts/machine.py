@@ -41,8 +41,8 @@ class Positions(NamedTuple):
 def multiplications(model: ModelConfig, positions: Positions) -> tuple[int, int]:
     """Multiplications in the layers' matrix products: those with weights, and those of attention.
 
-    What no result depends on is left out: in the last layer of a decoder-only model, the source
-    needs only keys and values. The taps of convolutions and the scans of recurrences are no matrix
+    Products that affect no result are left out: the source needs only keys and values in the last
+    layer of a decoder-only model. Taps of convolutions and scans of recurrences are no matrix
     products and do not count.
     """
     from translator.models.blocks import MIXERS

@@ -14,7 +14,6 @@ import tensorflow as tf
 
 from translator.layers.attention import (
     MultiHeadAttention,
-    attention_weights,
     dot_product_attention,
 )
 from translator.layers.cross_attention import CrossAttention, Rows
@@ -49,6 +48,10 @@ def multi_head(
     for i, weight in enumerate(layer.trainable_variables):
         weight.assign(normal(*weight.shape, seed=i))
     return layer
+
+
+def attention_weights(query: tf.Tensor, key: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
+    return dot_product_attention(query, key, key, mask)[1]
 
 
 class TestAttentionWeights:

@@ -30,3 +30,12 @@ def test_values_and_gradients_are_those_of_the_function_itself() -> None:
     np.testing.assert_array_equal(d_y, [3.0, 6.0, 0.0])
     assert float(d_weight) == 50.0
     assert len(runs) == 2
+
+
+def test_a_part_of_the_result_may_be_unused() -> None:
+    x = tf.constant([1.0, 2.0])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        squares, (cubes, _) = checkpointed(lambda x: (x**2, (x**3, tf.exp(x))), x)
+        total = tf.reduce_sum(squares) + tf.reduce_sum(cubes)
+    np.testing.assert_array_equal(tape.gradient(total, x), [2.0 + 3.0, 4.0 + 12.0])

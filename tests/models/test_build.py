@@ -38,6 +38,8 @@ def test_the_guide_gives_the_reason_for_every_missing_export() -> None:
     for name, spec in MIXERS.items():
         for reason in spec.missing_exports.values():
             assert f"| {name} in encoder or decoder | yes | no: {reason} |" in guide
+    (reason,) = MODELS["decoder_only"].missing_exports(CONFIG).values()
+    assert f"| `kind: decoder_only` | yes | no: {reason} |" in guide
 
 
 @pytest.mark.parametrize(

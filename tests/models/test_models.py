@@ -8,6 +8,7 @@ B batch, K hypotheses, R rows, S source length, T target length, D model width, 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from translator.decoding.search import Hypotheses, length_penalty
 from translator.layers import attention, convolution, feed_forward, residual
 from translator.layers.cross_attention import Rows
 from translator.layers.dropout import dropout
+from translator.layers.feed_forward import FeedForward
 from translator.models import decoder_only, transformer
 from translator.models.build import initialize
 from translator.models.seq2seq import Seq2SeqModel
@@ -45,18 +47,19 @@ def logits(model: Seq2SeqModel, source: tf.Tensor, target: tf.Tensor) -> np.ndar
 
 class TestDecoding:
     @pytest.mark.parametrize(
-        "changes",
+        ("changes", "tolerance"),
         [
-            {},
-            {"normalization": "post"},
-            {"positions": "learned"},
-            {"share_embeddings": "all"},
-            {"share_embeddings": "none"},
+            ({}, 1e-5),
+            ({"normalization": "post"}, 1e-5),
+            ({"positions": "learned"}, 1e-5),
+            ({"share_embeddings": "all"}, 1e-5),
+            ({"share_embeddings": "none"}, 1e-5),
+            ({"dtype": "bfloat16"}, 0.06),
         ],
         ids=str,
     )
     def test_step_by_step_equals_all_at_once(
-        self, make_any_model: MakeModel, changes: dict[str, object]
+        self, make_any_model: MakeModel, changes: dict[str, object], tolerance: float
     ) -> None:
         model = make_any_model(**changes)
         others = tf.constant([[BEGIN_ID, 10, 4, 4], [BEGIN_ID, 5, 5, 9]])
@@ -74,7 +77,7 @@ class TestDecoding:
             positions = tf.fill([len(alive)], t)
             stepped, cache = step(ids, positions, fixed._replace(rows=rows), cache)
             expected = tf.gather(at_once[:, t], alive) - math.log(at_once.shape[2])
-            np.testing.assert_allclose(stepped, expected, atol=1e-5)
+            np.testing.assert_allclose(tf.cast(stepped, tf.float32), expected, atol=tolerance)
 
     def test_in_a_search_each_hypothesis_has_the_log_probability_that_the_model_gives_it(
         self, make_any_model: MakeModel
@@ -245,6 +248,27 @@ class TestDropout:
         number -= 2 * [model.config.encoder, model.config.decoder].count("recurrence")
         assert len(seeds) == number
         assert len(set(seeds)) == len(seeds)
+
+
+def test_recomputed_activations_take_a_second_run_of_each_layer(
+    make_any_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = FeedForward.call
+    num_runs = 0
+
+    def counting(*arguments: Any) -> tf.Tensor:
+        nonlocal num_runs
+        num_runs += 1
+        return call(*arguments)
+
+    monkeypatch.setattr(FeedForward, "call", counting)
+    model = make_any_model()
+    for model.recompute_activations, runs_a_layer in ((False, 1), (True, 2)):
+        num_runs = 0
+        with tf.GradientTape() as tape:
+            states = model(SOURCE, TARGET)
+        tape.gradient(states, model.trainable_variables, unconnected_gradients="zero")
+        assert num_runs == 4 * runs_a_layer  # two layers pass over the source, two over the target
 
 
 class TestWeights:

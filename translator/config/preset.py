@@ -115,7 +115,7 @@ def layers(config: Config, statistics: CorpusStatistics, machine: Machine) -> in
     """num_layers; twice as many if one stack does the work of encoder and decoder."""
     found = between(LAYERS, learnable(config, statistics, machine))
     if config.model.kind == "decoder_only":
-        return round(2 * found)
+        return 2 * round(found)
     return round(FAST_ENCODER * found) if config.preset == "fast" else round(found)
 
 

@@ -236,8 +236,8 @@ class ModelConfig(Section):
     """What passes information between the positions of the target. A recurrent decoder translates
     faster. All decoders look at the source through cross-attention."""
     kernel_size: Annotated[int, Field(ge=1, le=255)] = 31
-    """Upper limit of the kernels of convolutions, in positions. They grow with depth: 3, 7, 15, 31,
-    and so on."""
+    """Upper limit of the kernels of convolutions, in positions; an odd number. They grow with
+    depth: 3, 7, 15, 31, and so on."""
     num_layers: Depth = 6
     """Number of encoder layers, and of decoder layers unless num_decoder_layers is set. With kind:
     decoder_only, number of layers."""
@@ -289,11 +289,11 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _kernels_mix_positions(self) -> ModelConfig:
-        if self.kernel_size < 3:
+        if self.kernel_size < 3 or self.kernel_size % 2 == 0:
             raise conflict(
                 "model.kernel_size",
-                f"model.kernel_size ({self.kernel_size}) must be at least 3, so that a position "
-                "reaches its neighbours on both sides",
+                f"model.kernel_size ({self.kernel_size}) must be odd and at least 3, so that a "
+                "position reaches as far to its left as to its right",
             )
         return self
 

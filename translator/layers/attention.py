@@ -1,4 +1,4 @@
-"""Attention: softmax(Q Kᵀ / √d) V, the one operation that every model here is made of.
+"""Attention: softmax(Q Kᵀ / √d) V, the operation that all models here share.
 
 A query is compared with a row of keys. How well it fits each key becomes a weight, and the result
 is the mean of the values under these weights. In self-attention all three come from one sequence.
@@ -27,22 +27,19 @@ from translator.layers.visible import EVERYTHING, Visible
 Matmul = Callable[..., tf.Tensor]  # tf.matmul, or a fast form of it (layers/kernels.py)
 
 
-def attention_weights(
+def attention_scores(
     query: tf.Tensor, key: tf.Tensor, mask: tf.Tensor | None = None, matmul: Matmul = tf.matmul
 ) -> tf.Tensor:
-    """softmax(Q Kᵀ / √H) over the keys: [..., T, H], [..., S, H] → [..., T, S] float32.
+    """Q Kᵀ / √H: [..., T, H], [..., S, H] → [..., T, S] float32.
 
-    `mask` (boolean, broadcast to the result) is True where a query may look. A query that may look
-    nowhere gets weights of zero, and its gradients are zero too.
+    `mask` (boolean, broadcast to the result) is True where a query may look.
     """
     scores = matmul(query, key, transpose_b=True)
     scores *= tf.constant(1 / math.sqrt(query.shape[-1]), scores.dtype)
-    if mask is None:
-        return tf.nn.softmax(tf.cast(scores, tf.float32))
-    # Subtracted, because TensorFlow would fuse an addition with the product into a slower kernel.
-    scores -= tf.where(mask, tf.zeros([], scores.dtype), scores.dtype.max)
-    weights = tf.nn.softmax(tf.cast(scores, tf.float32))
-    return tf.where(tf.reduce_any(mask, axis=-1, keepdims=True), weights, 0.0)
+    if mask is not None:
+        # TensorFlow would fuse an addition with the product into a slower kernel.
+        scores -= tf.where(mask, tf.zeros([], scores.dtype), scores.dtype.max)
+    return tf.cast(scores, tf.float32)
 
 
 def dot_product_attention(
@@ -58,8 +55,11 @@ def dot_product_attention(
 
     Shapes: query [..., T, H], key [..., S, H], value [..., S, H']. Returns the output
     [..., T, H'], in the values' dtype, and the weights [..., T, S] in float32, before dropout.
+    A query that may look nowhere gets weights of zero, and its gradients are zero too.
     """
-    weights = attention_weights(query, key, mask, matmul)
+    weights = tf.nn.softmax(attention_scores(query, key, mask, matmul))
+    if mask is not None:
+        weights = tf.where(tf.reduce_any(mask, axis=-1, keepdims=True), weights, 0.0)
     kept = dropout(tf.cast(weights, value.dtype), dropout_rate, seed)
     return matmul(kept, value), weights
 

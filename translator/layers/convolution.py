@@ -22,7 +22,8 @@ from translator.layers.visible import EVERYTHING, Visible
 class Convolution(keras.layers.Layer):
     """A mixer: a gated linear unit, then the convolution, then a projection.
 
-    The kernel ends at its position if nothing may depend on later ones; otherwise it is centred.
+    The kernel ends at its position if nothing may depend on later ones. Otherwise it is centred,
+    which needs an odd size.
     Dropout drops taps, the same ones for all sentences and positions.
     """
 

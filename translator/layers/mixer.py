@@ -21,6 +21,8 @@ State = Any
 class Mixer(Protocol):
     """A Keras layer that mixes all positions at once, or one position at a time."""
 
+    name: str
+
     def build(self, shape: tuple[int | None, ...]) -> None:
         """Make the weights, given the shape of the positions."""
 

@@ -10,12 +10,10 @@ head width, D model width.
 
 from __future__ import annotations
 
-import math
-
 import tensorflow as tf
 
 from translator.layers import kernels
-from translator.layers.attention import KeyValue
+from translator.layers.attention import KeyValue, attention_scores
 from translator.layers.cross_attention import Rows
 from translator.layers.dropout import Seed
 from translator.layers.self_attention import SelfAttention, followed_by
@@ -25,7 +23,7 @@ from translator.layers.visible import EVERYTHING, Visible
 class PrefixAttention(SelfAttention):
     """`SelfAttention` that also returns its keys and values, and can look at those of a prefix."""
 
-    def call(  # type: ignore[override]  # it returns more
+    def attend_after(
         self,
         x: tf.Tensor,
         prefix: KeyValue | None = None,
@@ -40,7 +38,7 @@ class PrefixAttention(SelfAttention):
         key_value = own if prefix is None else followed_by(prefix, own)
         return self.output_projection(self.attend(query, key_value, visible, seed)), own
 
-    def step(  # type: ignore[override]  # it needs more
+    def step_after(
         self, x: tf.Tensor, cache: KeyValue, prefix: KeyValue, visible: Visible, rows: Rows
     ) -> tuple[tf.Tensor, KeyValue]:
         """One target position of each row, [R, 1, D] → [R, 1, D]; it extends the cache.
@@ -50,17 +48,13 @@ class PrefixAttention(SelfAttention):
         """
         query, new = self.queries_keys_values(x)
         cache = followed_by(cache, new)
-        query *= tf.constant(1 / math.sqrt(query.shape[-1]), query.dtype)
-        of_prefix = kernels.few_queries_matmul(
-            _by_sentence(query, rows), prefix.key, transpose_b=True
-        )
-        is_visible = visible.mask(tf.shape(of_prefix)[2], tf.shape(of_prefix)[3])
-        of_prefix -= tf.where(is_visible, tf.zeros([], query.dtype), query.dtype.max)
-        of_cache = kernels.small_batch_matmul(query, cache.key, transpose_b=True)
+        queries, length = _by_sentence(query, rows), tf.shape(prefix.key)[2]
+        mask = visible.mask(tf.shape(queries)[2], length)
+        of_prefix = attention_scores(queries, prefix.key, mask, kernels.few_queries_matmul)
+        of_cache = attention_scores(query, cache.key, matmul=kernels.small_batch_matmul)
         scores = tf.concat([_by_row(of_prefix, rows), of_cache], axis=3)
-        weights = tf.cast(tf.nn.softmax(tf.cast(scores, tf.float32)), x.dtype)
+        weights = tf.cast(tf.nn.softmax(scores), x.dtype)
 
-        length = tf.shape(prefix.key)[2]
         heads = kernels.small_batch_matmul(weights[..., length:], cache.value)
         of_prefix = kernels.few_queries_matmul(
             _by_sentence(weights[..., :length], rows), prefix.value

@@ -1,7 +1,7 @@
 """The parts of a model, as a configuration describes them.
 
 Names of layers are part of every file of weights (weight_rules.py): a mixer and the residual around
-it are called after the kind of the mixer.
+it are named after the kind of the mixer.
 
 D model width.
 """

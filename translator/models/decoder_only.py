@@ -60,7 +60,7 @@ class PrefixLayer(keras.layers.Layer):
         self, x: tf.Tensor, prefix: KeyValue | None, visible: Visible, seed: Seed
     ) -> tuple[tf.Tensor, KeyValue]:
         """[B, T, D] → [B, T, D], and its keys and values."""
-        y, own = self.attention(
+        y, own = self.attention.attend_after(
             self.attention_residual.before(x),
             prefix=prefix,
             visible=visible,
@@ -83,7 +83,7 @@ class PrefixLayer(keras.layers.Layer):
         `visible` is of the prefix.
         """
         before = self.attention_residual.before(x)
-        y, cache = self.attention.step(before, cache, prefix, visible, rows)
+        y, cache = self.attention.step_after(before, cache, prefix, visible, rows)
         x = self.attention_residual(x, y)
         y = self.feed_forward(self.feed_forward_residual.before(x))
         return self.feed_forward_residual(x, y), cache

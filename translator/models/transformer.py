@@ -40,7 +40,7 @@ class EncoderLayer(keras.layers.Layer):
         super().__init__(**kwargs)
         dtype = self.dtype_policy
         self.mixer = blocks.MIXERS[config.encoder].make(config, depth, dtype)
-        self.mixer_residual = blocks.residual(config, config.encoder, dtype)
+        self.mixer_residual = blocks.residual(config, self.mixer.name, dtype)
         self.feed_forward = blocks.feed_forward(config, dtype)
         self.feed_forward_residual = blocks.residual(config, "feed_forward", dtype)
 
@@ -67,7 +67,7 @@ class DecoderLayer(keras.layers.Layer):
         super().__init__(**kwargs)
         dtype = self.dtype_policy
         self.mixer = blocks.MIXERS[config.decoder].make(config, depth, dtype)
-        self.mixer_residual = blocks.residual(config, config.decoder, dtype)
+        self.mixer_residual = blocks.residual(config, self.mixer.name, dtype)
         self.cross_attention = CrossAttention(
             *blocks.attention_arguments(config), name="cross_attention", dtype=dtype
         )
