@@ -379,7 +379,10 @@ def test_a_format_that_the_model_lacks_is_refused(
 ) -> None:
     missing = classmethod(lambda cls, config: {"savedmodel": "it has no such model"})
     monkeypatch.setattr(Transformer, "missing_exports", missing)
-    message = r"^--format savedmodel: it has no such model\. Choose another format\.$"
+    message = (
+        r"^This run has no export for savedmodel: it has no such model\. "
+        r"Use --format ctranslate2 or --format bundle\.$"
+    )
     with pytest.raises(ConfigError, match=message):
         export_run(run, "savedmodel")
     assert not (run / "exports/savedmodel").exists()

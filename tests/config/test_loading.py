@@ -156,13 +156,17 @@ def test_a_byte_order_mark_is_not_part_of_the_first_key(load: Load) -> None:
         ),
         (
             "model: {decoder: convolution, kernel_size: 1}",
-            "c.yaml, line 7: model.kernel_size (1) must be odd and at least 3, so that a position "
-            "reaches as far to its left as to its right.",
+            "c.yaml, line 7: model.kernel_size should be greater than or equal to 3, not 1.",
         ),
         (
             "model: {encoder: convolution, kernel_size: 4}",
-            "c.yaml, line 7: model.kernel_size (4) must be odd and at least 3, so that a position "
-            "reaches as far to its left as to its right.",
+            "c.yaml, line 7: model.kernel_size (4) must be odd, so that a position reaches as far "
+            "to its left as to its right.",
+        ),
+        (
+            "model: {encoder: recurrence, kernel_size: 7}",
+            "c.yaml, line 7: model.kernel_size (7) needs model.encoder or model.decoder: "
+            "convolution.",
         ),
         (
             "preset: fast\nmodel: {kind: decoder_only}",

@@ -448,8 +448,9 @@ def test_train_does_not_take_over_before_the_text_is_translated(
 ) -> None:
     distill("s.yaml", "runs/t")
     Path("runs/s/config.yaml").unlink()
-    with pytest.raises(UserError, match="Continue with `translator distill`, or name another"):
-        train("s.yaml")
+    for config in ("s.yaml", "runs/s"):
+        with pytest.raises(UserError, match="Continue with `translator distill`, or name another"):
+            train(config)
 
 
 def test_train_does_not_take_a_student_for_a_run_without_a_teacher(

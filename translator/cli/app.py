@@ -55,9 +55,7 @@ def options(
 def train(
     config: Annotated[
         Path,
-        typer.Argument(
-            help="YAML configuration, or the config.yaml of a run to continue.", metavar="CONFIG"
-        ),
+        typer.Argument(help="YAML configuration, or a run to continue.", metavar="CONFIG"),
     ],
     run: Annotated[
         str | None,

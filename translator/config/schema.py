@@ -235,7 +235,7 @@ class ModelConfig(Section):
     decoder: MixerKind = "attention"
     """What passes information between the positions of the target. A recurrent decoder translates
     faster. All decoders look at the source through cross-attention."""
-    kernel_size: Annotated[int, Field(ge=1, le=255)] = 31
+    kernel_size: Annotated[int, Field(ge=3, le=255)] = 31
     """Upper limit of the kernels of convolutions, in positions; an odd number. They grow with
     depth: 3, 7, 15, 31, and so on."""
     num_layers: Depth = 6
@@ -289,11 +289,18 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _kernels_mix_positions(self) -> ModelConfig:
-        if self.kernel_size < 3 or self.kernel_size % 2 == 0:
+        if self.kernel_size % 2 == 0:
             raise conflict(
                 "model.kernel_size",
-                f"model.kernel_size ({self.kernel_size}) must be odd and at least 3, so that a "
-                "position reaches as far to its left as to its right",
+                f"model.kernel_size ({self.kernel_size}) must be odd, so that a position reaches "
+                "as far to its left as to its right",
+            )
+        is_default = self.kernel_size == type(self).model_fields["kernel_size"].default
+        if not is_default and "convolution" not in (self.encoder, self.decoder):
+            raise conflict(
+                "model.kernel_size",
+                f"model.kernel_size ({self.kernel_size}) needs model.encoder or model.decoder: "
+                "convolution",
             )
         return self
 

@@ -17,10 +17,11 @@ from translator.data.tokenizer import Tokenizer
 from translator.decoding.engine import Engine
 from translator.decoding.loaded_run import LoadedRun
 from translator.decoding.translator import Translator
-from translator.errors import ConfigError, DataError
+from translator.errors import DataError
 from translator.evaluation.score import BleuCounts, bleu
 from translator.evaluation.tuning import LENGTH_PENALTIES, Baseline, settings
 from translator.export import bundle
+from translator.export.formats import check_format
 from translator.export.golden import (
     LONGEST,
     NUM_SENTENCES,
@@ -41,7 +42,6 @@ from translator.export.manifest import (
     Validation,
     digests,
 )
-from translator.models.build import MODELS
 from translator.runs import EXPORT_CONFIG, RunDirectory
 from translator.training.results import Score
 
@@ -71,8 +71,7 @@ def build_export(
     does not write it. Raises UserError.
     """
     config = replaced(run.config, {"decoding.precision": "float32"})
-    if reason := MODELS[config.model.kind].missing_exports(config).get(format):
-        raise ConfigError(f"--format {format}: {reason}. Choose another format.")
+    check_format(config, format)
     translator = replace(run, config=config).engine()
     tokenizer, pairs = translator.tokenizer, list(read_pairs(config.data, "validation"))
     sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]

@@ -154,7 +154,8 @@ def _search_overrides(config: Config, overrides: Sequence[str]) -> dict[str, Any
 def export_of(run: RunDirectory) -> Path:
     """The export for CTranslate2 in a run.
 
-    Raises RunError unless there is exactly one, made from the current weights of the run.
+    Raises RunError unless there is exactly one, made from the current weights of the run;
+    ConfigError if the model cannot have one.
     """
     if run.is_bundle:
         raise RunError(
@@ -163,6 +164,9 @@ def export_of(run: RunDirectory) -> Path:
         )
     exports = run.exports("ctranslate2")
     if not exports:
+        from translator.export.formats import check_format  # imports TensorFlow
+
+        check_format(load_recorded(run.config), "ctranslate2")
         raise RunError(
             f"{run.path} has no export for CTranslate2. `translator export {run.path}` makes one."
         )

@@ -105,16 +105,21 @@ def _check_student(config: Config, run: RunDirectory) -> None:
     """Raise RunError if `distill` began the run, and the configuration lacks translated text."""
     if not run.teacher.exists():
         return
-    if not run.was_begun:
-        raise RunError(
-            f"{run.path}: a teacher translates for this run, and training has not begun. "
-            "Continue with `translator distill`, or name another folder with --run."
-        )
+    _check_translated(run)
     files = [name for corpus in config.data.corpora("train").values() for name in corpus.files]
     if run.translated.resolve() not in (Path(name).parent for name in files):
         raise RunError(
             f"{run.path} learns from the translations of a teacher. `translator train {run.path}` "
             "continues it; or name another folder with --run."
+        )
+
+
+def _check_translated(run: RunDirectory) -> None:
+    """Raise RunError if a teacher still translates for the run."""
+    if run.teacher.exists() and not run.was_begun:
+        raise RunError(
+            f"{run.path}: a teacher translates for this run, and training has not begun. "
+            "Continue with `translator distill`, or name another folder with --run."
         )
 
 
@@ -136,6 +141,7 @@ def read_config(
     path = Path(config)
     if RunDirectory(path).was_begun:
         path = RunDirectory(path).config
+    _check_translated(RunDirectory(path))
     if "" in (run, start_from):
         raise RunError("--run and --from need the name of a folder, not an empty one.")
     own = RunDirectory(path.parent)
@@ -194,17 +200,20 @@ def _train(
     progress: Progress,
 ) -> None:
     """Prepare the run, restore its state, and train it."""
+    from translator.export.formats import formats
+
     may_cut = config.training.accumulation_steps == "auto"
     prepare = prepare_resumed_run if run.was_begun else prepare_new_run
     prepared = prepare(config, run, start_from, progress)
     session, state = _restore(prepared, run, workers, may_cut)
     state = _run_steps(prepared, session, run, state, workers, progress)
+    best = "" if "ctranslate2" in formats(prepared.config) else " --format savedmodel"
     log.info(
         f"Finished after {state.step:,} steps and {state.clock.seconds / 60:.1f} minutes. "
         f"The best weights are those of step {state.validations.best_step:,}. Use them with\n"
         f"  translator translate {run.path}\n"
         f"  translator eval {run.path}\n"
-        f"  translator export {run.path}  # for other programs, or as one file"
+        f"  translator export {run.path}{best}  # for other programs, or as one file"
     )
 
 
