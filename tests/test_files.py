@@ -43,6 +43,31 @@ def test_error_keeps_the_old_file(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_error_names_the_file_unless_it_has_the_name_of_another(tmp_path: Path) -> None:
+    path, other = tmp_path / "a", tmp_path / "b"
+    for name, named in ((None, path), (str(other), other)):
+        with pytest.raises(OSError, match="No space left") as caught, opened_whole(path):
+            raise OSError(28, os.strerror(28), name)
+        assert caught.value.filename == str(named)
+    with pytest.raises(FileNotFoundError) as caught, opened_whole(other / "a"):
+        pass
+    assert caught.value.filename == str(other / "a")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disk_in_nested_contexts_names_a_file(tmp_path: Path) -> None:
+    full, outer = tmp_path / "b", tmp_path / "a"
+    (tmp_path / "b.unfinished").symlink_to("/dev/full")
+    with (
+        pytest.raises(OSError, match="No space left") as caught,
+        opened_whole(outer),
+        opened_whole(full) as file,
+    ):
+        file.write(b"x")
+    assert caught.value.filename == str(full)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_that_is_written_part_by_part_appears_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_text("before")

@@ -21,6 +21,17 @@ def check_name(path: Path, kind: type[UserError]) -> None:
         raise kind(f"{str(path)!r}: a file name cannot hold a NUL character.")
 
 
+def check_utf8_name(path: Path, kind: type[UserError]) -> None:
+    """`check_name` of a path that JSON or YAML will contain, so that it must be UTF-8."""
+    check_name(path, kind)
+    try:
+        str(path.resolve()).encode()
+    except UnicodeEncodeError:
+        raise kind(
+            f"{path.resolve()}: this name is not UTF-8. Rename the file or folder."
+        ) from None
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal. Raises OSError."""
     digest = hashlib.sha256()
@@ -32,11 +43,11 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Add the name of a file to an OSError from the block; on a full disk, the error has none."""
+    """Add the name of a file to an OSError from the block that has none, as on a full disk."""
     try:
         yield
     except OSError as error:
-        error.filename = str(path)
+        error.filename = error.filename or str(path)
         raise
 
 
@@ -52,7 +63,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def opened_whole(path: Path) -> Iterator[BinaryIO]:
-    """`write_whole` of what is written inside the context. Raises OSError, which names the file."""
+    """Like `write_whole`, for content that is written in parts. Raises OSError with a file name."""
     unfinished = path.with_name(path.name + ".unfinished")
     try:
         with unfinished.open("wb") as file:
@@ -63,7 +74,8 @@ def opened_whole(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         with suppress(OSError):
             unfinished.unlink()
-        error.filename = str(path)
+        if error.filename in (None, str(unfinished)):
+            error.filename = str(path)
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:

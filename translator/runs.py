@@ -251,8 +251,11 @@ class RunDirectory:
         return self.tensorboard / f"events.out.tfevents.{seconds:.6f}.translator"
 
     def translation(self, number: int, part: str) -> Path:
-        """A file of the `number`-th translated corpus: "source", "target", or what a teacher that
-        is not done reads and writes, "input" and "output"."""
+        """A file of the `number`-th translated corpus.
+
+        part: "source" or "target"; until the translation is complete, "input" (what the teacher
+        reads) and "output" (what it writes).
+        """
         return self.translated / f"translated-{number}.{part}"
 
     def validation(self, step: int) -> Path:

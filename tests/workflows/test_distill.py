@@ -15,20 +15,30 @@ from typing import Any
 import numpy as np
 import pytest
 
+from translator.bundle_archive import pack
 from translator.config import Config, load_config, load_recorded, save_config
 from translator.config.schema import TokenizerConfig
 from translator.corpora.text_files import TextFiles
 from translator.data.corpus import Pair
 from translator.data.tokenizer import Tokenizer, train_tokenizer
 from translator.errors import UserError
-from translator.models.weights import save_arrays
-from translator.runs import RunDirectory
+from translator.export.manifest import (
+    Comparison,
+    Manifest,
+    Options,
+    Validation,
+    digests,
+    save_manifest,
+)
+from translator.models.weights import arrays_digest, load_arrays, save_arrays
+from translator.runs import EXPORT_CONFIG, RunDirectory
 from translator.workflows import distill as workflow
+from translator.workflows import translated_text
 from translator.workflows.distill import distill
-from translator.workflows.teacher import Counts
-from translator.workflows.teacher_process import Order
+from translator.workflows.teacher import Counts, TranslatedCorpus, open_teacher
+from translator.workflows.teacher_process import TranslationRequest
 from translator.workflows.train import train
-from translator.workflows.translated_text import keep_usable, weights_for_share
+from translator.workflows.translated_text import keep_usable, student_config, weights_for_share
 
 SENTENCES = ["one two", "three", "four five six"]
 CONFIG = """\
@@ -47,6 +57,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a student s.yaml and a teacher runs/t."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name, prefix in (("a.en", ""), ("b.en", "b "), ("a.de", "de "), ("b.de", "de b ")):
         Path(name).write_text("".join(f"{prefix}{line}\n" for line in SENTENCES))
     write_config("s.yaml")
@@ -75,6 +86,40 @@ def make_teacher(
     return run
 
 
+def make_export(run: RunDirectory) -> Path:
+    """An export in a run, with all that is read before it translates."""
+    config = load_recorded(run.config)
+    folder = run.export("ctranslate2-float32")
+    folder.mkdir(parents=True)
+    save_config(config, folder / EXPORT_CONFIG)
+    tokenizer().save(RunDirectory(folder).vocabularies)
+    save_manifest(
+        folder,
+        Manifest(
+            format="ctranslate2",
+            quantization="float32",
+            version="0",
+            weights_sha256=arrays_digest(load_arrays(run.best)[0]),
+            max_length=config.data.max_length,
+            penalty="length^alpha",
+            options=Options(
+                beam_size=config.decoding.beam_size,
+                length_penalty=config.decoding.length_penalty,
+                max_input_length=0,
+                max_decoding_length=9,
+                min_decoding_length=0,
+                disable_unk=True,
+                suppress_sequences=[],
+            ),
+            compute_type="float32",
+            golden=Comparison(largest=0, mean=0, same=1, near_ties=[], different=[]),
+            validation=Validation(bleu=1, run_bleu=1, signature="", same=1),
+            files=digests(folder),
+        ),
+    )
+    return folder
+
+
 @cache
 def tokenizer(*tags: str) -> Tokenizer:
     pairs = [Pair(line, line) for line in SENTENCES]
@@ -85,20 +130,24 @@ def tokenizer(*tags: str) -> Tokenizer:
 Translate = Callable[[str], str]
 
 
+def interrupt() -> str:
+    raise KeyboardInterrupt
+
+
 class Translations:
     """Stands for the process of the teacher, and for the training of the student."""
 
     def __init__(self) -> None:
         self.translate: Translate = lambda line: f"0\t{line.upper()}"
-        self.orders: list[Order] = []
+        self.requests: list[TranslationRequest] = []
         self.student: Config | None = None
 
     @contextmanager
-    def translating(self, order: Order) -> Iterator[Iterator[int | None]]:
-        self.orders.append(order)
+    def translating(self, request: TranslationRequest) -> Iterator[Iterator[int | None]]:
+        self.requests.append(request)
 
         def reports() -> Iterator[int | None]:
-            for task in order.tasks:
+            for task in request.tasks:
                 lines = task.source.read_text().splitlines()
                 task.output.write_text("".join(f"{self.translate(line)}\n" for line in lines))
                 yield len(lines)
@@ -185,9 +234,13 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
         [
-            ({"share": 0}, "--share should be above 0 and at most 1, not 0."),
-            ({"share": 1.5}, "--share should be above 0 and at most 1, not 1.5."),
-            ({"share": float("nan")}, "--share should be above 0 and at most 1, not nan."),
+            ({"share": 0}, "--share should be at least 0.000001 and at most 1, not 0."),
+            ({"share": 1e-31}, "--share should be at least 0.000001 and at most 1, not 1e-31."),
+            ({"share": 1.5}, "--share should be at least 0.000001 and at most 1, not 1.5."),
+            (
+                {"share": float("nan")},
+                "--share should be at least 0.000001 and at most 1, not nan.",
+            ),
             (
                 {"tag": "bt"},
                 "--tag should be a word in angle brackets, such as <2de> or <bt>, not 'bt'.",
@@ -202,6 +255,11 @@ class TestRefusals:
                 "runs/t is the student itself. Name another teacher, or another folder for the "
                 "student with --run.",
             ),
+            (
+                {"run": "runs"},
+                "runs/t is inside runs. Name another teacher, or another folder for the student "
+                "with --run.",
+            ),
         ],
     )
     def test_are_one_sentence_and_leave_nothing(
@@ -209,6 +267,20 @@ class TestRefusals:
     ) -> None:
         assert refusal(**arguments) == sentence
         assert not Path("runs/s").exists()
+
+    @pytest.mark.parametrize(
+        "arguments", [{"text": ["b\udcff.en"]}, {"teacher": "t\udcff"}, {"run": "s\udcff"}]
+    )
+    def test_names_that_are_not_utf8(self, arguments: dict[str, Any]) -> None:
+        Path("b\udcff.en").write_text("one\n")
+        make_teacher("t\udcff")
+        assert refusal(**arguments).endswith("this name is not UTF-8. Rename the file or folder.")
+        assert not Path("runs/s").exists() and not Path("s\udcff").exists()
+
+    @pytest.mark.parametrize("text", ["b.en", Path("b.en")])
+    def test_text_that_is_not_a_list(self, text: Any) -> None:
+        with pytest.raises(TypeError, match="text must be a list of files"):
+            distill("s.yaml", "runs/t", text=text)
 
     def test_a_run_that_must_not_contain_text(self) -> None:
         message = refusal(overrides=["training.keep_text=false"])
@@ -227,6 +299,7 @@ class TestRefusals:
     def test_weights_without_a_share_for_other_text(self) -> None:
         write_config("s.yaml", "[{source: a.en, target: a.de, weight: 1}]")
         assert "needs a share: set it with --share" in refusal(text=["b.en"])
+        assert not Path("runs/s").exists()
 
     def test_a_run_that_began_without_a_teacher(self) -> None:
         run = RunDirectory(Path("runs/s"))
@@ -247,8 +320,12 @@ class TestRefusals:
         translations.translate = lambda line: "1\t…" if line == "three" else "0\t"
         assert refusal().endswith(
             "runs/t can be used (a.en: 2 empty, 1 truncated). Train the teacher longer, or give it "
-            "text like that which it learnt from."
+            "text that resembles its training text."
         )
+        save_arrays(Path("runs/t/best.safetensors"), {"x": np.zeros(2, np.float32)})
+        translations.translate = lambda line: f"0\t{line.upper()}"
+        distill("s.yaml", "runs/t", text=["b.en"])
+        assert text_of("source") == [f"b {line}" for line in SENTENCES]
 
 
 class TestTags:
@@ -261,7 +338,7 @@ class TestTags:
         make_teacher("runs/tagged", self.BOTH)
         distill("s.yaml", "runs/tagged")
         assert [corpus.get("tag") for corpus in translations.corpora] == ["<x>", None] * 2
-        assert [task.tag for task in translations.orders[0].tasks] == ["<x>", None]
+        assert [task.tag for task in translations.requests[0].tasks] == ["<x>", None]
         assert text_of("source") == SENTENCES
 
     def test_are_not_given_to_a_teacher_that_does_not_know_them(
@@ -271,7 +348,7 @@ class TestTags:
         with caplog.at_level("INFO"):
             distill("s.yaml", "runs/t")
         assert [corpus.get("tag") for corpus in translations.corpora] == ["<x>", None] * 2
-        assert [task.tag for task in translations.orders[0].tasks] == [None, None]
+        assert [task.tag for task in translations.requests[0].tasks] == [None, None]
         assert "runs/t does not know the tag <x>. It translates a.en without it." in caplog.text
 
     def test_that_a_teacher_needs_are_missed(self) -> None:
@@ -287,12 +364,35 @@ class TestTags:
         tagged = "{source: a.de, target: a.en, tag: <x>}"
         make_teacher("runs/back", f"[{tagged}, {{source: b.de, target: b.en}}]", "de en")
         distill("s.yaml", "runs/back", text=["b.de"], tag="<x>")
-        assert [task.tag for task in translations.orders[0].tasks] == [None]
+        assert [task.tag for task in translations.requests[0].tasks] == [None]
         make_teacher("runs/tagged", tagged, "de en")
         assert refusal("runs/tagged", text=["b.de"], tag="<x>", run="runs/other") == (
             "runs/tagged learnt only from sentences with a tag (<x>), but back-translation gives "
             "it none. Use another teacher."
         )
+
+    def test_that_validation_needs_may_lose_all_their_translations(
+        self, translations: Translations
+    ) -> None:
+        write_config("s.yaml", self.BOTH)
+        translations.translate = lambda line: f"0\t{line.upper() if line[:2] == 'b ' else ''}"
+        for _ in range(2):
+            assert refusal(share=1, overrides=["data.validation.tag=<x>"]) == (
+                "No translation of a.en (<x>) can be used, but data.validation needs that tag. Use "
+                "a --share below 1."
+            )
+        distill("s.yaml", "runs/t", share=0.5, overrides=["data.validation.tag=<x>"])
+        assert [corpus.get("tag") for corpus in translations.corpora] == ["<x>", None, None]
+        assert [len(request.tasks) for request in translations.requests] == [2, 0, 0]
+
+    def test_that_validation_needs_are_missed_before_the_work(self) -> None:
+        write_config("s.yaml", self.BOTH)
+        overrides = ["data.validation.tag=<x>"]
+        assert refusal(text=["b.en"], share=1, overrides=overrides) == (
+            "data.validation.tag is <x>, but with --share 1 no training text has that tag. Use a "
+            "--share below 1, or --tag <x>."
+        )
+        assert not Path("runs/s").exists()
 
     def test_of_a_corpus_are_not_replaced(self) -> None:
         write_config("s.yaml", self.BOTH)
@@ -341,6 +441,62 @@ class TestShares:
         [corpus] = translations.corpora
         assert Path(corpus["source"]).name == "translated-1.source" and "weight" not in corpus
 
+    def test_of_one_need_no_dataset_if_validation_names_files(
+        self, translations: Translations
+    ) -> None:
+        config = load_config(Path("s.yaml"), ["data.dataset=home_assistant", "data.train=train"])
+        teacher = open_teacher(Path("runs/t"), None, config.data, has_text=False)
+        corpus = TranslatedCorpus(
+            name="train",
+            tag=None,
+            teacher_tag=None,
+            weight=None,
+            num_lines=3,
+            sha256="",
+            counts=Counts(kept=3),
+        )
+        record, run = teacher.record([3], [corpus]), RunDirectory(Path("runs/s"))
+        assert student_config(config, run, record, share=1).data.dataset is None
+        assert student_config(config, run, record, share=0.5).data.dataset == "home_assistant"
+
+    def test_that_leave_a_weight_too_small_are_refused(self, translations: Translations) -> None:
+        write_config("s.yaml", self.TWO.format(", weight: 1", ", weight: 1.0e-30"))
+        assert refusal(share=0.5).startswith("runs/s: data.train[1].weight ")
+
+
+class TestTeachers:
+    def test_may_be_a_bundle(self, translations: Translations) -> None:
+        Path("runs/t/export.json").write_text("{}")
+        pack(Path("runs/t"), Path("t.bundle"))
+        distill("s.yaml", "t.bundle")
+        [request] = translations.requests
+        assert request.teacher == Path("t.bundle") and "weights" in request.decided_by
+
+    def test_may_be_an_export(self, translations: Translations) -> None:
+        folder = make_export(RunDirectory(Path("runs/t")))
+        distill("s.yaml", "runs/t", engine="ctranslate2")
+        assert translations.requests[0].engine == "ctranslate2"
+        assert list(translations.requests[0].decided_by) == ["export.json"]
+        distill("s.yaml", str(folder))
+        assert translations.requests[1].decided_by == translations.requests[0].decided_by
+        assert "is not the one that translated for this run: " in refusal("runs/t")
+
+    def test_may_be_an_export_of_which_an_earlier_version_recorded_more(
+        self, translations: Translations
+    ) -> None:
+        """The half-done translation of the run has these keys, too."""
+        folder = make_export(RunDirectory(Path("runs/t")))
+        translations.translate = lambda line: interrupt()
+        with pytest.raises(KeyboardInterrupt):
+            distill("s.yaml", folder)
+        path = Path("runs/s/teacher.json")
+        record = json.loads(path.read_text())
+        record["decided_by"] = {"weights": "…", "tokenizer": "…"} | record["decided_by"]
+        path.write_text(json.dumps(record))
+        translations.translate = lambda line: f"0\t{line.upper()}"
+        distill("s.yaml", folder)
+        assert translations.requests[1].decided_by == record["decided_by"]
+
 
 class TestWhatIsKept:
     def test_leaves_out_empty_truncated_and_copied_lines(self) -> None:
@@ -386,9 +542,7 @@ class TestContinuing:
         write_config("s.yaml", TestShares.TWO.format("", ""))
 
         def stop_at_b(line: str) -> str:
-            if line.startswith("b "):
-                raise KeyboardInterrupt
-            return f"0\t{line.upper()}"
+            return interrupt() if line.startswith("b ") else f"0\t{line.upper()}"
 
         translations.translate, whole = stop_at_b, translations.translate
         with pytest.raises(KeyboardInterrupt):
@@ -396,7 +550,7 @@ class TestContinuing:
         assert translations.student is None
         translations.translate = whole
         distill("s.yaml", "runs/t")
-        assert [len(order.tasks) for order in translations.orders] == [2, 1]
+        assert [len(request.tasks) for request in translations.requests] == [2, 1]
         assert text_of("source", 2) == [f"b {line}" for line in SENTENCES]
         assert not list(Path("runs/s/translated").glob("*put*"))
 
@@ -404,8 +558,31 @@ class TestContinuing:
         distill("s.yaml", "runs/t")
         before = translations.corpora
         distill("s.yaml", "runs/t")
-        assert translations.orders[1].tasks == []
+        assert translations.requests[1].tasks == []
         assert translations.corpora == before
+
+    def test_lays_out_only_what_is_not_translated(
+        self, translations: Translations, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        distill("s.yaml", "runs/t")
+        monkeypatch.delattr(translated_text, "opened_whole")
+        distill("s.yaml", "runs/t")
+
+    def test_keeps_what_another_process_translated_meanwhile(
+        self, translations: Translations, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        create = RunDirectory.create
+
+        def create_late(run: RunDirectory) -> None:
+            monkeypatch.setattr(RunDirectory, "create", create)
+            distill("s.yaml", "runs/t")
+            run.config.unlink()
+            create(run)
+
+        monkeypatch.setattr(RunDirectory, "create", create_late)
+        distill("s.yaml", "runs/t")
+        assert [len(request.tasks) for request in translations.requests] == [1, 0]
+        assert text_of("source") == SENTENCES
 
     @pytest.mark.parametrize("is_begun", [False, True])
     def test_refuses_a_teacher_with_other_decoding(
@@ -416,31 +593,48 @@ class TestContinuing:
             Path("runs/s/config.yaml").unlink()
         path = Path("runs/t/config.yaml")
         path.write_text(path.read_text().replace("beam_size: 5", "beam_size: 4"))
-        other = "Use the teacher as it was"
+        other = "Use the teacher as it was, delete runs/s to start over,"
         if is_begun:
-            other = "`translator train runs/s` continues without the teacher"
+            other = "`translator train runs/s` continues without the teacher;"
         assert refusal() == (
             "runs/s: the teacher runs/t is not the one that translated for this run: "
-            f"decoding.beam_size was 5 and is now 4. {other}; or start another run with --run."
+            f"decoding.beam_size was 5 and is now 4. {other} or start another run with --run."
         )
 
     def test_refuses_a_teacher_with_other_weights(self, translations: Translations) -> None:
         distill("s.yaml", "runs/t")
         save_arrays(Path("runs/t/best.safetensors"), {"x": np.zeros(2, np.float32)})
-        assert "for this run: weights has changed. " in refusal()
+        assert "for this run: weights changed. " in refusal()
 
     def test_takes_the_same_teacher_from_another_folder(self, translations: Translations) -> None:
         distill("s.yaml", "runs/t")
         Path("runs/t").rename("old")
         distill("s.yaml", "old")
         assert refusal() == (
-            "runs/t: there is no such run. `translator train runs/s` continues runs/s without it."
+            "runs/t does not exist. `translator train runs/s` continues runs/s without it."
         )
 
-    def test_refuses_other_text(self, translations: Translations) -> None:
+    def test_does_not_need_the_text_once_training_has_begun(
+        self, translations: Translations
+    ) -> None:
+        distill("s.yaml", "runs/t", text=["b.en"])
+        Path("b.en").unlink()
+        assert refusal(text=["b.en"]) == (
+            "b.en does not exist. `translator train runs/s` continues runs/s without it."
+        )
+
+    @pytest.mark.parametrize("is_begun", [False, True])
+    def test_refuses_other_text(self, translations: Translations, is_begun: bool) -> None:
         distill("s.yaml", "runs/t")
         Path("a.en").write_text("x\ny\nz\n")
-        assert refusal().startswith("runs/s: the text or its tags are not what the teacher began")
+        way_out = "`translator train runs/s` continues without the teacher;"
+        if not is_begun:
+            Path("runs/s/config.yaml").unlink()
+            way_out = "Restore them, delete runs/s to start over,"
+        assert refusal() == (
+            "runs/s: the text or its tags are not what the teacher began to translate. "
+            f"{way_out} or start another run with --run."
+        )
 
 
 def test_train_does_not_take_over_before_the_text_is_translated(

@@ -134,9 +134,9 @@ def distill(
     The student learns from the machine's sentences to write the human ones. This is how text
     without translations helps.
 
-    It costs the time to translate the text once by beam search, before the student trains. The same
-    command continues it; once training has begun, `translator train RUN` does, too, and the teacher
-    may be deleted.
+    First the teacher translates the whole text, which can take long. If interrupted, repeat the
+    command. Once training has begun, `translator train RUN` continues it and the teacher is no
+    longer needed.
     """
     with training_process():
         from translator.cli.terminal import progress

@@ -22,8 +22,8 @@ LARGEST_FILE = 2**20
 """Largest configuration, in bytes. YAML is slow to read, and a file may be a stranger's."""
 
 OWN_FOLDER = "<run>/"
-"""Begins the paths of training text that a run itself holds, in its recorded configuration. So the
-run can be renamed."""
+"""Prefix, in a recorded configuration, of paths inside the run's own folder, so that the run can be
+renamed."""
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:

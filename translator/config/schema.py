@@ -7,6 +7,7 @@ the run keeps it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -103,6 +104,15 @@ class DataConfig(CorpusContext):
         """The tags of data.train, in alphabetical order."""
         return sorted({corpus.tag for corpus in self.corpora("train").values() if corpus.tag})
 
+    def tags_missing_from(self, tags: Collection[str | None]) -> dict[str, str]:
+        """Tags of validation and test text that are not among `tags`, by key of their corpus."""
+        corpora = self.corpora("validation") | self.corpora("test")
+        return {
+            key: corpus.tag
+            for key, corpus in corpora.items()
+            if corpus.tag and corpus.tag not in tags
+        }
+
     @property
     def weights(self) -> list[float] | None:
         """The weights of the corpora of data.train; None if they have none."""
@@ -136,13 +146,11 @@ class DataConfig(CorpusContext):
 
     @model_validator(mode="after")
     def _tags_are_in_training(self) -> DataConfig:
-        for key, corpus in (self.corpora("validation") | self.corpora("test")).items():
-            if corpus.tag and corpus.tag not in self.tags:
-                known = f"its tags are {', '.join(self.tags)}" if self.tags else "it has no tags"
-                raise conflict(
-                    f"{key}.tag",
-                    f"{key}.tag is {corpus.tag}, but data.train does not have that tag: {known}",
-                )
+        for key, tag in self.tags_missing_from(self.tags).items():
+            known = f"its tags are {', '.join(self.tags)}" if self.tags else "it has no tags"
+            raise conflict(
+                f"{key}.tag", f"{key}.tag is {tag}, but data.train does not have that tag: {known}"
+            )
         return self
 
     @model_validator(mode="after")

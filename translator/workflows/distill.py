@@ -4,50 +4,46 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from shutil import rmtree
-from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from translator import __version__
 from translator.config import Config
 from translator.config.schema import DataConfig
 from translator.corpora.corpus import CorpusTag, file_facts
-from translator.corpora.lines import read_nonempty
-from translator.data.corpus import Pair, read_pairs
-from translator.data.corpus_statistics import SHOW_EVERY
-from translator.data.tags import split_tag
 from translator.environment import freeze_weights
 from translator.errors import ConfigError, DataError, RunError
 from translator.evaluation.metrics import check_metrics
+from translator.files import check_utf8_name
 from translator.runs import RunDirectory
 from translator.training.distributed.cluster import find_cluster
 from translator.workflows.logs import ensure_handler
-from translator.workflows.prepared import SPLIT_NAMES
 from translator.workflows.progress import LOG_LINES, Progress, counting
 from translator.workflows.teacher import (
+    PlannedCorpus,
     Teacher,
     TeacherRecord,
-    TranslatedCorpus,
     check_same_teacher,
     open_teacher,
     read_record,
+    ways_out,
 )
-from translator.workflows.teacher_process import Order, Task, translating
+from translator.workflows.teacher_process import Task, TranslationRequest, translating
 from translator.workflows.train import interruptible, read_config, train_run, warn_of_kill
 from translator.workflows.translated_text import (
     is_translated,
     keep_usable,
-    lay_out,
+    lay_out_inputs,
     remove_work,
     student_config,
 )
 
 log = logging.getLogger(__name__)
 
-Item = TypeVar("Item")
+SMALLEST_SHARE = 1e-6
+"""A smaller share of the pairs teaches nothing."""
 
 
 def distill(
@@ -63,7 +59,7 @@ def distill(
 ) -> Path:
     """Train a student on a teacher's translations too; return the run's directory.
 
-    A teacher that translates as the student does translates the sources of data.train
+    If the teacher translates in the student's direction, it translates the sources of data.train
     (sequence-level knowledge distillation, Kim & Rush 2016). One that translates in the other
     direction makes sources for the sentences of `text` (back-translation, Sennrich et al. 2016).
 
@@ -71,9 +67,9 @@ def distill(
     teacher: a run, a bundle or an export; `engine` as in `open_run`.
     text: files of sentences to translate instead, one per line: in the source language of the
     student or, for back-translation, in its target language.
-    share: of the training pairs that come from translated text, above 0; 1 means all. By default,
+    share: fraction of training pairs that come from translated text (0 < share ≤ 1). By default,
     weights or sizes decide, as for other corpora.
-    tag: of the translated text; by default, that of the corpus that it translates.
+    tag: tag of the translated text; by default, the tag of the corpus it was translated from.
 
     The same call continues after an interruption. Once training has begun, `train` continues it
     without the teacher.
@@ -82,32 +78,45 @@ def distill(
     """
     ensure_handler()
     freeze_weights(False)
-    if isinstance(text, str):
-        raise TypeError("text must be a list of files, not a string")
+    if isinstance(text, (str, Path)):
+        raise TypeError("text must be a list of files, not a single one")
     settings, directory = read_config(config, run, overrides)
     check_metrics(settings)
     teacher, texts = Path(teacher), [Path(one) for one in text]
+    _check_paths([directory.path, teacher, *texts], directory)
     _check_run(settings, directory, Path(config), teacher)
     _check_text(settings.data, texts, share, tag)
     with interruptible(directory):
-        found = open_teacher(teacher, engine, settings.data, bool(texts))
-        before = read_record(directory)
-        if before is not None:
-            check_same_teacher(before, found, directory)
-        record = _plan(settings.data, found, texts, tag)
-        student_config(settings, directory, record, share)
+        opened_teacher = open_teacher(teacher, engine, settings.data, bool(texts))
+        plan = _plan(settings.data, opened_teacher, texts, tag)
         directory.create()
         with directory.locked() as was_killed:
             if was_killed and directory.was_begun:
                 warn_of_kill(directory)
+            before = read_record(directory)
             if before is None:
                 rmtree(directory.translated, ignore_errors=True)
+            else:
+                check_same_teacher(before, opened_teacher, directory)
             directory.translated.mkdir(exist_ok=True)
-            _read_text(settings.data, directory, record, texts, progress)
-            _continue(directory, record, before)
-            _translate(directory, record, found, progress)
+            done = [] if before is None else before.translated
+            read = lay_out_inputs(settings.data, directory, plan, done, bool(texts), progress)
+            record = opened_teacher.record(*read)
+            _take_over(directory, record, before)
+            _translate(directory, record, opened_teacher, progress)
             student = student_config(settings, directory, record, share)
     return train_run(student, directory, None, progress)
+
+
+def _check_paths(paths: Sequence[Path], run: RunDirectory) -> None:
+    """Raise UserError for names that are not UTF-8, and for files that a begun run has lost."""
+    for path in paths:
+        check_utf8_name(path, ConfigError)
+        if run.was_begun and not path.exists():
+            raise RunError(
+                f"{path} does not exist. `translator train {run.path}` continues {run.path} "
+                "without it."
+            )
 
 
 def _check_run(config: Config, run: RunDirectory, path: Path, teacher: Path) -> None:
@@ -128,14 +137,10 @@ def _check_run(config: Config, run: RunDirectory, path: Path, teacher: Path) -> 
             f"{run.path}: this run began without a teacher. Name another folder with --run."
         )
     if run.path.resolve() in (teacher.resolve(), *teacher.resolve().parents):
+        is_same = run.path.resolve() == teacher.resolve()
         raise ConfigError(
-            f"{teacher} is the student itself. Name another teacher, or another folder for the "
-            "student with --run."
-        )
-    if run.was_begun and not teacher.exists():
-        raise RunError(
-            f"{teacher}: there is no such run. `translator train {run.path}` continues {run.path} "
-            "without it."
+            f"{teacher} is {'the student itself' if is_same else f'inside {run.path}'}. Name "
+            "another teacher, or another folder for the student with --run."
         )
     if find_cluster(config.training.distribution, os.environ) is not None:
         raise ConfigError(
@@ -149,8 +154,21 @@ def _check_text(
     data: DataConfig, text: Sequence[Path], share: float | None, tag: str | None
 ) -> None:
     """Raise UserError for wrong options, and for text that is missing."""
-    if share is not None and not 0 < share <= 1:
-        raise ConfigError(f"--share should be above 0 and at most 1, not {share:g}.")
+    if share is not None and not SMALLEST_SHARE <= share <= 1:
+        raise ConfigError(
+            f"--share should be at least {SMALLEST_SHARE:f} and at most 1, not {share:g}."
+        )
+    if text and share is None and data.weights:
+        raise ConfigError(
+            "The corpora of data.train have weights, so the translated text needs a share: set it "
+            "with --share."
+        )
+    if text and share == 1:
+        for key, missing in data.tags_missing_from({tag}).items():
+            raise ConfigError(
+                f"{key}.tag is {missing}, but with --share 1 no training text has that tag. Use a "
+                f"--share below 1, or --tag {missing}."
+            )
     if tag is not None:
         try:
             TypeAdapter(CorpusTag).validate_python(tag)
@@ -167,85 +185,28 @@ def _check_text(
 
 def _plan(
     data: DataConfig, teacher: Teacher, text: Sequence[Path], tag: str | None
-) -> TeacherRecord:
-    """What is to be translated, without having read it. Raises ConfigError."""
+) -> list[PlannedCorpus]:
+    """What the teacher is to translate. Raises ConfigError."""
     corpora = []
 
     def add(name: str, tag: str | None, weight: float | None) -> None:
         teacher_tag = teacher.tag_for(tag, name)
-        corpora.append(TranslatedCorpus(name=name, tag=tag, teacher_tag=teacher_tag, weight=weight))
+        corpora.append(PlannedCorpus(name=name, tag=tag, teacher_tag=teacher_tag, weight=weight))
         if tag and not teacher_tag and teacher.kind == "distillation":
             log.info(
                 f"{teacher.path} does not know the tag {tag}. It translates {name} without it."
             )
 
-    given = data.corpora("train").values()
     for path in text:
         add(str(path), tag, None)
     if not text:
-        for corpus in given:
+        for corpus in data.corpora("train").values():
             add(corpus.location, corpus.tag or tag, corpus.weight)
-    return TeacherRecord(
-        version=__version__,
-        kind=teacher.kind,
-        path=str(teacher.path.resolve()),
-        engine=teacher.engine,
-        decided_by=teacher.decided_by,
-        num_pairs=[1] * len(given),
-        corpora=corpora,
-    )
+    return corpora
 
 
-def _read_text(
-    data: DataConfig,
-    run: RunDirectory,
-    record: TeacherRecord,
-    text: Sequence[Path],
-    progress: Progress,
-) -> None:
-    """Read all text once, so that its faults appear before the long work.
-
-    Lays out what the teacher translates, and completes the record. Raises DataError.
-    """
-
-    def pairs(split: str, index: int) -> Iterator[Pair]:
-        task = f"Reading the {SPLIT_NAMES[split]} text"
-        return _watched(read_pairs(data, split, index), progress, task)
-
-    def sources(index: int, tag: str | None) -> Iterator[str]:
-        for pair in pairs("train", index):
-            yield split_tag(pair.source, {tag} if tag else ())[1]
-
-    given = list(data.corpora("train").values())
-    for split in ("validation", "test"):
-        for index in range(len(data.corpora(split))):
-            _count(pairs(split, index))
-    if text:
-        record.num_pairs = [_count(pairs("train", index)) for index in range(len(given))]
-        sentences = [_watched(read_nonempty(path), progress, f"Reading {path}") for path in text]
-    else:
-        sentences = [sources(index, corpus.tag) for index, corpus in enumerate(given)]
-    for number, (corpus, lines) in enumerate(zip(record.corpora, sentences, strict=True), start=1):
-        corpus.num_lines, corpus.sha256 = lay_out(lines, run.translation(number, "input"))
-    if not text:
-        record.num_pairs = [corpus.num_lines for corpus in record.corpora]
-
-
-def _watched(items: Iterable[Item], progress: Progress, task: str) -> Iterator[Item]:
-    """Yield the items unchanged, and show their number."""
-    with counting(progress, task) as show:
-        for number, item in enumerate(items, start=1):
-            yield item
-            if number % SHOW_EVERY == 0:
-                show(number)
-
-
-def _count(items: Iterable[object]) -> int:
-    return sum(1 for _ in items)
-
-
-def _continue(run: RunDirectory, record: TeacherRecord, before: TeacherRecord | None) -> None:
-    """Take over what has been translated. Raises DataError if it was another text."""
+def _take_over(run: RunDirectory, record: TeacherRecord, before: TeacherRecord | None) -> None:
+    """Keep the counts of earlier sessions. Raises DataError if text or tags have changed."""
     if before is not None:
         texts = [
             [(one.num_lines, one.sha256, one.teacher_tag) for one in each.corpora]
@@ -254,13 +215,13 @@ def _continue(run: RunDirectory, record: TeacherRecord, before: TeacherRecord | 
         if texts[0] != texts[1]:
             raise DataError(
                 f"{run.path}: the text or its tags are not what the teacher began to translate. "
-                "Restore them, or start another run with --run."
+                f"{ways_out(run, 'Restore them')}"
             )
+        record.decided_by = before.decided_by | record.decided_by  # keeps keys of earlier versions
         for corpus, old in zip(record.corpora, before.corpora, strict=True):
             corpus.counts = old.counts
-    for number, corpus in enumerate(record.corpora, start=1):
-        if corpus.counts is not None:
-            remove_work(run, number)
+    for number in record.translated:
+        remove_work(run, number)
     if not run.was_begun:
         record.save(run)
 
@@ -282,12 +243,12 @@ def _translate(
         )
         for number in waiting
     ]
-    order = Order(
-        teacher=teacher.path, engine=teacher.engine, decided_by=teacher.decided_by, tasks=tasks
+    request = TranslationRequest(
+        teacher=teacher.path, engine=teacher.engine, decided_by=record.decided_by, tasks=tasks
     )
     if waiting:
         log.info(f"{teacher.path} translates for {run.path} ({teacher.kind}).")
-    with translating(order) as reports:
+    with translating(request) as reports:
         for number in pending:
             corpus = record.corpora[number - 1]
             if number in waiting:

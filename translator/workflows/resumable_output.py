@@ -216,7 +216,7 @@ def find_change(before: dict[str, Any], now: dict[str, Any]) -> str | None:
     """
     for key, *values in differences(_with_defaults(before), now):
         old, new = ("none" if value is None else str(value) for value in values)
-        return f"{key} was {old} and is now {new}" if len(old + new) < 40 else f"{key} has changed"
+        return f"{key} was {old} and is now {new}" if len(old + new) < 40 else f"{key} changed"
     return None
 
 

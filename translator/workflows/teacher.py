@@ -8,11 +8,10 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
+from translator import __version__
 from translator.config import Config
 from translator.config.schema import DataConfig
-from translator.decoding.loaded_run import LoadedRun
 from translator.errors import ConfigError, RunError
-from translator.export.load import LoadedExport
 from translator.files import write_whole
 from translator.runs import RunDirectory, read_json
 from translator.workflows.open_run import open_run
@@ -34,14 +33,26 @@ class Teacher(NamedTuple):
     needs_tag: bool
     """Whether every sentence that it learnt from had a tag."""
 
-    def tag_for(self, tag: str | None, text: str) -> str | None:
-        """The tag that it reads in front of a text whose tag in the student is `tag`.
+    def record(self, num_pairs: list[int], corpora: list[TranslatedCorpus]) -> TeacherRecord:
+        """What a run remembers of it; the arguments as in `TeacherRecord`."""
+        return TeacherRecord(
+            version=__version__,
+            kind=self.kind,
+            path=str(self.path.resolve()),
+            engine=self.engine,
+            decided_by=self.decided_by,
+            num_pairs=num_pairs,
+            corpora=corpora,
+        )
+
+    def tag_for(self, tag: str | None, corpus: str) -> str | None:
+        """The tag that it reads in front of a corpus whose tag in the student is `tag`.
 
         A tag that it does not know is left out. Raises ConfigError if it cannot do without.
         """
         known = tag if tag in self.tags and self.kind == "distillation" else None
         if known is None and self.needs_tag:
-            problem = f"the tag of {text} is {tag}" if tag else f"{text} has no tag"
+            problem = f"the tag of {corpus} is {tag}" if tag else f"{corpus} has no tag"
             way_out = "Use one of these tags, or another teacher"
             if self.kind == "back-translation":
                 problem, way_out = "back-translation gives it none", "Use another teacher"
@@ -69,8 +80,8 @@ class Counts(BaseModel):
         return ", ".join(f"{n:,} {reason}" for reason, n in self if reason != "kept" and n)
 
 
-class TranslatedCorpus(BaseModel):
-    """A text and its translation by the teacher."""
+class PlannedCorpus(BaseModel):
+    """A text that the teacher is to translate."""
 
     name: str
     """The (first) file or split of the text."""
@@ -80,16 +91,21 @@ class TranslatedCorpus(BaseModel):
     """The tag that the teacher read in front of each line."""
     weight: float | None
     """The weight of its corpus in data.train."""
-    num_lines: int = 1
-    sha256: str = ""
-    """Digest of the text. Both are unknown until the text is read."""
+
+
+class TranslatedCorpus(PlannedCorpus):
+    """A text that was read, and what became of its translation."""
+
+    num_lines: int
+    sha256: str
+    """Digest of the text."""
     counts: Counts | None = None
     """None until it is translated."""
 
     @property
     def num_kept(self) -> int:
-        """Number of pairs for the student; all lines until it is translated."""
-        return self.num_lines if self.counts is None else self.counts.kept
+        """Number of pairs for the student."""
+        return 0 if self.counts is None else self.counts.kept
 
 
 class TeacherRecord(BaseModel):
@@ -106,18 +122,29 @@ class TeacherRecord(BaseModel):
     """Number of pairs of each corpus of data.train, empty lines included."""
     corpora: list[TranslatedCorpus]
 
+    @property
+    def translated(self) -> list[int]:
+        """Numbers of the corpora that are translated, from 1."""
+        return [n for n, corpus in enumerate(self.corpora, start=1) if corpus.counts is not None]
+
     def save(self, run: RunDirectory) -> None:
         write_whole(run.teacher, self.model_dump_json(indent=2) + "\n")
 
 
 def read_record(run: RunDirectory) -> TeacherRecord | None:
-    """The teacher that a run remembers, if any. Raises RunError."""
+    """The teacher that a run remembers, if any. Raises RunError.
+
+    A teacher of which no translation can be used is forgotten: the run may start over with another
+    teacher or other text.
+    """
     if not run.teacher.exists():
         return None
     try:
-        return TeacherRecord.model_validate(read_json(run.teacher))
+        record = TeacherRecord.model_validate(read_json(run.teacher))
     except ValidationError:
         raise RunError(f"{run.teacher}: this file of the run is missing or damaged.") from None
+    is_done = len(record.translated) == len(record.corpora)
+    return None if is_done and not any(one.num_kept for one in record.corpora) else record
 
 
 def open_teacher(path: Path, engine: str | None, data: DataConfig, has_text: bool) -> Teacher:
@@ -131,17 +158,7 @@ def open_teacher(path: Path, engine: str | None, data: DataConfig, has_text: boo
     config, tags = opened.config, sorted(opened.tokenizer.source.tags)
     kind = _kind(path, config, data, has_text)
     needs_tag = bool(tags) and all(one.tag for one in config.data.corpora("train").values())
-    return Teacher(path, engine, kind, deciding(opened), tags, needs_tag)
-
-
-def deciding(opened: LoadedRun | LoadedExport) -> dict[str, Any]:
-    """`Teacher.decided_by`, as JSON."""
-    return {
-        "weights": opened.digest,
-        "tokenizer": opened.tokenizer.digest,
-        "decoding": opened.config.decoding.model_dump(),
-        **opened.decided_by(),
-    }
+    return Teacher(path, engine, kind, opened.decided_by(), tags, needs_tag)
 
 
 def _kind(path: Path, teacher: Config, student: DataConfig, has_text: bool) -> Kind:
@@ -166,15 +183,31 @@ def _kind(path: Path, teacher: Config, student: DataConfig, has_text: bool) -> K
 def check_same_teacher(record: TeacherRecord, teacher: Teacher, run: RunDirectory) -> None:
     """Raise RunError if another teacher, or the same one with other decoding, began to translate
     for the run."""
-    change = find_change(record.decided_by, teacher.decided_by)
+    change = find_teacher_change(record.decided_by, teacher.decided_by)
     if record.kind != teacher.kind:
         change = f"it was {record.kind} and is now {teacher.kind}"
-    if change is None:
-        return
-    other = "Use the teacher as it was"
+    if change is not None:
+        raise RunError(
+            f"{run.path}: the teacher {teacher.path} is not the one that translated for this run: "
+            f"{change}. {ways_out(run, 'Use the teacher as it was')}"
+        )
+
+
+def find_teacher_change(before: dict[str, Any], now: dict[str, Any]) -> str | None:
+    """`find_change` of what decides a teacher's translations.
+
+    Earlier versions recorded more keys of an export than the digest of its manifest.
+    """
+    return find_change({key: value for key, value in before.items() if key in now}, now)
+
+
+def ways_out(run: RunDirectory, restore: str) -> str:
+    """What a user can do when the teacher or the text of a run has changed.
+
+    restore: the sentence, without its end, that undoes the change.
+    """
     if run.was_begun:
-        other = f"`translator train {run.path}` continues without the teacher"
-    raise RunError(
-        f"{run.path}: the teacher {teacher.path} is not the one that translated for this run: "
-        f"{change}. {other}; or start another run with --run."
-    )
+        way_out = f"`translator train {run.path}` continues without the teacher;"
+    else:
+        way_out = f"{restore}, delete {run.path} to start over,"
+    return f"{way_out} or start another run with --run."

@@ -14,10 +14,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeAlias
 
 from pydantic import BaseModel
 
@@ -28,8 +28,11 @@ from translator.errors import RunError, UserError
 from translator.files import naming
 from translator.runs import is_export
 from translator.workflows.open_run import open_run
-from translator.workflows.resumable_output import ResumableOutput, find_change, is_half_done
-from translator.workflows.teacher import deciding
+from translator.workflows.resumable_output import ResumableOutput, is_half_done
+from translator.workflows.teacher import find_teacher_change
+
+Report: TypeAlias = Callable[[int | str | None], None]
+"""Sends the parent a number of lines done, None at the end of a task, or an error."""
 
 
 class Task(BaseModel):
@@ -39,27 +42,27 @@ class Task(BaseModel):
     tag: str | None
     """Tag that is put in front of every line."""
     output: Path
-    """Gets a line for each: 1 or 0, for truncated or not, a tab and the translation."""
+    """One line per input line: 1 if truncated or else 0, a tab, the translation."""
 
 
-class Order(BaseModel):
+class TranslationRequest(BaseModel):
     """All that the process needs to know."""
 
     teacher: Path
     engine: str | None
     decided_by: dict[str, Any]
-    """What determines the translations, as the parent found it."""
+    """What determines the translations, as the run recorded it."""
     tasks: list[Task]
 
 
 @contextmanager
-def translating(order: Order) -> Iterator[Iterator[int | None]]:
+def translating(request: TranslationRequest) -> Iterator[Iterator[int | None]]:
     """Start the process, if there is something to translate, and end it with the context.
 
     The context yields an iterator over its reports: the number of lines done, again and again, and
     None at the end of each task. It raises RunError if the process fails.
     """
-    if not order.tasks:
+    if not request.tasks:
         yield iter(())
         return
     code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve()"
@@ -74,7 +77,7 @@ def translating(order: Order) -> Iterator[Iterator[int | None]]:
     assert process.stdin is not None
     try:
         with suppress(BrokenPipeError):  # a process that ends early is reported below
-            process.stdin.write(order.model_dump_json() + "\n")
+            process.stdin.write(request.model_dump_json() + "\n")
             process.stdin.flush()
         yield _reports(process)
     finally:
@@ -90,26 +93,34 @@ def _reports(process: subprocess.Popen[str]) -> Iterator[int | None]:
             raise RunError(report)
         yield report
     code = process.wait()
-    how = f"ended with code {code}"
+    what = f"ended with code {code}; its error is above"
+    if code < 0:
+        what = f"was ended by signal {-code}. The same command continues"
     if code == -signal.SIGKILL:
-        how = "was killed, as Linux does when memory is short"
-    raise RunError(f"The process of the teacher {how}. The same command continues.")
+        what = "was killed, as Linux does when memory is short. The same command continues"
+    raise RunError(f"The process of the teacher {what}.")
 
 
 def serve() -> None:
-    """Run the process: read an Order from standard input, write reports to standard output."""
-    order = Order.model_validate_json(sys.stdin.readline())
+    """Run the process: read a request from standard input, write reports to standard output."""
+    reports = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # keeps what libraries print out of the reports
+
+    def report(value: int | str | None) -> None:
+        reports.write(json.dumps(value) + "\n")
+
+    request = TranslationRequest.model_validate_json(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.getLogger("translator").addHandler(logging.NullHandler())  # the parent has warned
     try:
-        engine = _load(order)
-        for task in order.tasks:
-            _translate(engine, task, order.decided_by)
-            _report(None)
+        engine = _load(request)
+        for task in request.tasks:
+            _translate(engine, task, request.decided_by, report)
+            report(None)
     except UserError as error:
-        _report(str(error))
+        report(str(error))
     except OSError as error:
-        _report(f"{error.filename or order.teacher}: {error.strerror or error}.")
+        report(f"{error.filename or request.teacher}: {error.strerror or error}.")
     except BaseException:
         sys.excepthook(*sys.exc_info())
         sys.stderr.flush()
@@ -117,25 +128,27 @@ def serve() -> None:
     os._exit(0)  # a normal exit would wait for the threads that search
 
 
-def _load(order: Order) -> Engine:
+def _load(request: TranslationRequest) -> Engine:
     freeze_weights(True)
-    if order.engine == "savedmodel" or (order.engine is None and not is_export(order.teacher)):
+    if request.engine == "savedmodel" or (
+        request.engine is None and not is_export(request.teacher)
+    ):
         from translator.processors import share_processors
 
         share_processors(num_threads())
-    opened = open_run(order.teacher, engine=order.engine)
-    if find_change(order.decided_by, deciding(opened)):
-        raise RunError(f"{order.teacher} changed while it was being opened. Try again.")
+    opened = open_run(request.teacher, engine=request.engine)
+    if find_teacher_change(request.decided_by, opened.decided_by()):
+        raise RunError(f"{request.teacher} changed while it was being opened. Try again.")
     return opened.engine()
 
 
-def _translate(engine: Engine, task: Task, decided_by: dict[str, Any]) -> None:
+def _translate(engine: Engine, task: Task, decided_by: dict[str, Any], report: Report) -> None:
     output = ResumableOutput(task.source, task.output, decided_by)
     lines = output.start(read_lines(task.source), resume=is_half_done(task.output))
     results = engine.stream(lines if task.tag is None else _tagged(lines, task.tag))
-    _report(output.lines_done)
+    report(output.lines_done)
     with naming(task.output):
-        output.write(results, _write, _report)
+        output.write(results, _write, report)
 
 
 def _tagged(lines: Iterable[str], tag: str) -> Iterator[str]:
@@ -146,10 +159,6 @@ def _tagged(lines: Iterable[str], tag: str) -> Iterator[str]:
 def _write(file: TextIO, _: int, translations: list[Translation]) -> None:
     best = translations[0]
     print(int(best.at_limit or best.num_unread > 0), best.text, sep="\t", file=file)
-
-
-def _report(report: int | str | None) -> None:
-    print(json.dumps(report), flush=True)
 
 
 def _end_with_parent() -> None:

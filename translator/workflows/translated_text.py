@@ -8,32 +8,99 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 from translator.config import Config, replaced
+from translator.config.schema import DataConfig
 from translator.config.schema_errors import check
-from translator.corpora.lines import is_blank, one_line, read_lines
+from translator.corpora.lines import is_blank, one_line, read_lines, read_nonempty
 from translator.corpora.text_files import TextFiles
-from translator.data.corpus import Pair
+from translator.data.corpus import Pair, read_pairs
+from translator.data.corpus_statistics import SHOW_EVERY
+from translator.data.tags import split_tag
 from translator.errors import ConfigError, DataError
 from translator.files import opened_whole
 from translator.runs import RunDirectory
+from translator.workflows.prepared import SPLIT_NAMES
+from translator.workflows.progress import Progress, counting
 from translator.workflows.resumable_output import count_lines, is_half_done
-from translator.workflows.teacher import Counts, Kind, TeacherRecord
+from translator.workflows.teacher import (
+    Counts,
+    Kind,
+    PlannedCorpus,
+    TeacherRecord,
+    TranslatedCorpus,
+)
+
+Item = TypeVar("Item")
 
 
-def lay_out(sentences: Iterable[str], path: Path) -> tuple[int, str]:
+def lay_out_inputs(
+    data: DataConfig,
+    run: RunDirectory,
+    plan: Sequence[PlannedCorpus],
+    done: Sequence[int],
+    has_text: bool,
+    progress: Progress,
+) -> tuple[list[int], list[TranslatedCorpus]]:
+    """Read all text once, so that its faults appear before the long work.
+
+    Lays out what the teacher translates, except for the numbers that are done. Returns the number
+    of pairs of each corpus of data.train, and the corpora to translate. Raises DataError.
+    """
+
+    def pairs(split: str, index: int) -> Iterator[Pair]:
+        task = f"Reading the {SPLIT_NAMES[split]} text"
+        return _watched(read_pairs(data, split, index), progress, task)
+
+    def sources(index: int, tag: str | None) -> Iterator[str]:
+        for pair in pairs("train", index):
+            yield split_tag(pair.source, {tag} if tag else ())[1]
+
+    def count(split: str) -> list[int]:
+        return [sum(1 for _ in pairs(split, index)) for index in range(len(data.corpora(split)))]
+
+    def sentences(index: int, name: str) -> Iterator[str]:
+        if has_text:
+            return _watched(read_nonempty(Path(name)), progress, f"Reading {name}")
+        return sources(index, given[index].tag)
+
+    given = list(data.corpora("train").values())
+    count("validation")
+    count("test")
+    num_pairs = count("train") if has_text else []
+    corpora = []
+    for number, one in enumerate(plan, start=1):
+        path = None if number in done else run.translation(number, "input")
+        num_lines, digest = _lay_out(sentences(number - 1, one.name), path)
+        corpora.append(TranslatedCorpus(**one.model_dump(), num_lines=num_lines, sha256=digest))
+    return num_pairs or [corpus.num_lines for corpus in corpora], corpora
+
+
+def _watched(items: Iterable[Item], progress: Progress, task: str) -> Iterator[Item]:
+    """Yield the items unchanged, and show their number."""
+    with counting(progress, task) as show:
+        for number, item in enumerate(items, start=1):
+            yield item
+            if number % SHOW_EVERY == 0:
+                show(number)
+
+
+def _lay_out(sentences: Iterable[str], path: Path | None) -> tuple[int, str]:
     """Write sentences as lines; return their number and their SHA-256. Raises DataError, OSError.
 
-    A file that is there already, because the work was interrupted, is replaced.
+    An existing file, left by an interruption, is replaced. Without a path, nothing is written.
     """
     digest, num_lines = hashlib.sha256(), 0
-    with opened_whole(path) as file:
+    with nullcontext() if path is None else opened_whole(path) as file:
         for sentence in sentences:
             line = f"{one_line(sentence)}\n".encode()
             digest.update(line)
-            file.write(line)
+            if file is not None:
+                file.write(line)
             num_lines += 1
     return num_lines, digest.hexdigest()
 
@@ -87,16 +154,11 @@ def student_config(
     """The configuration of a student: data.train gets the corpora that the teacher translated.
 
     share: of the training pairs that come from translated text, 1 for all; None if weights or sizes
-    decide. Corpora that are not translated yet count with all their lines.
+    decide.
 
     Raises ConfigError, and DataError if no translation can be used.
     """
     data = config.data
-    if share is None and data.weights and any(one.weight is None for one in record.corpora):
-        raise ConfigError(
-            "The corpora of data.train have weights, so the translated text needs a share: set it "
-            "with --share."
-        )
     given = list(data.corpora("train").values())
     numbers = [n for n, corpus in enumerate(record.corpora, start=1) if corpus.num_kept]
     if not numbers:
@@ -104,6 +166,7 @@ def student_config(
     corpora = [record.corpora[number - 1] for number in numbers]
     weights = [corpus.weight for corpus in corpora]
     if share == 1:
+        _check_tags(data, record)
         given = []
     elif share is not None:
         old, new = weights_for_share(
@@ -122,11 +185,25 @@ def student_config(
             source=str(run.translation(number, "source").resolve()),
             target=str(run.translation(number, "target").resolve()),
             tag=corpus.tag,
-            weight=weight,
-        )
+        ).model_copy(update={"weight": weight})  # `check` has a sentence for a weight too small
         for number, corpus, weight in zip(numbers, corpora, weights, strict=True)
     ]
-    return check(replaced(config, {"data.train": [*given, *translated]}), str(run.path))
+    config = replaced(config, {"data.train": [*given, *translated]})
+    splits = [config.data.corpora(split) for split in ("train", "validation", "test")]
+    if not any(corpus.needs_dataset for split in splits for corpus in split.values()):
+        config = replaced(config, {"data.dataset": None})
+    return check(config, str(run.path))
+
+
+def _check_tags(data: DataConfig, record: TeacherRecord) -> None:
+    """Raise ConfigError if usable translations lack a tag of the validation or test text."""
+    kept = {corpus.tag for corpus in record.corpora if corpus.num_kept}
+    for key, tag in data.tags_missing_from(kept).items():
+        names = " or ".join(corpus.name for corpus in record.corpora if corpus.tag == tag)
+        raise ConfigError(
+            f"No translation of {names} ({tag}) can be used, but {key} needs that tag. Use a "
+            "--share below 1."
+        )
 
 
 def _nothing_left(record: TeacherRecord) -> str:
@@ -135,7 +212,7 @@ def _nothing_left(record: TeacherRecord) -> str:
     )
     return (
         f"No translation by {record.path} can be used ({reasons}). Train the teacher longer, or "
-        "give it text like that which it learnt from."
+        "give it text that resembles its training text."
     )
 
 
