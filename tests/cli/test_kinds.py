@@ -59,5 +59,5 @@ def test_train_resume_translate_evaluate_and_export(keys: list[str], workplace: 
     assert verify(savedmodel, "savedmodel").is_exact
     theirs = n_best(savedmodel, "validation.en", engine="savedmodel")
     assert [row[::2] for row in theirs] == [row[::2] for row in translations]
-    with pytest.raises(ConfigError, match="^This run has no export for ctranslate2: .*CTranslate2"):
+    with pytest.raises(ConfigError, match=r"no export for ctranslate2: .*CTranslate2"):
         export_run("whole", "ctranslate2")

@@ -455,7 +455,7 @@ class TestShares:
             sha256="",
             counts=Counts(kept=3),
         )
-        record, run = teacher.record([3], [corpus]), RunDirectory(Path("runs/s"))
+        record, run = teacher.record([3], [corpus], 1.0), RunDirectory(Path("runs/s"))
         assert student_config(config, run, record, share=1).data.dataset is None
         assert student_config(config, run, record, share=0.5).data.dataset == "home_assistant"
 
@@ -622,6 +622,16 @@ class TestContinuing:
         assert refusal(text=["b.en"]) == (
             "b.en does not exist. `translator train runs/s` continues runs/s without it."
         )
+
+    def test_refuses_another_share_once_training_has_begun(
+        self, translations: Translations
+    ) -> None:
+        distill("s.yaml", "runs/t", share=0.5)
+        assert refusal() == (
+            "runs/s began to train with --share 0.5, not unset. `translator train "
+            "runs/s` continues without the teacher; or start another run with --run."
+        )
+        distill("s.yaml", "runs/t", share=0.5)
 
     @pytest.mark.parametrize("is_begun", [False, True])
     def test_refuses_other_text(self, translations: Translations, is_begun: bool) -> None:

@@ -101,7 +101,7 @@ def distill(
             directory.translated.mkdir(exist_ok=True)
             done = [] if before is None else before.translated
             read = lay_out_inputs(settings.data, directory, plan, done, bool(texts), progress)
-            record = opened_teacher.record(*read)
+            record = opened_teacher.record(*read, share)
             _take_over(directory, record, before)
             _translate(directory, record, opened_teacher, progress)
             student = student_config(settings, directory, record, share)
@@ -206,8 +206,17 @@ def _plan(
 
 
 def _take_over(run: RunDirectory, record: TeacherRecord, before: TeacherRecord | None) -> None:
-    """Keep the counts of earlier sessions. Raises DataError if text or tags have changed."""
+    """Keep the counts of earlier sessions.
+
+    Raises DataError if text or tags have changed, and ConfigError if training began with another
+    share.
+    """
     if before is not None:
+        if run.was_begun and "share" in before.model_fields_set and before.share != record.share:
+            raise ConfigError(
+                f"{run.path} began to train with --share {_shown(before.share)}, not "
+                f"{_shown(record.share)}. {ways_out(run, 'Repeat it')}"
+            )
         texts = [
             [(one.num_lines, one.sha256, one.teacher_tag) for one in each.corpora]
             for each in (before, record)
@@ -224,6 +233,10 @@ def _take_over(run: RunDirectory, record: TeacherRecord, before: TeacherRecord |
         remove_work(run, number)
     if not run.was_begun:
         record.save(run)
+
+
+def _shown(share: float | None) -> str:
+    return "unset" if share is None else f"{share:g}"
 
 
 def _translate(

@@ -33,7 +33,9 @@ class Teacher(NamedTuple):
     needs_tag: bool
     """Whether every sentence that it learnt from had a tag."""
 
-    def record(self, num_pairs: list[int], corpora: list[TranslatedCorpus]) -> TeacherRecord:
+    def record(
+        self, num_pairs: list[int], corpora: list[TranslatedCorpus], share: float | None
+    ) -> TeacherRecord:
         """What a run remembers of it; the arguments as in `TeacherRecord`."""
         return TeacherRecord(
             version=__version__,
@@ -43,6 +45,7 @@ class Teacher(NamedTuple):
             decided_by=self.decided_by,
             num_pairs=num_pairs,
             corpora=corpora,
+            share=share,
         )
 
     def tag_for(self, tag: str | None, corpus: str) -> str | None:
@@ -121,6 +124,8 @@ class TeacherRecord(BaseModel):
     num_pairs: list[int]
     """Number of pairs of each corpus of data.train, empty lines included."""
     corpora: list[TranslatedCorpus]
+    share: float | None = None
+    """The option --share; not set in records of earlier versions."""
 
     @property
     def translated(self) -> list[int]:
