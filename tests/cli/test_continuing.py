@@ -29,7 +29,7 @@ def make_old(run: Path) -> None:
     """Delete what older versions did not write."""
     (run / "state.json").unlink()
     config = run / "config.yaml"
-    config.write_text(config.read_text().removeprefix("schema_version: 2\n"))
+    config.write_text(config.read_text().removeprefix("schema_version: 3\n"))
 
 
 def refusal(*arguments: object, **keys: object) -> str:
@@ -113,7 +113,7 @@ class TestATrainedRun:
         train("c.yaml", overrides=["training.max_steps=23"])
         assert "Continuing runs/c after step 20." in capsys.readouterr().err
         assert json.loads((run / "state.json").read_text()) == {"has_checkpoint": True}
-        assert (run / "config.yaml").read_text().startswith("schema_version: 2\n")
+        assert (run / "config.yaml").read_text().startswith("schema_version: 3\n")
 
     def test_keeps_a_better_mean_of_weights_if_the_best_are_lost(self, run: Path) -> None:
         (run / "best.safetensors").rename(run / "averaged.safetensors")

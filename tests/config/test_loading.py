@@ -169,6 +169,20 @@ def test_a_byte_order_mark_is_not_part_of_the_first_key(load: Load) -> None:
             "convolution.",
         ),
         (
+            "model: {attention_window: 0}",
+            "c.yaml, line 7: model.attention_window should be greater than or equal to 1, not 0.",
+        ),
+        (
+            "model: {encoder: recurrence, decoder: convolution, attention_window: 9}",
+            "c.yaml, line 7: model.attention_window needs model.encoder or model.decoder: "
+            "attention.",
+        ),
+        (
+            "model: {kind: decoder_only, attention_window: 9}",
+            "c.yaml, line 7: model.attention_window needs model.kind: transformer; with "
+            "decoder_only, the target looks at the whole source through self-attention.",
+        ),
+        (
             "preset: fast\nmodel: {kind: decoder_only}",
             "c.yaml, line 7: preset: fast needs model.kind: transformer, because it chooses a "
             "recurrent decoder; with decoder_only, use preset: auto.",

@@ -35,7 +35,7 @@ def load(tmp_path: Path) -> Load:
 
 
 def resolved(config: Config, num_pairs: float = 30_000, machine: Machine = CPU) -> Config:
-    statistics = CorpusStatistics(round(num_pairs), length_limit=LEAST_LIMIT)
+    statistics = CorpusStatistics(round(num_pairs), longest=40, length_limit=LEAST_LIMIT)
     return resolve(config, statistics, machine)
 
 
@@ -75,8 +75,8 @@ class TestPreset:
         assert resolved(load("", "model.kind=decoder_only")).model.num_layers == 8
 
     def test_long_sentences_count_for_more_than_short_ones(self, load: Load) -> None:
-        long = resolve(load(), CorpusStatistics(50_000, length=132), CPU)
-        short = resolve(load(), CorpusStatistics(200_000, length=33), CPU)
+        long = resolve(load(), CorpusStatistics(50_000, length=132, longest=40), CPU)
+        short = resolve(load(), CorpusStatistics(200_000, length=33, longest=40), CPU)
         ordinary = resolved(load(), 100_000)
         assert long.model == short.model == ordinary.model
         assert long.training == short.training == ordinary.training
@@ -84,7 +84,7 @@ class TestPreset:
     def test_max_length_is_half_as_much_again_as_the_longest_sentences(self, load: Load) -> None:
         texts = (CorpusStatistics(9, longest=longest) for longest in (10, 46, 64, 300, 9_000))
         found = [resolve(load(), text, CPU).data.max_length for text in texts]
-        assert found == [64, 80, 96, 464, 1024]
+        assert found == [64, 80, 96, 464, 4096]
 
     def test_chooses_max_length_once_there_is_a_vocabulary(self, load: Load) -> None:
         before = CorpusStatistics(30_000)
@@ -95,7 +95,10 @@ class TestPreset:
             ("data.max_length", 464)
         ]
         both = resolve(resolved_before, after, CPU)
-        assert both == replaced(resolved_before, {"data.max_length": 464})
+        chosen = {"data.max_length": 464, "model.attention_block_size": None}
+        assert both == replaced(resolved_before, chosen)
+        long = resolve(resolved_before, before._replace(longest=2_000), CPU)
+        assert long.model.attention_block_size == 128
         assert resolve(load("", "data.max_length=9"), after, CPU).data.max_length == 9
 
     def test_vocabulary_of_words_is_the_largest(self, load: Load) -> None:

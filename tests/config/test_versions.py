@@ -70,7 +70,7 @@ class TestRecordedConfiguration:
 
     def test_starts_with_its_version(self, load: Load, tmp_path: Path) -> None:
         save_config(load(), tmp_path / "new.yaml")
-        assert (tmp_path / "new.yaml").read_text().startswith("schema_version: 2\npreset: ")
+        assert (tmp_path / "new.yaml").read_text().startswith("schema_version: 3\npreset: ")
         assert load_recorded(tmp_path / "new.yaml") == load_config(tmp_path / "new.yaml")
 
     def test_without_a_version_is_of_version_1(self, old: Path) -> None:
@@ -78,7 +78,7 @@ class TestRecordedConfiguration:
         assert load_config(old).decoding.max_length_extra == "auto"
 
     def test_of_the_current_version_has_current_defaults(self, old: Path) -> None:
-        old.write_text("schema_version: 2\n" + old.read_text())
+        old.write_text("schema_version: 3\n" + old.read_text())
         assert load_recorded(old).decoding.max_length_extra == "auto"
 
     def test_keeps_the_value_of_a_key_that_was_added_later(self, old: Path) -> None:
@@ -93,13 +93,13 @@ class TestRecordedConfiguration:
         assert load_recorded(old, ["decoding.max_length_extra=2"]).decoding.max_length_extra == 2
 
     def test_of_a_newer_version_asks_for_an_upgrade(self, old: Path) -> None:
-        old.write_text("# kept\nschema_version: 3\n" + old.read_text())
+        old.write_text("# kept\nschema_version: 4\n" + old.read_text())
         for read in (load_config, load_recorded):
             with pytest.raises(ConfigError) as caught:
                 read(old)
             assert str(caught.value) == (
-                f"{old}, line 2: schema_version is 3, and this version of translator reads at "
-                "most 2. Upgrade translator to use this configuration."
+                f"{old}, line 2: schema_version is 4, and this version of translator reads at "
+                "most 3. Upgrade translator to use this configuration."
             )
 
     @pytest.mark.parametrize("version", ["0", "-1", "x", "1.0", "true", "null", "[2]"])
@@ -168,7 +168,7 @@ class TestResumedRun:
     def test_of_an_old_version_keeps_the_old_behaviour(self, load: Load, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"
         save_config(resolved(load()), path)
-        for line in ("schema_version: 2\n", "  max_length_extra: 20\n"):
+        for line in ("schema_version: 3\n", "  max_length_extra: 20\n"):
             path.write_text(path.read_text().replace(line, ""))
         wanted = continued(load_recorded(path), load(), RUN)
         assert wanted.decoding.length_limit == (3.0, 10)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import KINDS
 
+from translator.config.keys import replaced
 from translator.config.schema import Config, MixerKind, ModelConfig
 from translator.models.blocks import MIXERS
 from translator.models.build import MODELS, build_model
@@ -38,6 +39,9 @@ def test_the_guide_gives_the_reason_for_every_missing_export() -> None:
     for name, spec in MIXERS.items():
         for reason in spec.missing_exports.values():
             assert f"| {name} in encoder or decoder | yes | no: {reason} |" in guide
+    windowed = replaced(CONFIG, {"model.attention_window": 5})
+    (reason,) = MODELS["transformer"].missing_exports(windowed).values()
+    assert f"| with `attention_window` | yes | no: {reason.split(', and ')[1]} |" in guide
     (reason,) = MODELS["decoder_only"].missing_exports(CONFIG).values()
     assert f"| `kind: decoder_only` | yes | no: {reason} |" in guide
 

@@ -45,6 +45,26 @@ def logits(model: Seq2SeqModel, source: tf.Tensor, target: tf.Tensor) -> np.ndar
     return np.asarray(model.logits(model(source, target)))
 
 
+def check_steps(model: Seq2SeqModel, tolerance: float) -> None:
+    """Assert that a search, step by step, computes what the model computes all at once."""
+    others = tf.constant([[BEGIN_ID, 10, 4, 4], [BEGIN_ID, 5, 5, 9]])
+    targets = tf.reshape(tf.stack([TARGET, others], axis=1), [4, 4])  # K = 2 for each sentence
+    at_once = logits(model, tf.repeat(SOURCE, 2, axis=0), targets)
+
+    step, fixed, cache = model.start(model.encode(SOURCE))
+    alive = tf.range(4)
+    cache = tf.nest.map_structure(lambda x: tf.repeat(x, 2, axis=0), cache)
+    for t in range(4):
+        if t == 2:  # The first hypothesis of sentence 0 and the second of sentence 1 end.
+            alive = tf.constant([1, 2])
+            cache = tf.nest.map_structure(lambda x: tf.gather(x, [1, 2]), cache)
+        ids, rows = tf.gather(targets[:, t], alive), Rows.of(alive, tf.constant([2, 2]))
+        positions = tf.fill([len(alive)], t)
+        stepped, cache = step(ids, positions, fixed._replace(rows=rows), cache)
+        expected = tf.gather(at_once[:, t], alive) - math.log(at_once.shape[2])
+        np.testing.assert_allclose(tf.cast(stepped, tf.float32), expected, atol=tolerance)
+
+
 class TestDecoding:
     @pytest.mark.parametrize(
         ("changes", "tolerance"),
@@ -61,23 +81,11 @@ class TestDecoding:
     def test_step_by_step_equals_all_at_once(
         self, make_any_model: MakeModel, changes: dict[str, object], tolerance: float
     ) -> None:
-        model = make_any_model(**changes)
-        others = tf.constant([[BEGIN_ID, 10, 4, 4], [BEGIN_ID, 5, 5, 9]])
-        targets = tf.reshape(tf.stack([TARGET, others], axis=1), [4, 4])  # K = 2 for each sentence
-        at_once = logits(model, tf.repeat(SOURCE, 2, axis=0), targets)
+        check_steps(make_any_model(**changes), tolerance)
 
-        step, fixed, cache = model.start(model.encode(SOURCE))
-        alive = tf.range(4)
-        cache = tf.nest.map_structure(lambda x: tf.repeat(x, 2, axis=0), cache)
-        for t in range(4):
-            if t == 2:  # The first hypothesis of sentence 0 and the second of sentence 1 end.
-                alive = tf.constant([1, 2])
-                cache = tf.nest.map_structure(lambda x: tf.gather(x, [1, 2]), cache)
-            ids, rows = tf.gather(targets[:, t], alive), Rows.of(alive, tf.constant([2, 2]))
-            positions = tf.fill([len(alive)], t)
-            stepped, cache = step(ids, positions, fixed._replace(rows=rows), cache)
-            expected = tf.gather(at_once[:, t], alive) - math.log(at_once.shape[2])
-            np.testing.assert_allclose(tf.cast(stepped, tf.float32), expected, atol=tolerance)
+    def test_with_a_window_step_by_step_equals_all_at_once(self, make_model: MakeModel) -> None:
+        check_steps(make_model(attention_window=1), 1e-5)
+        check_steps(make_model(attention_window=1, encoder="recurrence"), 1e-5)
 
     def test_in_a_search_each_hypothesis_has_the_log_probability_that_the_model_gives_it(
         self, make_any_model: MakeModel
@@ -142,6 +150,25 @@ class TestDecoding:
         assert not np.allclose(logits(model, swapped, TARGET[:1])[:, -1], before, atol=1e-3)
         swapped = tf.gather(TARGET[:1], [0, 2, 1, 3], axis=1)
         assert not np.allclose(logits(model, SOURCE[:1], swapped)[:, -1], before, atol=1e-3)
+
+
+class TestWindow:
+    def test_limits_what_a_layer_sees_in_encoder_and_decoder(self, make_model: MakeModel) -> None:
+        model = make_model(num_layers=1, attention_window=1)
+        before = model.encode(SOURCE[:1]).states.numpy()
+        after = model.encode(SOURCE[:1] + tf.one_hot(0, 5, dtype=tf.int32)).states.numpy()
+        changed = np.abs(after - before)[0].max(axis=-1) > 1e-4
+        np.testing.assert_array_equal(changed, [True, True, False, False, False])
+        memory = model.encode(SOURCE)
+        before = model.decode(TARGET, memory).numpy()
+        after = model.decode(TARGET + tf.one_hot(1, 4, dtype=tf.int32), memory).numpy()
+        changed = np.abs(after - before)[0].max(axis=-1) > 1e-4
+        np.testing.assert_array_equal(changed, [False, True, True, False])
+
+    def test_as_long_as_the_text_changes_nothing(self, make_model: MakeModel) -> None:
+        np.testing.assert_array_equal(
+            make_model(attention_window=4)(SOURCE, TARGET), make_model()(SOURCE, TARGET)
+        )
 
 
 class TestDecoderOnly:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from translator.config.keys import replaced, value
+from translator.config.keys import is_set, replaced, value
 from translator.config.preset import auto_vocabulary_size, choose
 from translator.config.schema import Config
 from translator.config.schema_errors import check
@@ -11,12 +11,20 @@ from translator.config.statistics import CorpusStatistics, LengthLimit, Machine
 LEAST_SPEEDUP = 1.05
 """Speed of bfloat16 relative to float32 from which `auto` chooses bfloat16."""
 
+LONG_TEXT = 1024
+"""data.max_length above which `auto` computes attention in blocks. It is faster at once in shorter
+text (scripts/bench_attention.py)."""
+
+ATTENTION_BLOCK = 128
+"""The block size that `auto` chooses. Smaller blocks take less memory, larger ones less time."""
+
 
 def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> Config:
     """A copy with every `auto` replaced by a value, including the choices of a preset.
 
-    training.precision stays `auto` until the machine's bfloat16 speed is known, and the length
-    limit of translations until that of the text is known. Raises ConfigError if the user's values
+    training.precision stays `auto` until the machine's bfloat16 speed is known,
+    model.attention_block_size until a preset has chosen data.max_length, and the length limit of
+    translations until that of the text is known. Raises ConfigError if the user's values
     and the chosen ones contradict each other.
     """
     choices = choose(config, statistics, machine)
@@ -34,6 +42,10 @@ def resolve(config: Config, statistics: CorpusStatistics, machine: Machine) -> C
         values["tokenizer.vocabulary_size"] = auto_vocabulary_size(
             statistics, config.tokenizer.kind
         )
+    knows_length = config.preset is None or is_set(config, "data.max_length")
+    if config.model.attention_block_size == "auto" and knows_length:
+        is_long = config.data.max_length > LONG_TEXT
+        values["model.attention_block_size"] = ATTENTION_BLOCK if is_long else None
     if config.model.num_decoder_layers is None and config.model.kind != "decoder_only":
         values["model.num_decoder_layers"] = config.model.num_layers
     config = resolve_decoding(replaced(config, values), statistics.length_limit)

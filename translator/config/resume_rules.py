@@ -30,6 +30,7 @@ LIMITS = (
         "training.keep_text",
         "training.accumulation_steps",
         "training.recompute_activations",
+        "model.attention_block_size",
         "decoding.tokens_per_batch",
         "evaluation.metrics",
     }
@@ -42,6 +43,7 @@ others, the text itself is compared."""
 
 RESOLVED = {
     "tokenizer.vocabulary_size": "auto",
+    "model.attention_block_size": "auto",
     "model.num_decoder_layers": None,
     "training.precision": "auto",
     "training.accumulation_steps": "auto",
@@ -56,8 +58,12 @@ MODEL = [f"model.{name}" for name in ModelConfig.model_fields]
 TOKENIZER = [f"tokenizer.{name}" for name in TokenizerConfig.model_fields]
 """MODEL and TOKENIZER: keys that a run with --from takes from the other run, except FREE."""
 
-FREE = {"tokenizer.sampling_alpha", *(key for key in MODEL if key.endswith("dropout_rate"))}
-"""Keys that only training uses. With a preset, unset dropout rates are also the other run's."""
+FREE = {
+    "tokenizer.sampling_alpha",
+    "model.attention_block_size",
+    *(key for key in MODEL if key.endswith("dropout_rate")),
+}
+"""Keys that change no translation. With a preset, unset dropout rates are also the other run's."""
 
 
 def continued(recorded: Config, wanted: Config, run: RunDirectory) -> Config:

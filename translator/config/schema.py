@@ -246,6 +246,14 @@ class ModelConfig(Section):
     kernel_size: Annotated[int, Field(ge=3, le=255)] = 31
     """Upper limit of the kernels of convolutions, in positions; an odd number. They grow with
     depth: 3, 7, 15, 31, and so on."""
+    attention_window: Count | None = None
+    """Self-attention sees only positions that are at most this far away, on both sides. Time then
+    grows linearly with the length of the text. Default: no limit. Cross-attention always sees the
+    whole source."""
+    attention_block_size: Literal["auto"] | Annotated[int, Field(ge=16, le=65_536)] | None = "auto"
+    """Number of queries that attention computes at a time in texts of more than 8 blocks. The
+    result is the same except for rounding; memory grows linearly with the length. auto: 128 if
+    data.max_length is above 1,024, else null. null: always all queries at once."""
     num_layers: Depth = 6
     """Number of encoder layers, and of decoder layers unless num_decoder_layers is set. With kind:
     decoder_only, number of layers."""
@@ -287,12 +295,27 @@ class ModelConfig(Section):
                         f"model.{key} ({getattr(self, key)}) needs model.kind: transformer; with "
                         "decoder_only, all layers are self-attention",
                     )
+            if self.attention_window is not None:
+                raise conflict(
+                    "model.attention_window",
+                    "model.attention_window needs model.kind: transformer; with decoder_only, the "
+                    "target looks at the whole source through self-attention",
+                )
             if self.num_decoder_layers is not None:
                 raise conflict(
                     "model.num_decoder_layers",
                     "model.num_decoder_layers needs model.kind: transformer; with decoder_only, "
                     "there is one stack, of model.num_layers",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _a_window_limits_attention(self) -> ModelConfig:
+        if self.attention_window is not None and "attention" not in (self.encoder, self.decoder):
+            raise conflict(
+                "model.attention_window",
+                "model.attention_window needs model.encoder or model.decoder: attention",
+            )
         return self
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ from translator.errors import ConfigError
 KEY = "schema_version"
 """Key of a recorded configuration that holds its version."""
 
-CURRENT = 2
+CURRENT = 3
 """Version that this program writes."""
 
 FIRST = 1
@@ -29,6 +29,7 @@ OLD_VALUES: Mapping[int, Mapping[str, Any]] = {
         "decoding.max_length_ratio": 2.0,
         "decoding.max_length_extra": 10,
     },
+    3: {"model.attention_block_size": None},
 }
 """By version: dotted keys that it added or gave another default, with the value that means the
 earlier behaviour."""

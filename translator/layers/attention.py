@@ -15,13 +15,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
 
 import keras
 import tensorflow as tf
 
-from translator.layers.dense import Dense, known_shape
+from translator.layers.attention_blocks import attention_in_blocks
+from translator.layers.dense import Dense
 from translator.layers.dropout import Seed, dropout
+from translator.layers.heads import KeyValue, join_heads, split_heads
 from translator.layers.visible import EVERYTHING, Visible
 
 Matmul = Callable[..., tf.Tensor]  # tf.matmul, or a fast form of it (layers/kernels.py)
@@ -64,21 +66,21 @@ def dot_product_attention(
     return matmul(kept, value), weights
 
 
-class KeyValue(NamedTuple):
-    """Projected keys and values, each [B, N, S, H]: of a memory, or a decoder's cache."""
-
-    key: tf.Tensor
-    value: tf.Tensor
-
-
 class MultiHeadAttention(keras.layers.Layer):
     """N attentions side by side, each on its own projection of width H = D / N."""
 
     def __init__(
-        self, model_dim: int, num_heads: int, dropout_rate: float = 0.0, **kwargs: object
+        self,
+        model_dim: int,
+        num_heads: int,
+        dropout_rate: float = 0.0,
+        block_size: int | None = None,
+        **kwargs: object,
     ) -> None:
+        """block_size: number of queries at a time, as in `attention_in_blocks`; None is all."""
         super().__init__(**kwargs)
-        self.model_dim, self.num_heads, self.dropout_rate = model_dim, num_heads, dropout_rate
+        self.model_dim, self.num_heads = model_dim, num_heads
+        self.dropout_rate, self.block_size = dropout_rate, block_size
         no_bias = {"use_bias": False, "dtype": self.dtype_policy}
         self.query_projection = Dense(model_dim, name="query", **no_bias)
         self.key_value_projection = Dense(2 * model_dim, name="key_value", **no_bias)
@@ -92,12 +94,12 @@ class MultiHeadAttention(keras.layers.Layer):
         self, x: tf.Tensor, memory: tf.Tensor, visible: Visible = EVERYTHING, seed: Seed = None
     ) -> tf.Tensor:
         """[B, T, D] looks at a memory [B, S, D] → [B, T, D]."""
-        (query,) = self.split_heads(self.query_projection(x), 1)
+        (query,) = split_heads(self.query_projection(x), self.num_heads)
         return self.output_projection(self.attend(query, self.keys_values(memory), visible, seed))
 
     def keys_values(self, memory: tf.Tensor) -> KeyValue:
         """[B, S, D] → keys and values, each [B, N, S, H]."""
-        return KeyValue(*self.split_heads(self.key_value_projection(memory), 2))
+        return KeyValue(*split_heads(self.key_value_projection(memory), self.num_heads, 2))
 
     def attend(
         self,
@@ -108,13 +110,6 @@ class MultiHeadAttention(keras.layers.Layer):
         matmul: Matmul = tf.matmul,
     ) -> tf.Tensor:
         """Attention before the output projection: queries [B, N, T, H] → [B, T, D]."""
-        mask = visible.mask(tf.shape(query)[2], tf.shape(key_value.key)[2])
-        heads, _ = dot_product_attention(query, *key_value, mask, self.dropout_rate, seed, matmul)
-        batch, _, length, _ = known_shape(heads)
-        return tf.reshape(tf.transpose(heads, [0, 2, 1, 3]), [batch, length, self.model_dim])
-
-    def split_heads(self, x: tf.Tensor, count: int) -> list[tf.Tensor]:
-        """`count` vectors of width D side by side, [B, T, count · D] → `count` × [B, N, T, H]."""
-        head_dim = self.model_dim // self.num_heads
-        heads = tf.reshape(x, [*known_shape(x)[:2], count, self.num_heads, head_dim])
-        return tf.unstack(tf.transpose(heads, [2, 0, 3, 1, 4]), count)
+        attention = partial(dot_product_attention, matmul=matmul)
+        inputs = query, *key_value, visible, self.dropout_rate, seed
+        return join_heads(attention_in_blocks(attention, *inputs, self.block_size))

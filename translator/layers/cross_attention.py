@@ -11,7 +11,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from translator.layers import kernels
-from translator.layers.attention import KeyValue, MultiHeadAttention
+from translator.layers.attention import MultiHeadAttention
+from translator.layers.heads import KeyValue, split_heads
 from translator.layers.visible import Visible
 
 
@@ -54,6 +55,6 @@ class CrossAttention(MultiHeadAttention):
         The K hypotheses of a sentence are K queries to its one memory, which is not repeated.
         """
         query = rows.by_sentence(self.query_projection(x)[:, 0])
-        (query,) = self.split_heads(query, 1)
+        (query,) = split_heads(query, self.num_heads)
         output = self.attend(query, key_value, visible, matmul=kernels.few_queries_matmul)
         return self.output_projection(rows.by_row(output)[:, tf.newaxis])

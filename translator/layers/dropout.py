@@ -15,8 +15,8 @@ Seed: TypeAlias = tf.Tensor | None
 _MULTIPLIER = 6364136223846793005  # Knuth's MMIX generator: a full-period map of 64-bit numbers
 
 
-def fold_in(seed: Seed, index: int) -> Seed:
-    """The seed with this index below another seed; None (no dropout) stays None.
+def fold_in(seed: Seed, index: int | tf.Tensor) -> Seed:
+    """The seed with this index (int64) below another seed; None (no dropout) stays None.
 
     Old runs resume with the same dropout only if this arithmetic and every index stay.
     """

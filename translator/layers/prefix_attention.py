@@ -13,9 +13,10 @@ from __future__ import annotations
 import tensorflow as tf
 
 from translator.layers import kernels
-from translator.layers.attention import KeyValue, attention_scores
+from translator.layers.attention import attention_scores
 from translator.layers.cross_attention import Rows
 from translator.layers.dropout import Seed
+from translator.layers.heads import KeyValue
 from translator.layers.self_attention import SelfAttention, followed_by
 from translator.layers.visible import EVERYTHING, Visible
 

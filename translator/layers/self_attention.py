@@ -7,23 +7,35 @@ B batch, R rows of a search, N heads, T length, H head width, D model width.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import tensorflow as tf
 
 from translator.layers import kernels
-from translator.layers.attention import KeyValue, MultiHeadAttention
+from translator.layers.attention import MultiHeadAttention
 from translator.layers.dense import known_shape
 from translator.layers.dropout import Seed
+from translator.layers.heads import KeyValue, split_heads
 from translator.layers.visible import EVERYTHING, Visible
 
 
 class SelfAttention(MultiHeadAttention):
-    """Queries, keys and values all come from the same sequence."""
+    """Queries, keys and values all come from the same sequence.
+
+    With a `window`, a position sees only those that are at most this far away.
+    """
+
+    def __init__(self, *arguments: Any, window: int | None = None, **kwargs: Any) -> None:
+        super().__init__(*arguments, **kwargs)
+        self.window = window
 
     def call(  # type: ignore[override]  # its memory is x itself
         self, x: tf.Tensor, visible: Visible = EVERYTHING, seed: Seed = None
     ) -> tf.Tensor:
         """[B, T, D] → [B, T, D]"""
         query, key_value = self.queries_keys_values(x)
+        visible = replace(visible, window=self.window)
         return self.output_projection(self.attend(query, key_value, visible, seed))
 
     def start(self, num_rows: tf.Tensor, dtype: tf.DType) -> KeyValue:
@@ -35,6 +47,8 @@ class SelfAttention(MultiHeadAttention):
         """One position, [R, 1, D] → [R, 1, D]; it sees itself and the cache, which it extends."""
         query, new = self.queries_keys_values(x)
         cache = followed_by(cache, new)
+        if self.window is not None:
+            cache = KeyValue(*(x[:, :, -1 - self.window :] for x in cache))
         output = self.attend(query, cache, matmul=kernels.small_batch_matmul)
         return self.output_projection(output), cache
 
@@ -43,7 +57,7 @@ class SelfAttention(MultiHeadAttention):
         weights = self.query_projection.kernel, self.key_value_projection.kernel
         rows = kernels.joint_linear(tf.reshape(x, [-1, self.model_dim]), weights)
         rows = tf.reshape(rows, [*known_shape(x)[:2], 3 * self.model_dim])
-        query, key, value = self.split_heads(rows, 3)
+        query, key, value = split_heads(rows, self.num_heads, 3)
         return query, KeyValue(key, value)
 
 

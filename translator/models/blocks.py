@@ -41,7 +41,9 @@ class MixerSpec(NamedTuple):
 
 
 def _attention(config: ModelConfig, depth: int, dtype: keras.DTypePolicy) -> SelfAttention:
-    return SelfAttention(*attention_arguments(config), dtype=dtype, name="attention")
+    return SelfAttention(
+        *attention_arguments(config), window=config.attention_window, dtype=dtype, name="attention"
+    )
 
 
 def _recurrence(config: ModelConfig, depth: int, dtype: keras.DTypePolicy) -> Recurrence:
@@ -78,9 +80,13 @@ MIXERS: Mapping[MixerKind, MixerSpec] = {
 """What can mix positions, by the values of model.encoder and model.decoder."""
 
 
-def attention_arguments(config: ModelConfig) -> tuple[int, int, float]:
+def attention_arguments(config: ModelConfig) -> tuple[int, int, float, int | None]:
     """The arguments of a `MultiHeadAttention`."""
-    return config.model_dim, config.num_heads, config.attention_dropout_rate
+    block_size = config.attention_block_size
+    return (
+        *(config.model_dim, config.num_heads, config.attention_dropout_rate),
+        None if block_size == "auto" else block_size,
+    )
 
 
 def feed_forward(config: ModelConfig, dtype: keras.DTypePolicy) -> FeedForward:

@@ -20,11 +20,11 @@ import tensorflow as tf
 
 from translator.config.schema import Config, ModelConfig
 from translator.data.tokenizer import PAD_ID
-from translator.layers.attention import KeyValue
 from translator.layers.cross_attention import Rows
 from translator.layers.dropout import Seed, dropout, fold_in
 from translator.layers.embedding import Embedding
 from translator.layers.gradient_checkpointing import checkpointed
+from translator.layers.heads import KeyValue
 from translator.layers.normalization import LayerNormalization
 from translator.layers.prefix_attention import PrefixAttention
 from translator.layers.visible import Visible

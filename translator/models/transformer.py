@@ -19,11 +19,11 @@ import tensorflow as tf
 
 from translator.config.schema import Config, ModelConfig
 from translator.data.tokenizer import PAD_ID
-from translator.layers.attention import KeyValue
 from translator.layers.cross_attention import CrossAttention, Rows
 from translator.layers.dropout import Seed, dropout, fold_in
 from translator.layers.embedding import Embedding, PositionEmbedding
 from translator.layers.gradient_checkpointing import checkpointed
+from translator.layers.heads import KeyValue
 from translator.layers.mixer import State
 from translator.layers.normalization import LayerNormalization
 from translator.layers.visible import Visible
@@ -143,11 +143,15 @@ class Transformer(StackedModel):
     @classmethod
     def missing_exports(cls, config: Config) -> Mapping[str, str]:
         model = config.model
-        return {
+        missing = {
             format: f"model.{key} is {kind}, and {reason}"
             for key, kind in (("decoder", model.decoder), ("encoder", model.encoder))
             for format, reason in blocks.MIXERS[kind].missing_exports.items()
         }
+        if model.attention_window is not None:
+            reason = "CTranslate2 has no window in encoders"
+            missing["ctranslate2"] = f"model.attention_window is set, and {reason}"
+        return missing
 
     def add_layers(self, config: ModelConfig, max_length: int) -> None:
         policy = self.dtype_policy
