@@ -60,6 +60,23 @@ def test_store_counts_the_pairs_left_out(tmp_path: Path, tokenizer: Tokenizer) -
     assert (facts.num_pairs, facts.num_empty, facts.num_long) == (3, 2, 2)
 
 
+def test_long_sources_are_left_out_or_truncated(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    pairs = [Pair("a b", "c"), Pair("a b " * 20, "c"), Pair("a b", "c " * 90)]
+    facts, sources = [], []
+    for truncate in (False, True):
+        store = open_store(
+            *(tmp_path / f"s{truncate}", lambda: pairs, tokenizer),
+            max_length=9,
+            keep_text=True,
+            truncate_sources=truncate,
+        )
+        facts.append((store.facts.num_pairs, store.facts.num_long, store.facts.num_truncated))
+        sources.append([store.source.ids(i).tolist() for i in range(len(store))])
+    assert facts == [(1, 2, 0), (2, 1, 1)]
+    short, long = tokenizer.source.encode([pairs[0].source, pairs[1].source])
+    assert sources == [[short], [short, long[:9]]]
+
+
 class TestSideOfInvisibleCharacters:
     PAIRS = [  # noqa: RUF012
         PAIRS[0],

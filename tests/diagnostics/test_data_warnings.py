@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from translator.config.preset import LONGEST_SIDE
 from translator.config.schema import Config
 from translator.config.statistics import LEAST_LIMIT
 from translator.data.store_writer import StoreFacts
@@ -34,7 +35,7 @@ def warnings(
     config = Config.model_validate(
         {
             "preset": preset,
-            "data": data | ({"max_length": 1024} if preset else {}),
+            "data": data | ({"max_length": LONGEST_SIDE} if preset else {}),
             "training": {"max_steps": 1},
             "tokenizer": {"vocabulary_size": 1000} | tokenizer,
         }
@@ -164,9 +165,16 @@ def test_warning_for_many_pairs_that_are_too_long() -> None:
     ]
 
 
+def test_warning_for_sources_of_which_training_reads_only_the_beginning() -> None:
+    assert warnings(FACTS._replace(num_pairs=100, num_truncated=3)) == [
+        "Training reads only the first 128 pieces of 3 sources (3.0%), as data.truncate_sources "
+        "asks. Translation truncates them, too. A higher data.max_length reads more."
+    ]
+
+
 def test_a_preset_does_not_advise_against_its_own_choice() -> None:
     [sentence] = warnings(FACTS._replace(num_long=15), preset="auto")
-    assert sentence.endswith("more than 1024 pieces. Start a run with shorter sentences.")
+    assert sentence.endswith("more than 4096 pieces. Start a run with shorter sentences.")
 
 
 def test_warning_for_targets_beyond_the_length_limit_names_the_needed_limit() -> None:

@@ -61,8 +61,11 @@ class DataConfig(CorpusContext):
     BY 4.0, or: for research only."""
     max_length: Width = 128
     """Longest sentence, in pieces. Training leaves out longer pairs and reports their number;
-    translation truncates longer sentences, with a warning. Attention takes memory with its
+    translation truncates longer sentences, with a warning. Time of attention grows with its
     square."""
+    truncate_sources: bool = False
+    """Train on the first max_length pieces of longer sources, instead of leaving their pairs out.
+    For summaries, where the beginning of a text is often enough."""
 
     def corpora(self, split: str) -> dict[str, Corpus]:
         """The corpora of train, validation or test by key, such as data.train[0]."""

@@ -60,6 +60,7 @@ def batch(
             vocabulary.encode([side.text(row) for row in rows], sampling._replace(seed=int(draw)))
             for vocabulary, side, draw in zip(tokenizer, sides, draws, strict=True)
         )
+        sources = [row[: sampling.max_length] for row in sources]  # longer only if truncated
     if concatenation is not None and concatenation.applies(step):
         tags = tokenizer.source.tags.values()
         sources, targets = joined(sources, targets, concatenation.max_length, tags)

@@ -129,4 +129,5 @@ class Mixture:
             examples(mismatch for one in facts for mismatch in one.unreachable),
             sum(one.num_nul for one in facts),
             self._first_nul(facts),
+            sum(one.num_truncated for one in facts),
         )

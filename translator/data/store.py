@@ -64,6 +64,7 @@ def open_store(
     max_length: int | None,
     keep_text: bool,
     keep_blank: bool = False,
+    truncate_sources: bool = False,
     show: Callable[[int], None] = lambda _: None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Store:
@@ -72,6 +73,7 @@ def open_store(
     The name of the folder must depend on everything that the content depends on (`store_key`).
 
     With `max_length`, pairs with an empty or longer side are left out; without it, all pairs stay.
+    With `truncate_sources`, longer sources are cut instead.
     A side is empty if it shows nothing (`is_empty`), or with `keep_blank` if it is white space.
     With `keep_text`, the store also holds the sentences.
 
@@ -79,6 +81,6 @@ def open_store(
     continued by the next one; a damaged store is written again. Raises DataError if no pair is left
     or the disk is full.
     """
-    recipe = Recipe(pairs, tokenizer, max_length, keep_text, keep_blank)
+    recipe = Recipe(pairs, tokenizer, max_length, keep_text, keep_blank, truncate_sources)
     make_once(folder, lambda unfinished: write_store(unfinished, recipe, show), report, is_whole)
     return Store(folder)

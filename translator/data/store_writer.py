@@ -63,6 +63,8 @@ class StoreFacts(NamedTuple):
     """Number of pairs with a NUL character, including those left out."""
     first_nul: int = 0
     """Number of the first of them, from 1; 0 if there is none."""
+    num_truncated: int = 0
+    """Sources of which only the first max_length pieces were kept."""
 
 
 class Journal(NamedTuple):
@@ -78,6 +80,7 @@ class Journal(NamedTuple):
     unreachable: Sequence[Mismatch] = ()
     num_nul: int = 0
     first_nul: int = 0
+    num_truncated: int = 0
 
 
 class Recipe(NamedTuple):
@@ -89,6 +92,8 @@ class Recipe(NamedTuple):
     keep_text: bool
     keep_blank: bool
     """Keep a side of invisible characters, as in older runs, which left out only white space."""
+    truncate_sources: bool = False
+    """Keep the first max_length pieces of longer sources."""
 
 
 def write_store(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> None:
@@ -111,6 +116,7 @@ def write_store(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> No
         journal.unreachable,
         journal.num_nul,
         journal.first_nul,
+        journal.num_truncated,
     )
     write_whole(folder / FACTS, json.dumps(facts._asdict()))
 
@@ -144,7 +150,7 @@ def _write(folder: Path, recipe: Recipe, show: Callable[[int], None]) -> Journal
         encoded = stack.enter_context(closing(_ahead(_encode(part, recipe) for part in chunks)))
         saved = time.monotonic()
         for chunk in encoded:
-            journal = _add(chunk, recipe.max_length, sides, journal)
+            journal = _add(chunk, recipe, sides, journal)
             show(journal.num_read)
             if time.monotonic() - saved > JOURNAL_EVERY:
                 _save(folder, journal, sides)
@@ -194,15 +200,21 @@ def _encode(chunk: list[Pair], recipe: Recipe) -> _Encoded:
     return _Encoded(len(chunk), texts, rows, mismatches, nul)
 
 
-def _add(
-    chunk: _Encoded, limit: int | None, sides: Sequence[SideWriter], journal: Journal
-) -> Journal:
+def _add(chunk: _Encoded, recipe: Recipe, sides: Sequence[SideWriter], journal: Journal) -> Journal:
     """Write those pairs of a chunk that are not too long; return the next journal."""
+    limit, (sources, targets) = recipe.max_length, chunk.rows
+    num_truncated = 0
+    if limit is not None and recipe.truncate_sources:
+        num_truncated = sum(
+            len(source) > limit and len(target) <= limit
+            for source, target in zip(sources, targets, strict=True)
+        )
+        sources = [source[:limit] for source in sources]
     kept = [
         limit is None or max(len(source), len(target)) <= limit
-        for source, target in zip(*chunk.rows, strict=True)
+        for source, target in zip(sources, targets, strict=True)
     ]
-    for side, side_texts, side_rows in zip(sides, chunk.texts, chunk.rows, strict=True):
+    for side, side_texts, side_rows in zip(sides, chunk.texts, (sources, targets), strict=True):
         side.add(list(compress(side_texts, kept)), list(compress(side_rows, kept)))
     mismatches = [mismatch for i, mismatch in chunk.mismatches.items() if kept[i]]
     first_nul = journal.num_read + chunk.nul[0] + 1 if chunk.nul else 0
@@ -217,6 +229,7 @@ def _add(
         ),
         num_nul=journal.num_nul + len(chunk.nul),
         first_nul=journal.first_nul or first_nul,
+        num_truncated=journal.num_truncated + num_truncated,
     )
 
 

@@ -103,6 +103,13 @@ def text_warnings(
         else:
             yield from _unknown(config, name, facts, known)
     yield from _nearly_characters(config, training, known)
+    if training.num_truncated:
+        share = training.num_truncated / training.num_pairs
+        yield (
+            f"Training reads only the first {config.data.max_length} pieces of "
+            f"{training.num_truncated:,} sources ({share:.1%}), as data.truncate_sources asks. "
+            "Translation truncates them, too. A higher data.max_length reads more."
+        )
     share = training.num_long / (training.num_pairs + training.num_long)
     if share > MAX_LONG_SHARE:
         is_chosen = config.preset is not None and config.data.max_length == LONGEST_SIDE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from translator.cache import cache_folder
 from translator.config import Config
@@ -58,7 +58,15 @@ def open_text(
         total: int | None = None,
     ) -> Store:
         text = fingerprint(config.data, split, index)
-        settings = {"max_length": max_length, "keep_text": keep_text, "keep_blank": keep_blank}
+        settings: dict[str, Any] = {
+            "max_length": max_length,
+            "keep_text": keep_text,
+            "keep_blank": keep_blank,
+        }
+        if config.data.truncate_sources:
+            settings["truncate_sources"] = (
+                True  # absent otherwise, as in stores of earlier versions
+            )
         key = store_key(text, tokenizer, **settings)
         number = f" {index + 1} of {len(corpora)}" if index is not None and len(corpora) > 1 else ""
         task = f"Preparing the {SPLIT_NAMES[split]} text{number}"
@@ -67,9 +75,7 @@ def open_text(
                 cache_folder() / key,
                 lambda: read_unchanged(config.data, split, text, index),
                 tokenizer,
-                max_length=max_length,
-                keep_text=keep_text,
-                keep_blank=keep_blank,
+                **settings,
                 show=show,
                 report=log.info,
             )
