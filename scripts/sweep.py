@@ -49,6 +49,7 @@ from translator.config import load_config, load_recorded
 from translator.config.schema import DataConfig
 from translator.config.yaml_text import parse_yaml
 from translator.errors import ConfigError, Stopped, UserError
+from translator.evaluation.metrics import METRICS
 from translator.files import write_whole
 from translator.runs import RunDirectory
 
@@ -251,10 +252,11 @@ def test_scores(trial: Trial, children: Children) -> Row:
         raise UserError(f"{trial.run.path}: the test split could not be scored.")
     results = json.loads(trial.run.result("test", "json").read_text(encoding="utf-8"))
     metrics, found = results["evaluation"]["metrics"], results["scores"]
+    keys = [key for name in metrics for key in METRICS[name].keys]
     values = {
-        f"test_{name}": f"{score['value']:.2f}"
-        for name, score in zip(metrics, found, strict=True)
-        if f"test_{name}" in COLUMNS
+        f"test_{key}": f"{score['value']:.2f}"
+        for key, score in zip(keys, found, strict=True)
+        if f"test_{key}" in COLUMNS
     }
     return values | {"test_signature": found[0]["signature"]}
 

@@ -22,6 +22,7 @@ tokenizer: {vocabulary_size: 300}
 model: {num_layers: 1, model_dim: 8, num_heads: 2, feed_forward_dim: 16}
 training: {max_steps: 2, tokens_per_step: 64, precision: float32}
 decoding: {beam_size: 1, max_length_ratio: 1.0, max_length_extra: 0}
+evaluation: {metrics: [rouge, bleu]}
 """
 
 LIST = """\

@@ -320,6 +320,32 @@ class TestDivergence:
         assert all(before[name].tobytes() == again[name].tobytes() for name in before)
 
 
+class TestRouge:
+    def test_chooses_the_best_weights_and_is_kept(self, workplace: Path, capsys: Capture) -> None:
+        train("c.yaml", overrides=["training.best_by=rouge", "evaluation.metrics=[rouge]"])
+        assert ", ROUGE-1 " in capsys.readouterr().err
+        text = Path("runs/c/metrics.jsonl").read_text()
+        rows = [row for row in map(json.loads, text.splitlines()) if row["kind"] == "validation"]
+        means = [sum(row[key] for key in ("rouge1", "rouge2", "rougeL")) / 3 for row in rows]
+        best = next(row for row in reversed(rows) if row["best"])
+        assert means[rows.index(best)] == max(means)
+        assert "bleu" in best and "|tok:unicode|" in best["rougeL_signature"]
+        scores = evaluate("runs/c", split="validation")
+        assert {score.name: score.value for score in scores} == {
+            "ROUGE-1": best["rouge1"],
+            "ROUGE-2": best["rouge2"],
+            "ROUGE-L": best["rougeL"],
+        }
+
+    def test_is_refused_before_training_if_the_references_do_not_suit_it(
+        self, workplace: Path
+    ) -> None:
+        english = ["training.best_by=rouge", "data.target_language=en"]
+        with pytest.raises(ConfigError, match=r"drops all letters but a to z, which are [0-9.]+%"):
+            train("c.yaml", overrides=english)
+        assert not Path("runs/c/metrics.jsonl").exists()
+
+
 class TestProfile:
     def test_is_a_table_and_a_file_for_tensorboard(self, workplace: Path) -> None:
         train("c.yaml", overrides=["training.profile=true", "training.max_steps=16"])

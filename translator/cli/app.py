@@ -244,7 +244,7 @@ def evaluate(
     ] = None,
     settings: Settings = None,
 ) -> None:
-    """Score translations with BLEU, chrF and TER."""
+    """Score translations with BLEU, chrF and TER, or with the metrics of the run."""
     with inference_process():
         from translator.cli.terminal import progress
         from translator.workflows.evaluate import evaluate

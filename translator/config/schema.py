@@ -433,8 +433,9 @@ class TrainingConfig(Section):
     """Number of steps between checkpoints; a crash costs at most this much work."""
     patience: Count | None = None
     """Stop after this many validations without improvement."""
-    best_by: Annotated[str, Field(examples=["bleu", "chrf", "ter", "loss"])] = "bleu"
-    """What chooses the best weights: a metric of a validation (bleu, chrf or ter), or its loss."""
+    best_by: Annotated[str, Field(examples=["bleu", "chrf", "ter", "rouge", "loss"])] = "bleu"
+    """What chooses the best weights: a metric of a validation (bleu, chrf, ter or rouge), or its
+    loss. rouge: the mean of ROUGE-1, ROUGE-2 and ROUGE-L."""
     profile: bool = False
     """Profile steps 11 to 15 of each session. The run's tensorboard/ gets the full profile,
     profile.txt a table."""
@@ -482,15 +483,17 @@ class DecodingConfig(Section):
 
 
 class EvaluationConfig(Section):
-    """How translations are scored (sacreBLEU)."""
+    """How translations are scored (sacreBLEU, rouge-score)."""
 
     tokenize: Literal["auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none"] = "auto"
     """BLEU's tokenizer. auto: zh, ja-mecab or ko-mecab for Chinese, Japanese or Korean, else 13a.
     Use none for text that is already tokenized."""
     lowercase: bool = False
-    """Ignore case when scoring."""
+    """Ignore case when scoring. ROUGE always does."""
     metrics: list[str] = Field(default=["bleu", "chrf", "ter"], min_length=1)
-    """Metrics that `translator eval` prints and keeps, in this order."""
+    """Metrics that `translator eval` prints and keeps, in this order: bleu, chrf, ter or rouge. The
+    last needs the extra [rouge], and a language with spaces between words; it gives ROUGE-1,
+    ROUGE-2 and ROUGE-L, for English with a stemmer, as in papers."""
 
 
 def _allow_version(schema: dict[str, Any]) -> None:

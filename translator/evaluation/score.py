@@ -10,6 +10,7 @@ from sacrebleu.metrics.base import Metric
 
 from translator.config.schema import EvaluationConfig
 from translator.errors import ConfigError
+from translator.evaluation.words import base_language
 from translator.training.results import Score
 
 TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}
@@ -18,7 +19,9 @@ EXTRAS = {"ja-mecab": "ja", "ko-mecab": "ko"}
 """Extras of this package that install them."""
 
 
-def check_tokenizer(config: EvaluationConfig, target_language: str) -> None:
+def check_tokenizer(
+    config: EvaluationConfig, target_language: str, references: Sequence[str] = ()
+) -> None:
     """Raise ConfigError if BLEU's tokenizer for this language is not installed."""
     bleu_metric(config, target_language)
 
@@ -50,7 +53,7 @@ def ter(
     target_language: str,
 ) -> Score:
     """Corpus TER. Languages written without spaces are compared by character."""
-    is_asian = _base(target_language) in TOKENIZERS
+    is_asian = base_language(target_language) in TOKENIZERS
     metric = TER(case_sensitive=not config.lowercase, normalized=is_asian, asian_support=is_asian)
     return _score(metric, hypotheses, references)
 
@@ -102,7 +105,7 @@ def bleu_metric(config: EvaluationConfig, target_language: str, of_sentences: bo
     """sacreBLEU's metric. Raises ConfigError if its tokenizer is not installed."""
     tokenize: str = config.tokenize
     if tokenize == "auto":
-        tokenize = TOKENIZERS.get(_base(target_language), "13a")
+        tokenize = TOKENIZERS.get(base_language(target_language), "13a")
     try:
         # force: no warning if the text is tokenized already; the signature shows it.
         return BLEU(
@@ -117,11 +120,6 @@ def bleu_metric(config: EvaluationConfig, target_language: str, of_sentences: bo
             f"BLEU's tokenizer {tokenize} is not installed; install the extra [{extra}] "
             f"(pip install '.[{extra}]' in the checkout), or set evaluation.tokenize."
         ) from None
-
-
-def _base(language: str) -> str:
-    """zh of zh-Hans, pt of pt_BR."""
-    return language.lower().replace("_", "-").partition("-")[0]
 
 
 def _score(metric: Metric, hypotheses: Sequence[str], references: Sequence[str]) -> Score:

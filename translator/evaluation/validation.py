@@ -20,7 +20,7 @@ from translator.data.tokenizer import PAD_ID, Tokenizer
 from translator.decoding.engine import Translation
 from translator.decoding.translator import Translator
 from translator.diagnostics.symptoms import search_symptoms, symptoms
-from translator.evaluation.metrics import METRICS
+from translator.evaluation.metrics import METRICS, check_training_metrics, validation_metrics
 from translator.models.build import build_model
 from translator.models.weights import Arrays, set_model_weights
 from translator.training.loss import cross_entropy
@@ -33,10 +33,12 @@ class Validator:
     """Scores weights on the validation split: BLEU always, and what training.best_by names."""
 
     def __init__(self, config: Config, store: Store, tokenizer: Tokenizer) -> None:
+        """Raises ConfigError if a metric does not suit the references."""
         self._config = config
         self._tokenizer = tokenizer
         self.pairs = list(store.pairs())
         self._references = [pair.target for pair in self.pairs]
+        check_training_metrics(config, self._references)
         self._batches = list(_batches(store, config))
 
     @cached_property
@@ -66,12 +68,13 @@ class Validator:
         )
 
     def _scores(self, translations: list[str]) -> dict[str, Score]:
-        names = dict.fromkeys(("bleu", self._config.training.best_by))
         evaluation, language = self._config.evaluation, self._config.data.target_language
         return {
-            name: METRICS[name].score(translations, self._references, evaluation, language)
-            for name in names
-            if name != "loss"
+            key: score
+            for metric in validation_metrics(self._config).values()
+            for key, score in metric.by_key(
+                translations, self._references, evaluation, language
+            ).items()
         }
 
     def _symptoms(self, found: list[Translation]) -> dict[str, float]:
@@ -102,11 +105,15 @@ class Validator:
 
 
 def rank(best_by: str, scores: dict[str, Score], loss: float) -> float:
-    """The score or loss that training.best_by names, negated if lower is better."""
+    """The score or loss that training.best_by names, negated if lower is better.
+
+    scores: by key. If the metric has several, their mean counts.
+    """
     if best_by == "loss":
         return -loss
-    value = scores[best_by].value
-    return -value if METRICS[best_by].lower_is_better else value
+    metric = METRICS[best_by]
+    value = sum(scores[key].value for key in metric.keys) / len(metric.keys)
+    return -value if metric.lower_is_better else value
 
 
 def _batches(store: Store, config: Config) -> Iterator[Batch]:

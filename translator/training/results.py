@@ -24,11 +24,12 @@ class Validation(NamedTuple):
     """How good some weights are on the validation pairs."""
 
     scores: Mapping[str, Score]
-    """By the names of evaluation/metrics.py; always with "bleu"."""
+    """By the keys of evaluation/metrics.py; always with "bleu"."""
     loss: float
     """Cross-entropy without smoothing, in nats a target piece."""
     rank: float
-    """The score or loss that training.best_by names, negated if lower is better."""
+    """The score (a mean if there are several) or loss that training.best_by names, negated if lower
+    is better."""
     seconds: float
     translations: list[str]
     symptoms: Mapping[str, float] = {}
@@ -37,9 +38,9 @@ class Validation(NamedTuple):
     def facts(self) -> dict[str, float | str]:
         """Scores, signatures and loss, by their keys in files."""
         facts: dict[str, float | str] = {}
-        for name, score in self.scores.items():
-            facts[name] = score.value
-            facts["signature" if name == "bleu" else f"{name}_signature"] = score.signature
+        for key, score in self.scores.items():
+            facts[key] = score.value
+            facts["signature" if key == "bleu" else f"{key}_signature"] = score.signature
         return facts | {"loss": self.loss}
 
 

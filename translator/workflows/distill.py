@@ -15,7 +15,7 @@ from translator.config.schema import DataConfig
 from translator.corpora.corpus import CorpusTag, file_facts
 from translator.environment import freeze_weights
 from translator.errors import ConfigError, DataError, RunError
-from translator.evaluation.metrics import check_metrics
+from translator.evaluation.metrics import check_training_metrics
 from translator.files import check_utf8_name
 from translator.runs import RunDirectory
 from translator.training.distributed.cluster import find_cluster
@@ -81,7 +81,7 @@ def distill(
     if isinstance(text, (str, Path)):
         raise TypeError("text must be a list of files, not a single one")
     settings, directory = read_config(config, run, overrides)
-    check_metrics(settings)
+    check_training_metrics(settings)
     teacher, texts = Path(teacher), [Path(one) for one in text]
     _check_paths([directory.path, teacher, *texts], directory)
     _check_run(settings, directory, Path(config), teacher)

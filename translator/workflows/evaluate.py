@@ -78,6 +78,7 @@ def evaluate(
         text = _split_text(config, split or "test", overrides, progress)
     else:
         text = _file_text(split, source, target, needs_source=hypotheses is None)
+    check_metrics(config, text.references)
     if hypotheses is not None:
         translations, text = _given_translations(hypotheses, text)
     else:

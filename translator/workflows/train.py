@@ -13,7 +13,7 @@ from translator.config import Config, load_config, load_recorded, replaced
 from translator.diagnostics.plateau import find_plateau
 from translator.environment import begin_threads, freeze_weights
 from translator.errors import DoesNotFit, OutOfMemory, RunError, Stopped
-from translator.evaluation.metrics import check_metrics
+from translator.evaluation.metrics import check_training_metrics
 from translator.runs import RunDirectory
 from translator.workflows.device import log_device
 from translator.workflows.failure_report import describe_failure, write_failure_report
@@ -58,7 +58,7 @@ def train(
     ensure_handler()
     freeze_weights(False)
     settings, directory = read_config(config, run, overrides, start_from)
-    check_metrics(settings)
+    check_training_metrics(settings)
     _check_student(settings, directory)
     origin = None if start_from is None else Path(start_from)
     return train_run(settings, directory, origin, progress)
