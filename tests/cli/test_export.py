@@ -16,6 +16,7 @@ import pytest
 
 from translator.bundle_archive import pack, unpacked
 from translator.data.batches import pad_rows
+from translator.data.tokenizer import END_ID
 from translator.decoding.loaded_run import load_run_config
 from translator.decoding.translator import Translator
 from translator.errors import ConfigError, RunError
@@ -35,6 +36,7 @@ from translator.models.weights import load_arrays, load_facts, save_arrays
 from translator.runs import RunDirectory
 from translator.workflows.evaluate import evaluate
 from translator.workflows.export import export_run
+from translator.workflows.open_run import open_run
 from translator.workflows.train import train
 from translator.workflows.translate import translate
 from translator.workflows.tune import tune
@@ -372,6 +374,34 @@ def test_a_savedmodel_runs_through_the_c_interface(savedmodel: Path, run: Path) 
     )
     all_scores = [[one.score for one in hypotheses] for hypotheses in best]
     np.testing.assert_allclose(outputs["scores"], all_scores, rtol=1e-4)
+
+
+@pytest.mark.parametrize("format", ["ctranslate2", "savedmodel", "bundle"])
+def test_min_length_is_exported(run: Path, format: Format) -> None:
+    path = RunDirectory(run).shipped
+    weights, facts = load_arrays(path)
+    weights["decoder_norm/offset"] += 20 * weights["target_embedding/table"][END_ID]
+    save_arrays(path, weights, **facts)  # now it ends at once
+
+    overrides = ["decoding.min_length=4"]
+    lines = ["the red house " * 4, "a cup of tea " * 3]
+    ours = Translator.load(run, overrides).hypotheses(lines)
+    assert [best.length for best, *_ in ours] == [5, 5]
+    path = export_run(run, format, overrides=overrides, max_loss=100).path
+    engine = open_run(path, engine=None if format == "bundle" else format).engine()
+    theirs = engine.hypotheses(lines)
+    assert [(best.text, best.length) for best, *_ in theirs] == [
+        (best.text, best.length) for best, *_ in ours
+    ]
+
+
+def test_warns_if_the_run_has_another_min_length_than_its_export(
+    exported: Path, run: Path, capsys: Output
+) -> None:
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("  min_length: 0\n", "  min_length: 2\n"))
+    open_run(run, engine="ctranslate2")
+    assert f"{run} has decoding.min_length 2, but {exported} has 0." in capsys.readouterr().err
 
 
 def test_a_format_that_the_model_lacks_is_refused(

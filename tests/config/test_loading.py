@@ -135,6 +135,16 @@ def test_a_byte_order_mark_is_not_part_of_the_first_key(load: Load) -> None:
             "c.yaml, line 7: model.num_heads (7) must divide model.model_dim (512).",
         ),
         (
+            "model: {}\ndecoding: {min_length: 129}",
+            "c.yaml, line 8: decoding.min_length (129) must not exceed data.max_length (128), the "
+            "longest sentence in training.",
+        ),
+        (  # 129 pieces with the end, and half as many
+            "model: {}\ndecoding: {max_length_ratio: 0.5, max_length_extra: 0, min_length: 64}",
+            "c.yaml, line 8: decoding.min_length (64) must not exceed 63, the pieces that "
+            "decoding.max_length_ratio and max_length_extra allow for the longest source.",
+        ),
+        (
             "model: {kind: decoder_only, encoder: recurrence}",
             "c.yaml, line 7: model.encoder (recurrence) needs model.kind: transformer; with "
             "decoder_only, all layers are self-attention.",

@@ -5,6 +5,7 @@ import pytest
 from translator.config import Config, CorpusStatistics, Machine, resolve
 from translator.config.preset import auto_vocabulary_size
 from translator.config.statistics import LEAST_LIMIT, LengthLimit
+from translator.errors import ConfigError
 
 
 def config(**sections: object) -> Config:
@@ -79,6 +80,22 @@ def test_length_limit_is_resolved_once_that_of_the_text_is_known() -> None:
     assert limit({}, LengthLimit(6.0, 40)) == (6.0, 40)
     assert limit({"max_length_ratio": 3}, LengthLimit(6.0, 40)) == (3.0, 40)
     assert limit({"max_length_ratio": 1.0, "max_length_extra": 0}, LengthLimit(6.0, 40)) == (1.0, 0)
+
+
+def test_min_length_is_compared_with_a_limit_that_is_known() -> None:
+    given = config(decoding={"min_length": 64, "max_length_ratio": 0.5})
+    assert resolved(given).decoding.max_length_extra == LEAST_LIMIT.extra
+    statistics = CorpusStatistics(1, length_limit=LengthLimit(0.5, 0))
+    with pytest.raises(ConfigError, match="must not exceed 63, the pieces that"):
+        resolve(given, statistics, Machine(1.0))
+
+
+def test_min_length_waits_for_the_length_that_a_preset_chooses() -> None:
+    given = config(preset="auto", decoding={"min_length": 200})
+    assert resolve(given, CorpusStatistics(30_000), Machine(1.0)).decoding.min_length == 200
+    statistics = CorpusStatistics(30_000, length_limit=LengthLimit(2.0, 10), longest=40)
+    with pytest.raises(ConfigError, match=r"\(200\) must not exceed data\.max_length"):
+        resolve(given, statistics, Machine(1.0))
 
 
 def test_values_that_are_set_are_kept() -> None:

@@ -117,6 +117,21 @@ def test_scores_of_hypotheses_agree_with_a_power_length_penalty(
     assert [x for x, _ in common] == pytest.approx([y for _, y in common], rel=5e-3)
 
 
+def test_min_length_counts_the_same_pieces(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    sources = ["a", "a red light", "the door"]
+    for min_length, expected in ((0, 1), (1, 2), (4, 5)):
+        folder = tmp_path / str(min_length)
+        folder.mkdir()
+        decoding = {"beam_size": 1, "length_penalty": 0.0, "min_length": min_length}
+        engines = build_engines(folder, tokenizer, PRE, decoding, towards_end=20.0)
+        ours, theirs = ([best for best, *_ in one.hypotheses(sources)] for one in engines)
+        assert [one.length for one in ours] == [one.length for one in theirs] == [expected] * 3
+        assert [one.text for one in ours] == [one.text for one in theirs]
+        scores = [one.score for one in theirs]
+        # Its softmax excludes pieces that are suppressed.
+        assert [one.score for one in ours] == pytest.approx(scores, rel=5e-3, abs=1e-4)
+
+
 @pytest.mark.parametrize("towards_end", [-20.0, 20.0])
 def test_at_limit_marks_translations_that_reach_the_length_limit(
     towards_end: float, tokenizer: Tokenizer, tmp_path: Path

@@ -54,8 +54,11 @@ def test_a_key_that_an_earlier_version_lacked_has_its_default(files: tuple[Path,
     path = files[1].with_name("out.resume")
     state = json.loads(path.read_text())
     del state["decided_by"]["decoding"]["no_repeat_ngram"]
+    del state["decided_by"]["decoding"]["min_length"]
     del state["decided_by"]["model"]["kind"]
     path.write_text(json.dumps(state))
     with pytest.raises(ConfigError, match=r"decoding\.no_repeat_ngram was 0 and is now 3"):
         remaining(files, no_repeat_ngram=3)
+    with pytest.raises(ConfigError, match=r"decoding\.min_length was 0 and is now 2"):
+        remaining(files, min_length=2)
     assert remaining(files) == ["two"]

@@ -465,6 +465,8 @@ class DecodingConfig(Section):
     no_repeat_ngram: Annotated[int, Field(ge=0, le=100)] = 0
     """No sequence of this many pieces occurs twice in a translation, which stops models that repeat
     themselves. Use 3 or more: 1 and 2 forbid ordinary sentences. 0: off."""
+    min_length: Annotated[int, Field(ge=0, le=65_536)] = 0
+    """Least number of pieces of a translation. A lower length limit wins. 0: off."""
     tokens_per_batch: Count = 16_384
     """Size of a translation batch: source pieces, padding included, times beam size; it counts for
     more where the length limit is above 2 times plus 10. CTranslate2 uses at most 1,024. Results do
@@ -574,6 +576,29 @@ class Config(Section):
                 "training.r_drop",
                 "training.r_drop compares two passes with different dropout, but every dropout "
                 "rate of model is 0; set one, such as model.dropout_rate, or remove r_drop",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_translation_can_have_min_length(self) -> Config:
+        least, longest = self.decoding.min_length, self.data.max_length
+        is_open = "auto" in (self.decoding.max_length_ratio, self.decoding.max_length_extra)
+        # A preset chooses data.max_length before the length limit is known.
+        is_chosen = is_open or "max_length" not in self.data.model_fields_set
+        if not least or (self.preset is not None and is_chosen):
+            return self
+        if least > longest:
+            raise conflict(
+                "decoding.min_length",
+                f"decoding.min_length ({least}) must not exceed data.max_length ({longest}), the "
+                "longest sentence in training",
+            )
+        limit = self.decoding.length_limit.of(longest) - 1
+        if least > limit and not is_open:
+            raise conflict(
+                "decoding.min_length",
+                f"decoding.min_length ({least}) must not exceed {limit}, the pieces that "
+                "decoding.max_length_ratio and max_length_extra allow for the longest source",
             )
         return self
 

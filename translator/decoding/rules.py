@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from translator.config.schema import DecodingConfig
+from translator.data.tokenizer import END_ID
 
 
 class Rule(NamedTuple):
@@ -29,9 +30,17 @@ class Rule(NamedTuple):
     gathers it like the cache."""
 
 
-def rules_of(config: DecodingConfig) -> list[Rule]:
-    """The rules that a configuration asks for."""
-    return [no_repeat_ngram(config.no_repeat_ngram)] if config.no_repeat_ngram else []
+def rules_of(config: DecodingConfig, max_lengths: tf.Tensor) -> list[Rule]:
+    """The rules that a configuration asks for.
+
+    max_lengths [B]: the longest translation of each sentence, end included.
+    """
+    rules = []
+    if config.no_repeat_ngram:
+        rules.append(no_repeat_ngram(config.no_repeat_ngram))
+    if config.min_length:  # last: it keeps the end where the others leave nothing else
+        rules.append(min_length(config.min_length, max_lengths))
+    return rules
 
 
 def no_repeat_ngram(size: int) -> Rule:
@@ -55,3 +64,20 @@ def no_repeat_ngram(size: int) -> Rule:
         return tf.tensor_scatter_nd_min(logits, indices, bounds), state
 
     return Rule(apply)
+
+
+def min_length(length: int, max_lengths: tf.Tensor) -> Rule:
+    """No hypothesis ends before it has `length` pieces.
+
+    The end stays possible at the length limit, max_lengths [B] with the end, and where nothing else
+    is possible.
+    """
+
+    def apply(ids: tf.Tensor, limits: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        num_pieces = tf.shape(ids)[1]
+        may_continue = tf.reduce_any(logits[:, END_ID + 1 :] > -math.inf, axis=1)
+        may_end = (num_pieces >= length) | (num_pieces + 1 >= limits) | ~may_continue
+        is_kept = may_end[:, tf.newaxis] | (tf.range(tf.shape(logits)[1]) != END_ID)
+        return tf.where(is_kept, logits, tf.cast(-math.inf, logits.dtype)), limits
+
+    return Rule(apply, max_lengths)

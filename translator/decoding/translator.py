@@ -201,7 +201,7 @@ class ModelSearch:
                     beam_size=beam_size,
                     penalty=lambda length: length_penalty(length, alpha, kind),
                     num_returned=num_returned,
-                    rules=rules_of(self._config),
+                    rules=rules_of(self._config, max_lengths),
                 )
 
         memory = tf.nest.map_structure(

@@ -170,6 +170,7 @@ def _search(config: Config) -> Search:
         beam_size=decoding.beam_size,
         length_penalty=decoding.length_penalty,
         no_repeat_ngram=decoding.no_repeat_ngram,
+        min_length=decoding.min_length,
     )
 
 

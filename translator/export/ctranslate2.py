@@ -186,7 +186,7 @@ def options(config: Config, tokenizer: Tokenizer, alpha: float) -> dict[str, Any
         "length_penalty": alpha,
         "max_input_length": 0,
         "max_decoding_length": longest_translation(config.decoding, config.data.max_length),
-        "min_decoding_length": 0,
+        "min_decoding_length": config.decoding.min_length,
         "no_repeat_ngram_size": config.decoding.no_repeat_ngram,
         "disable_unk": True,
         "suppress_sequences": [[tokenizer.target.piece(id_)] for id_ in suppressed],

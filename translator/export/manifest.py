@@ -80,7 +80,7 @@ class Options(BaseModel):
     length_penalty: Annotated[float, Field(ge=0, le=10)]
     max_input_length: Literal[0]
     max_decoding_length: Annotated[int, Field(ge=1, lt=2**31)]
-    min_decoding_length: Literal[0]
+    min_decoding_length: Annotated[int, Field(ge=0, lt=2**31)]
     no_repeat_ngram_size: Annotated[int, Field(ge=0, le=100)] = 0
     disable_unk: bool
     suppress_sequences: list[list[str]]
@@ -94,6 +94,7 @@ class Search(BaseModel):
     beam_size: int
     length_penalty: float
     no_repeat_ngram: int = 0
+    min_length: int = 0
 
 
 class Manifest(BaseModel):

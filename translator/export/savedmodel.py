@@ -65,13 +65,14 @@ def signatures(model: Seq2SeqModel, config: Config) -> dict[str, Any]:
         source = _with_end(source_ids[:, : config.data.max_length])
         num_pieces = tf.math.count_nonzero(source, axis=1, dtype=tf.int32)
         longest = tf.cast(num_pieces, tf.float64) * limit.ratio
+        max_lengths = tf.cast(longest, tf.int32) + limit.extra
         hypotheses = beam_search(
             *model.start(model.encode(source)),
-            tf.cast(longest, tf.int32) + limit.extra,
+            max_lengths,
             beam_size=beam_size,
             penalty=penalty,
             num_returned=num_returned,
-            rules=rules_of(config.decoding),
+            rules=rules_of(config.decoding, max_lengths),
         )
         is_piece = (hypotheses.ids != END_ID) & (num_pieces > 1)[:, tf.newaxis, tf.newaxis]
         return hypotheses._replace(ids=tf.where(is_piece, hypotheses.ids, PAD_ID))

@@ -58,6 +58,7 @@ def _warn_of_differences(path: Path, decoding: DecodingConfig, export: LoadedExp
     ]
     if isinstance(options, Options):
         compared.append(("no_repeat_ngram", decoding.no_repeat_ngram, options.no_repeat_ngram_size))
+        compared.append(("min_length", decoding.min_length, options.min_decoding_length))
     if decoding.length_penalty_kind == "power":
         compared.append(("length_penalty", decoding.length_penalty, options.length_penalty))
     for key, of_run, of_export in compared:
