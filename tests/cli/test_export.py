@@ -485,6 +485,14 @@ def test_translations_by_an_export_do_not_depend_on_the_batch(
                     assert one.score == pytest.approx(other.score, abs=1e-4)
 
 
+def test_baselines_of_a_bundle_need_its_training_text(bundle: Path, workplace: Path) -> None:
+    files = Path("test.en"), Path("test.de")
+    with pytest.raises(ConfigError, match="A bundle contains no text"):
+        evaluate(bundle, None, *files, baseline=True)
+    folder = [f"data.folder={workplace}"]
+    assert len(evaluate(bundle, None, *files, overrides=folder, baseline=True)) == 9
+
+
 def test_commands_take_a_bundle_instead_of_a_run(
     bundle: Path, run: Path, workplace: Path, type_: Type, capsys: Output
 ) -> None:

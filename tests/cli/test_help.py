@@ -32,7 +32,15 @@ def test_help_imports_nothing_heavy(command: Command) -> None:
     result = command(calls, code=PROBE)
     assert result.returncode == 0, result.stderr
     assert HEAVY & set(result.stdout.rpartition("imported:")[2].split()) == set()
-    for promised in ("Train a model", "--from", "--set", "--teacher", "--n-best", "--hypotheses"):
+    for promised in (
+        "Train a model",
+        "--from",
+        "--set",
+        "--teacher",
+        "--n-best",
+        "--hypotheses",
+        "--baseline",
+    ):
         assert promised in result.stdout
 
 

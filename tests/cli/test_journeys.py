@@ -642,6 +642,34 @@ class TestEvaluating:
         assert report["decoding"]["beam_size"] == 3
         assert (run / "results/test.txt").read_text().count("\n") == 5
 
+    def test_with_baselines_scores_and_keeps_them_too(
+        self, run: Path, type_: Type, capsys: Capture
+    ) -> None:
+        (run / "best.safetensors").unlink()  # no model is needed
+        lines = Path("train.tsv").read_text().splitlines()[:5]
+        Path("test.tsv").write_text("".join(f"{line}\n" for line in lines))
+        Path("test.de").write_text("".join(line.split("\t")[1] + "\n" for line in lines))
+        arguments = "--hypotheses", "test.de", "--baseline", "--set", "evaluation.metrics=[chrf]"
+        assert type_("eval", str(run), *arguments) == 0
+        model, first, nearest = capsys.readouterr().out.splitlines()
+        assert model.startswith("chrF2 100.00  nrefs:1|")
+        assert first.startswith("first words: chrF2 ")
+        assert nearest.startswith("nearest training pair: chrF2 100.00  nrefs:1|")
+        report = json.loads((run / "results/test-by-test.json").read_text())
+        assert [row["value"] for row in report["scores"]] == [100]
+        assert list(report["baselines"]) == ["first words", "nearest training pair"]
+        assert report["baselines"]["first words"]["num_words"] > 2
+        assert report["baselines"]["nearest training pair"]["scores"][0]["value"] == 100
+
+    def test_with_baselines_needs_sources_and_the_training_text(
+        self, run: Path, workplace: Path
+    ) -> None:
+        with pytest.raises(ConfigError, match="--baseline needs the sources"):
+            evaluate(run, target="test.de", hypotheses="test.de", baseline=True)
+        Path("train.tsv").unlink()
+        with pytest.raises(DataError, match=r"train\.tsv"):
+            evaluate(run, baseline=True)
+
     def test_of_files_equals_that_of_the_split(self, run: Path) -> None:
         split = evaluate(run, split="validation")
         assert evaluate(run, source=Path("validation.en"), target=Path("validation.de")) == split

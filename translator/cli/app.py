@@ -242,6 +242,13 @@ def evaluate(
     hypotheses: Annotated[
         Path | None, typer.Option(help="Score the translations in this file instead.")
     ] = None,
+    baseline: Annotated[
+        bool,
+        typer.Option(
+            "--baseline",
+            help="Also score the first words of each source, and the nearest training target.",
+        ),
+    ] = False,
     settings: Settings = None,
 ) -> None:
     """Score translations with BLEU, chrF and TER, or with the metrics of the run."""
@@ -249,7 +256,9 @@ def evaluate(
         from translator.cli.terminal import progress
         from translator.workflows.evaluate import evaluate
 
-        scores = evaluate(run, split, source, target, hypotheses, settings or [], progress())
+        scores = evaluate(
+            run, split, source, target, hypotheses, settings or [], progress(), baseline
+        )
         for score in scores:
             print(score)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +13,7 @@ from translator import environment
 from translator.config import Config
 from translator.config.schema import DataConfig
 from translator.corpora.lines import read_lines
-from translator.data.corpus import read_pairs
+from translator.data.corpus import Pair, read_pairs
 from translator.decoding.loaded_run import LoadedRun, load_run, load_run_config
 from translator.diagnostics.input_checks import InputChecks
 from translator.diagnostics.output_checks import OutputChecks
@@ -45,6 +45,18 @@ class Text(NamedTuple):
     """Whether the name stands for this text in the run's configuration."""
 
 
+class _Baseline(NamedTuple):
+    """Translations without a model, and their scores."""
+
+    scores: list[Score]
+    facts: dict[str, int]
+    """For the report."""
+
+
+SHOW_EVERY = 10_000
+"""Pairs between two reports of progress."""
+
+
 def evaluate(
     run: str | Path,
     split: str | None = None,
@@ -53,6 +65,7 @@ def evaluate(
     hypotheses: str | Path | None = None,
     overrides: Sequence[str] = (),
     progress: Progress = LOG_LINES,
+    baseline: bool = False,
 ) -> list[Score]:
     """Score a run on a split of its data, or on two files; return the scores with signatures.
 
@@ -60,6 +73,8 @@ def evaluate(
     source, target: files to score on in place of a split, with a sentence per line.
     hypotheses: a file of translations to score; the run then translates nothing.
     overrides: keys that win over what the run keeps, such as "decoding.beam_size=1".
+    baseline: also score two ways to translate without a model, the first words of the source and
+    the target of the nearest training pair. Their scores follow, as "first words: BLEU".
 
     Translations and scores are kept in the results of the run. Raises UserError.
     """
@@ -79,6 +94,10 @@ def evaluate(
     else:
         text = _file_text(split, source, target, needs_source=hypotheses is None)
     check_metrics(config, text.references)
+    baselines = {}
+    if baseline:
+        directory.need_text(overrides)
+        baselines = _baselines(config, text, progress)
     if hypotheses is not None:
         translations, text = _given_translations(hypotheses, text)
     else:
@@ -92,8 +111,41 @@ def evaluate(
         summary += f"({decoding.length_penalty_kind})"
     log.info(summary)
     if not directory.is_bundle:
-        _keep(directory, loaded, config, text, translations, results)
-    return results
+        _keep(directory, loaded, config, text, translations, results, baselines)
+    return [*results, *_named_scores(baselines)]
+
+
+def _baselines(config: Config, text: Text, progress: Progress) -> dict[str, _Baseline]:
+    """The baselines by name, with the metrics of the run. Raises UserError."""
+    from translator.evaluation.baselines import FIRST_WORDS, baselines
+    from translator.evaluation.metrics import scores
+
+    if not text.sources:
+        raise ConfigError("--baseline needs the sources. Give --source together with --target.")
+
+    def read_training() -> Iterator[Pair]:
+        with counting(progress, "Reading the training text") as show:
+            for number, pair in enumerate(read_pairs(config.data, "train"), start=1):
+                yield pair
+                if number % SHOW_EVERY == 0:
+                    show(number)
+
+    found = baselines(text.sources, read_training, config.data.tags)
+    log.info(f"first words: {found.num_words}, the mean of the training targets")
+    language = config.data.target_language
+    return {
+        name: _Baseline(
+            scores(translations, text.references, config.evaluation, language),
+            {"num_words": found.num_words} if name == FIRST_WORDS else {},
+        )
+        for name, translations in found.translations.items()
+    }
+
+
+def _named_scores(baselines: Mapping[str, _Baseline]) -> Iterator[Score]:
+    for name, baseline in baselines.items():
+        for score in baseline.scores:
+            yield score._replace(name=f"{name}: {score.name}")
 
 
 def _split_text(config: Config, split: str, overrides: Sequence[str], progress: Progress) -> Text:
@@ -167,6 +219,7 @@ def _keep(
     text: Text,
     translations: list[str],
     results: list[Score],
+    baselines: Mapping[str, _Baseline],
 ) -> None:
     """Write scores and translations into the run, or warn if that fails.
 
@@ -187,6 +240,11 @@ def _keep(
         "evaluation": config.evaluation.model_dump(),
         "environment": environment.current(),
     }
+    if baselines:
+        report["baselines"] = {
+            name: {"scores": [score._asdict() for score in one.scores], **one.facts}
+            for name, one in baselines.items()
+        }
     name = _free_name(directory, text, {key: digests[key] for key in sorted(compared)})
     path = directory.result(name, "json")
     try:
