@@ -658,7 +658,7 @@ class TestEvaluating:
         report = json.loads((run / "results/test-by-test.json").read_text())
         assert [row["value"] for row in report["scores"]] == [100]
         assert list(report["baselines"]) == ["first words", "nearest training pair"]
-        assert report["baselines"]["first words"]["num_words"] > 2
+        assert report["baselines"]["first words"]["num_words"] in (1, 2, 4, 8, 16, 32)
         assert report["baselines"]["nearest training pair"]["scores"][0]["value"] == 100
 
     def test_with_baselines_needs_sources_and_the_training_text(

@@ -2,13 +2,14 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from translator.data.corpus import Pair
 from translator.evaluation import baselines as module
-from translator.evaluation.baselines import FIRST_WORDS, NEAREST_PAIR, baselines
+from translator.evaluation.baselines import beginnings, choose_num_words, nearest_targets
 
 PAIRS = [
     Pair("Please send the gas report.", "gas report"),
@@ -19,18 +20,27 @@ PAIRS = [
 ]
 
 
-def translations(name: str, *sources: str, pairs: list[Pair] = PAIRS) -> list[str]:
-    return baselines(sources, lambda: pairs, ["<2de>"]).translations[name]
+def nearest(*sources: str, pairs: list[Pair] = PAIRS) -> list[str]:
+    return nearest_targets(sources, lambda: pairs, ["<2de>"])
 
 
-def test_first_words_are_as_many_as_a_target_has_on_average() -> None:
-    assert baselines([], lambda: PAIRS).num_words == 2  # of 2, 1 and 3
-    found = translations(FIRST_WORDS, "Hi Jim, all is well", "<2de> Hi Jim, all", "Hi", "")
-    assert found == ["Hi Jim,", "Hi Jim,", "Hi", ""]
+def test_first_words_are_those_behind_the_tag() -> None:
+    sources = ["Hi Jim, all is well", "<2de> Hi Jim, all", "Hi", ""]
+    assert beginnings(sources, 2, ["<2de>"]) == ["Hi Jim,", "Hi Jim,", "Hi", ""]
+
+
+def test_first_words_are_as_many_as_score_best() -> None:
+    pairs = [Pair("a b c d e f", "a b c d"), Pair("g h i j k", "g h i j")]
+
+    def num_same(translations: Sequence[str], references: Sequence[str]) -> float:
+        return sum(map(str.__eq__, translations, references))
+
+    assert choose_num_words(pairs, num_same) == 4
+    assert choose_num_words(pairs, lambda *_: 0.0) == 1
 
 
 def test_nearest_pair_shares_the_rarest_words() -> None:
-    found = translations(NEAREST_PAIR, "LUNCH, the report", "power", "the gas", "Gas? Please!")
+    found = nearest("LUNCH, the report", "power", "the gas", "Gas? Please!")
     assert found == ["lunch", "power, weekly report", "gas report", "gas report"]
 
 
@@ -40,12 +50,12 @@ def test_first_pair_is_taken_if_several_are_equally_near(
 ) -> None:
     monkeypatch.setattr(module, "LARGEST_BLOCK", largest_block)
     pairs = [Pair("a", "first"), Pair("a", "second"), Pair("b", "third")]
-    assert translations(NEAREST_PAIR, "a", "unknown", "", pairs=pairs) == ["first"] * 3
+    assert nearest("a", "unknown", "", pairs=pairs) == ["first"] * 3
 
 
 def test_a_language_without_spaces_is_compared_by_character() -> None:
     pairs = [Pair("我在上海", "Shanghai"), Pair("我在北京", "Beijing")]
-    assert translations(NEAREST_PAIR, "北京很大", "上海", pairs=pairs) == ["Beijing", "Shanghai"]
+    assert nearest("北京很大", "上海", pairs=pairs) == ["Beijing", "Shanghai"]
 
 
 def tf_idf(text: str, sources: list[str]) -> dict[str, float]:
@@ -74,4 +84,4 @@ def test_nearest_pair_has_the_largest_cosine_in_blocks_of_any_size(
         cosines = [sum(own.get(word, 0) * x for word, x in vector.items()) for vector in vectors]
         expected.append(str(np.argmax(np.round(cosines, 9))))
     pairs = [Pair(source, str(i)) for i, source in enumerate(sources)]
-    assert translations(NEAREST_PAIR, *queries, pairs=pairs) == expected
+    assert nearest(*queries, pairs=pairs) == expected

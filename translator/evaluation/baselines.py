@@ -24,23 +24,35 @@ LARGEST_BLOCK = 2_000_000
 """Entries from which a block of training pairs is complete. It takes about 100 MB."""
 
 
-class Baselines(NamedTuple):
-    """What the baselines make of some sources."""
+NUMBERS_OF_WORDS = (1, 2, 4, 8, 16, 32)
+"""How many words FIRST_WORDS may take."""
 
-    num_words: int
-    """How many words FIRST_WORDS takes."""
-    translations: dict[str, list[str]]
-    """By the name of the baseline."""
+Scorer = Callable[[Sequence[str], Sequence[str]], float]
+"""(translations, references) → a score; higher is better."""
 
 
-def baselines(
+def choose_num_words(pairs: Sequence[Pair], score: Scorer, tags: Sequence[str] = ()) -> int:
+    """The number of first words that scores best on these pairs; of equal ones the lowest."""
+    references = [pair.target for pair in pairs]
+    sources = [pair.source for pair in pairs]
+
+    def scored(num_words: int) -> float:
+        return score(beginnings(sources, num_words, tags), references)
+
+    return max(NUMBERS_OF_WORDS, key=scored)
+
+
+def beginnings(sources: Sequence[str], num_words: int, tags: Sequence[str] = ()) -> list[str]:
+    """FIRST_WORDS: the first words of each source."""
+    return [first_words(split_tag(source, tags)[1], num_words) for source in sources]
+
+
+def nearest_targets(
     sources: Sequence[str], read_training: Callable[[], Iterable[Pair]], tags: Sequence[str] = ()
-) -> Baselines:
-    """Translate sources in two ways.
+) -> list[str]:
+    """NEAREST_PAIR: the target of the training pair whose source is most similar.
 
-    FIRST_WORDS: the first words of the source, as many as a training target has on average.
-    NEAREST_PAIR: the target of the training pair whose source is most similar, by the cosine of
-    TF-IDF vectors; of equal ones the first.
+    Similarity is the cosine of TF-IDF vectors; of equally similar pairs, the first counts.
 
     read_training: returns the training pairs. They are read twice, and never all in memory. Pairs
     with an empty side do not count.
@@ -52,11 +64,16 @@ def baselines(
                 yield pair
 
     counts = _count_words(pairs())
-    beginnings = [
-        first_words(split_tag(source, tags)[1], counts.num_target_words) for source in sources
-    ]
-    nearest = _nearest_targets(sources, pairs(), counts)
-    return Baselines(counts.num_target_words, {FIRST_WORDS: beginnings, NEAREST_PAIR: nearest})
+    queries = [_Entries.of([source], counts) for source in sources]
+    best, targets = np.full(len(sources), -1.0), [""] * len(sources)
+    for block in _blocks(pairs(), counts):
+        index = _Index(block.entries, len(block.targets), len(counts.idf))
+        for i, query in enumerate(queries):
+            similarities = index.similarities(query)
+            nearest = int(np.argmax(similarities))
+            if similarities[nearest] > best[i]:
+                best[i], targets[i] = similarities[nearest], block.targets[nearest]
+    return targets
 
 
 class _Counts(NamedTuple):
@@ -66,36 +83,19 @@ class _Counts(NamedTuple):
     """A number for each word of its sources."""
     idf: np.ndarray
     """[V] log((1 + pairs) / (1 + sources with the word)) + 1."""
-    num_target_words: int
-    """Mean number of words of a target, rounded; at least 1."""
 
 
 def _count_words(pairs: Iterable[Pair]) -> _Counts:
-    num_pairs = num_target_words = 0
+    num_pairs = 0
     num_sources: Counter[str] = Counter()
-    for source, target in pairs:
+    for source, _ in pairs:
         num_pairs += 1
-        num_target_words += num_written_words(target)
         num_sources.update(set(words(source)))
     frequencies = np.fromiter(num_sources.values(), np.float64, len(num_sources))
     return _Counts(
         {word: number for number, word in enumerate(num_sources)},
         np.log((1 + num_pairs) / (1 + frequencies)) + 1,
-        max(1, round(num_target_words / max(1, num_pairs))),
     )
-
-
-def _nearest_targets(sources: Sequence[str], pairs: Iterable[Pair], counts: _Counts) -> list[str]:
-    queries = [_Entries.of([source], counts) for source in sources]
-    best, targets = np.full(len(sources), -1.0), [""] * len(sources)
-    for block in _blocks(pairs, counts):
-        index = _Index(block.entries, len(block.targets), len(counts.idf))
-        for i, query in enumerate(queries):
-            similarities = index.similarities(query)
-            nearest = int(np.argmax(similarities))
-            if similarities[nearest] > best[i]:
-                best[i], targets[i] = similarities[nearest], block.targets[nearest]
-    return targets
 
 
 class _Entries(NamedTuple):

@@ -117,8 +117,8 @@ def evaluate(
 
 def _baselines(config: Config, text: Text, progress: Progress) -> dict[str, _Baseline]:
     """The baselines by name, with the metrics of the run. Raises UserError."""
-    from translator.evaluation.baselines import FIRST_WORDS, baselines
-    from translator.evaluation.metrics import scores
+    from translator.evaluation import baselines
+    from translator.evaluation.metrics import METRICS, scores
 
     if not text.sources:
         raise ConfigError("--baseline needs the sources. Give --source together with --target.")
@@ -130,15 +130,24 @@ def _baselines(config: Config, text: Text, progress: Progress) -> dict[str, _Bas
                 if number % SHOW_EVERY == 0:
                     show(number)
 
-    found = baselines(text.sources, read_training, config.data.tags)
-    log.info(f"first words: {found.num_words}, the mean of the training targets")
-    language = config.data.target_language
+    evaluation, language = config.evaluation, config.data.target_language
+    metric, tags = METRICS[evaluation.metrics[0]], config.data.tags
+
+    def rank(translations: Sequence[str], references: Sequence[str]) -> float:
+        total = sum(s.value for s in metric.score(translations, references, evaluation, language))
+        return -total if metric.lower_is_better else total
+
+    def scored(translations: Sequence[str], **settings: int) -> _Baseline:
+        return _Baseline(scores(translations, text.references, evaluation, language), settings)
+
+    validation = list(read_pairs(config.data, "validation"))
+    num_words = baselines.choose_num_words(validation, rank, tags)
+    log.info(f"first words: {num_words}, which score best on the validation split")
+    beginnings = baselines.beginnings(text.sources, num_words, tags)
+    nearest = baselines.nearest_targets(text.sources, read_training, tags)
     return {
-        name: _Baseline(
-            scores(translations, text.references, config.evaluation, language),
-            {"num_words": found.num_words} if name == FIRST_WORDS else {},
-        )
-        for name, translations in found.translations.items()
+        baselines.FIRST_WORDS: scored(beginnings, num_words=num_words),
+        baselines.NEAREST_PAIR: scored(nearest),
     }
 
 
