@@ -20,7 +20,8 @@ from translator.layers.gradient_checkpointing import checkpointed
 from translator.layers.visible import EVERYTHING, Visible
 
 AT_ONCE = 8
-"""Number of blocks up to which computing all queries at once is faster."""
+"""Number of blocks up to which all queries are computed at once: it is faster, and takes little
+memory for texts of this length."""
 
 PARALLEL_BLOCKS = 2
 """Number of blocks that may be computed at the same time, each on a processor."""
