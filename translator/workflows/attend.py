@@ -53,7 +53,10 @@ class Layer(NamedTuple):
     """[N, T, S] float32. Query t of a target looks for piece t. Key s of the decoder is piece
     s - 1, since the begin comes first."""
     entropy: np.ndarray
-    """[N]: how widely each head looks, in bits, as a mean over the queries. 0: at one key."""
+    """[N]: how widely each head looks, in bits, as a mean over the queries. 0: at one key.
+    log2(num_keys): at all alike."""
+    num_keys: int
+    """S without the limit of `max_pieces`."""
 
 
 class AttendedSentence(NamedTuple):
@@ -209,7 +212,7 @@ def _layer(one: AttentionMap, max_pieces: int | None) -> Layer:
     """The attention in a batch of one."""
     weights: np.ndarray = one.weights[0].numpy()
     shown = weights[:, :max_pieces, :max_pieces]
-    return Layer(one.part, one.layer, shown, head_entropy(weights))
+    return Layer(one.part, one.layer, shown, head_entropy(weights), weights.shape[2])
 
 
 def head_entropy(weights: np.ndarray) -> np.ndarray:

@@ -119,5 +119,6 @@ def _layer(one: Layer) -> dict[str, Any]:
         "layer": one.layer,
         "shape": one.weights.shape,
         "weights": base64.b64encode(quantized.tobytes()).decode(),
+        "numKeys": one.num_keys,
         "entropy": [round(float(value), 3) for value in one.entropy],
     }

@@ -9,8 +9,9 @@ function entropyOf(layers, layer, head) {
 }
 
 /** Draw the table. `choose` is called with the layer and head of a click, null for a mean. */
-function drawHeads(layers, view, chosen, choose) {
-  const most = Math.log2(Math.max(2, view.columns));
+function drawHeads(layers, chosen, choose) {
+  const { numKeys } = layers[0];
+  const most = Math.log2(Math.max(2, numKeys));
   const heads = [null, ...layers[0].entropy.keys()];
   const numbers = layers.map((one) => one.layer);
   const rows = [...(numbers.length > 1 ? [null] : []), ...numbers];
@@ -37,7 +38,7 @@ function drawHeads(layers, view, chosen, choose) {
   document.querySelector("#heads table").replaceChildren(...sections);
   document.getElementById("bits").textContent =
     "The number and its bar are the mean entropy of a head, in bits. " +
-    `0: it looks at one piece. ${most.toFixed(1)}: at all ${view.columns} alike.`;
+    `0: it looks at one piece. ${most.toFixed(1)}: at all ${numKeys} alike.`;
 }
 
 const name = (kind, number) => (number === null ? "Mean" : kind === "Head" ? number + 1 : `Layer ${number + 1}`);

@@ -31,7 +31,7 @@ function draw() {
   const queries = chosen.part === "encoder" ? source : target;
   drawWords(view, LABELS[chosen.part], { keys, queries });
   const layers = sentence().layers.filter((one) => one.part === chosen.part);
-  drawHeads(layers, view, chosen, chooseHead);
+  drawHeads(layers, chosen, chooseHead);
   element("details").classList.toggle("wide", view.columns > 32);
   canvas.setAttribute("aria-label", `Heat map of ${view.rows} by ${view.columns} weights`);
   const links = longestLinks(view);
