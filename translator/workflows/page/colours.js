@@ -32,7 +32,7 @@ function luminance(colour) {
 }
 
 /** Black or white text, whichever is easier to read on a colour. */
-const textOn = (colour) => (luminance(colour) > 0.18 ? "#10151a" : "#ffffff");
+const textOn = (colour) => (luminance(colour) > 0.179 ? "#000000" : "#ffffff");
 
 /** Draw the scale with its ticks. */
 function drawLegend() {

@@ -93,7 +93,7 @@ function nameCell(cell) {
     line.textContent = "";
   } else {
     const weight = document.createElement("b");
-    weight.textContent = `${(100 * view.weight(cell.query, cell.key)).toFixed(1)} %`;
+    weight.textContent = percent(view.weight(cell.query, cell.key));
     const [query, key] = [view.queries[cell.query], view.keys[cell.key]];
     line.replaceChildren(`${quoted(query)} looks at ${quoted(key)}: `, weight);
   }
