@@ -67,7 +67,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source, target = line_of(SOURCE), line_of(TARGET)
     evil = line_of(["▁" + EVIL, "</s>"])
     hebrew = line_of(HEBREW)
-    long = line_of([f"▁Donaudampfschifffahrt{i}" for i in range(60)], 812)
+    pieces = ["▁" + 8 * "Donaudampfschifffahrt", *(f"▁{i}" for i in range(59))]
+    long = line_of(pieces, 1812)
     sentences = [
         AttendedSentence(source, target, layers_of(4, LOOKS_AT)),
         AttendedSentence(evil, evil, layers_of(2, [0, 1])),
@@ -284,8 +285,21 @@ def test_no_sentence_makes_the_page_scroll_sideways(browser: Browser) -> None:
 
 def test_a_long_sentence_says_how_much_is_drawn(browser: Browser) -> None:
     browser.choose_sentence(4)
-    assert "The first 60 of 812 pieces of the source are drawn." in browser.find("#notes").text
+    assert "The first 60 of 1,812 pieces of the source are drawn." in browser.find("#notes").text
     assert len(browser.pieces("keys")) == 60
+
+
+def test_notes_say_what_is_special_about_a_model(driver: Any, tmp_path: Path) -> None:
+    line = line_of(TARGET)
+    mixers: Any = dict.fromkeys(("encoder", "decoder", "cross"), "attention")
+    one = AttendedSentence(line, line, layers_of(4, LOOKS_AT))
+    write_page(tmp_path / "p.html", Attended("runs/x", ("en", "de"), mixers, True, True, [one]))
+    browser = Browser(driver)
+    browser.open(tmp_path / "p.html", PHONE)
+    notes = browser.find("#notes").text
+    assert "weights of cross and decoder add up to 100\u202f% together" in notes
+    assert "The target was given" in notes
+    assert not browser.find("#sentences").is_displayed()
 
 
 def test_shaded_words_are_readable_in_both_themes(driver: Any, page: Path) -> None:

@@ -55,7 +55,7 @@ function activate(side, index, isPinned = chosen.isPinned) {
 function chooseHead(layer, head) {
   Object.assign(chosen, { layer, head });
   draw();
-  document.querySelector('.head[aria-pressed="true"]').focus();
+  document.querySelector('.head[aria-pressed="true"]').focus({ preventScroll: true });
 }
 
 function drawLinks(links) {
@@ -93,14 +93,24 @@ function drawNotes() {
   for (const side of ["source", "target"]) {
     const { pieces, numPieces } = sentence()[side];
     if (pieces.length < numPieces) {
-      notes.push(`The first ${pieces.length} of ${numPieces} pieces of the ${side} are drawn. Weights on others are missing.`);
+      const all = numPieces.toLocaleString("en");
+      notes.push(
+        `The first ${pieces.length} of ${all} pieces of the ${side} are drawn. ` +
+          "Weights on others are missing.",
+      );
     }
   }
   if (data.isForced) notes.push("The target was given, not found by the model.");
   if (data.isDecoderOnly) {
-    notes.push("This model has one attention to source and target: for each target piece, the weights of cross and decoder add up to 100 % together.");
+    notes.push(
+      "This model has one attention to source and target: for each target piece, the weights of " +
+        "cross and decoder add up to 100\u202f% together.",
+    );
   }
-  notes.push("Each target piece is shown with what the model looks at just before it writes the piece. A word may consist of several pieces.");
+  notes.push(
+    "Each target piece is shown with what the model looks at just before it writes the piece. " +
+      "A word may consist of several pieces.",
+  );
   element("notes").replaceChildren(...notes.map((text) => cell("p", text)));
 }
 

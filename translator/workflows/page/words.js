@@ -46,7 +46,7 @@ function shadeWords(view, active, isPinned) {
       const isActive = side === active.side && index === active.index;
       button.classList.toggle("active", isActive);
       button.setAttribute("aria-pressed", isActive && isPinned);
-      button.style.backgroundColor = button.style.color = "";
+      button.style.background = button.style.color = "";
       button.removeAttribute("aria-label");
       if (weights !== null) shade(button, view[side][index], weights[index]);
     });
@@ -59,7 +59,7 @@ function shade(button, piece, weight) {
   button.setAttribute("aria-label", `${piece.label}, ${percent(weight)}`);
   if (weight < 0.005) return;
   const colour = colourOf(weight);
-  button.style.backgroundColor = css(colour);
+  button.style.background = css(colour);
   button.style.color = textOn(colour);
 }
 
