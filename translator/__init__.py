@@ -3,8 +3,8 @@
     from translator import open_run
     open_run("runs/quickstart").engine().translate(["Turn on the lights."])
 
-The functions here do what the commands do: train, distill, translate, evaluate, tune, export_run,
-verify.
+The functions here do what the commands do: train, distill, translate, attend, evaluate, tune,
+export_run, verify.
 Importing this package imports neither TensorFlow nor Keras, and sets the backend of Keras to
 TensorFlow.
 """
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from translator.decoding.translator import Translator
     from translator.errors import UserError
+    from translator.workflows.attend import attend
     from translator.workflows.distill import distill
     from translator.workflows.evaluate import evaluate
     from translator.workflows.export import export_run
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Translator",
     "UserError",
+    "attend",
     "distill",
     "evaluate",
     "export_run",
@@ -60,6 +62,7 @@ def __getattr__(name: str) -> Any:
     rooms = {
         "Translator": "decoding.translator",
         "UserError": "errors",
+        "attend": "workflows.attend",
         "distill": "workflows.distill",
         "evaluate": "workflows.evaluate",
         "export_run": "workflows.export",

@@ -11,7 +11,7 @@ from translator.workflows.tune import tune
 
 from .conftest import Command
 
-COMMANDS = [(), ("train",), ("distill",), ("translate",), ("eval",)]
+COMMANDS = [(), ("train",), ("distill",), ("translate",), ("attend",), ("eval",)]
 # Not pydantic: Typer itself imports it to read a command line that names a command.
 HEAVY = {"tensorflow", "keras", "numpy", "yaml", "sentencepiece", "sacrebleu"}
 

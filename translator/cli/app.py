@@ -202,6 +202,54 @@ def translate(
 
 
 @app.command(rich_help_panel=USE)
+def attend(
+    run: Run,
+    sentence: Annotated[
+        str | None, typer.Argument(help="Sentence to translate.", metavar="SENTENCE")
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--input", "-i", help="File of sentences instead, one per line."),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Translation to look at instead of the model's own."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="PAGE.html", help="Page to write, for a browser."),
+    ] = None,
+    settings: Settings = None,
+) -> None:
+    """Show which words the model looks at while it translates.
+
+    The page (-o) shows every layer and head: attention of target words to source words, and of
+    words to others of the same sentence. It is one file that needs no network. Without it, the
+    command prints each target piece with the source pieces that it looks at, as a mean over layers
+    and heads.
+    """
+    with inference_process(frozen=False):
+        from translator.cli.attention_text import print_attention
+        from translator.workflows.attend import attend
+        from translator.workflows.attention_page import (
+            MAX_PIECES,
+            check_page,
+            read_sentences,
+            write_page,
+        )
+        from translator.workflows.standard_streams import text_output
+
+        sentences = read_sentences(sentence, source)
+        if output is not None:
+            check_page(output, source)
+        attended = attend(run, sentences, target, settings or [], MAX_PIECES)
+        if output is None:
+            print_attention(attended, text_output())
+        else:
+            write_page(output, attended)
+
+
+@app.command(rich_help_panel=USE)
 def tune(
     run: Run,
     beam_sizes: Annotated[

@@ -113,3 +113,8 @@ class MultiHeadAttention(keras.layers.Layer):
         attention = partial(dot_product_attention, matmul=matmul)
         inputs = query, *key_value, visible, self.dropout_rate, seed
         return join_heads(attention_in_blocks(attention, *inputs, self.block_size))
+
+    def weights_of(self, query: tf.Tensor, key_value: KeyValue, visible: Visible) -> tf.Tensor:
+        """The weights in `attend`, to be looked at: [B, N, T, H] → [B, N, T, S] float32."""
+        mask = visible.mask(tf.shape(query)[2], tf.shape(key_value.key)[2])
+        return dot_product_attention(query, *key_value, mask)[1]

@@ -111,7 +111,7 @@ def _in_blocks(
         fn_output_signature=tf.TensorSpec(
             [None, query.shape[1], None, value.shape[3]], query.dtype
         ),
-        parallel_iterations=PARALLEL_BLOCKS,
+        parallel_iterations=PARALLEL_BLOCKS if tf.inside_function() else 1,
     )
     outputs = tf.transpose(outputs, [1, 2, 0, 3, 4])
     joined = tf.reshape(outputs, [batch, num_heads, num_blocks * size, value.shape[3]])

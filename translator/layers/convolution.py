@@ -58,6 +58,9 @@ class Convolution(keras.layers.Layer):
         taps = dropout(tf.nn.softmax(self.taps), self.dropout_rate, seed)
         return self.output_projection(kernels.lightweight_convolution(x, taps, num_before))
 
+    def shown_weights(self, x: tf.Tensor, visible: Visible = EVERYTHING) -> None:
+        """`Mixer.shown_weights`: it has no attention."""
+
     def start(self, num_rows: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         """What the kernel sees before the first position, [R, k − 1, D]."""
         return tf.zeros([num_rows, self.kernel_size - 1, self.model_dim], dtype)

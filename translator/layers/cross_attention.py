@@ -13,7 +13,7 @@ import tensorflow as tf
 from translator.layers import kernels
 from translator.layers.attention import MultiHeadAttention
 from translator.layers.heads import KeyValue, split_heads
-from translator.layers.visible import Visible
+from translator.layers.visible import EVERYTHING, Visible
 
 
 class Rows(NamedTuple):
@@ -48,6 +48,13 @@ class Rows(NamedTuple):
 
 class CrossAttention(MultiHeadAttention):
     """`MultiHeadAttention` that can also look at its memory from one position at a time."""
+
+    def shown_weights(
+        self, x: tf.Tensor, memory: tf.Tensor, visible: Visible = EVERYTHING
+    ) -> tf.Tensor:
+        """The weights in `call`, [B, T, D], [B, S, D] → [B, N, T, S]."""
+        (query,) = split_heads(self.query_projection(x), self.num_heads)
+        return self.weights_of(query, self.keys_values(memory), visible)
 
     def step(self, x: tf.Tensor, key_value: KeyValue, visible: Visible, rows: Rows) -> tf.Tensor:
         """One position of each row, [R, 1, D] → [R, 1, D].

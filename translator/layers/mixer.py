@@ -29,6 +29,10 @@ class Mixer(Protocol):
     def __call__(self, x: tf.Tensor, visible: Visible = EVERYTHING, seed: Seed = None) -> tf.Tensor:
         """All positions, [B, T, D] → [B, T, D]; `visible`: which positions each one depends on."""
 
+    def shown_weights(self, x: tf.Tensor, visible: Visible = EVERYTHING) -> tf.Tensor | None:
+        """How much each position takes from each, [B, T, D] → [B, N, T, T]; None if it has no such
+        weights."""
+
     def start(self, num_rows: tf.Tensor, dtype: tf.DType) -> State:
         """The state before the first position; `dtype`: that of the positions."""
 

@@ -39,6 +39,13 @@ class PrefixAttention(SelfAttention):
         key_value = own if prefix is None else followed_by(prefix, own)
         return self.output_projection(self.attend(query, key_value, visible, seed)), own
 
+    def shown_weights_after(
+        self, x: tf.Tensor, prefix: KeyValue, visible: Visible = EVERYTHING
+    ) -> tf.Tensor:
+        """The weights in `attend_after`, [B, T, D] → [B, N, T, S + T]."""
+        query, own = self.queries_keys_values(x)
+        return self.weights_of(query, followed_by(prefix, own), visible)
+
     def step_after(
         self, x: tf.Tensor, cache: KeyValue, prefix: KeyValue, visible: Visible, rows: Rows
     ) -> tuple[tf.Tensor, KeyValue]:

@@ -56,6 +56,9 @@ class Recurrence(keras.layers.Layer):
             state = tf.concat([linear_scan(kept, new), backwards], axis=2)
         return tf.transpose(tf.cast(tf.nn.relu(state), x.dtype), [1, 0, 2])
 
+    def shown_weights(self, x: tf.Tensor, visible: Visible = EVERYTHING) -> None:
+        """`Mixer.shown_weights`: it has no attention."""
+
     def start(self, num_rows: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         """The state before the first position, [R, D]; float32 whatever `dtype` is."""
         return tf.zeros([num_rows, self.model_dim])

@@ -38,6 +38,10 @@ class SelfAttention(MultiHeadAttention):
         visible = replace(visible, window=self.window)
         return self.output_projection(self.attend(query, key_value, visible, seed))
 
+    def shown_weights(self, x: tf.Tensor, visible: Visible = EVERYTHING) -> tf.Tensor:
+        """The weights in `call`, [B, T, D] → [B, N, T, T]."""
+        return self.weights_of(*self.queries_keys_values(x), replace(visible, window=self.window))
+
     def start(self, num_rows: tf.Tensor, dtype: tf.DType) -> KeyValue:
         """The cache before the first position, [R, N, 0, H]."""
         shape = [num_rows, self.num_heads, 0, self.model_dim // self.num_heads]

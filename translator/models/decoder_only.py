@@ -29,7 +29,7 @@ from translator.layers.normalization import LayerNormalization
 from translator.layers.prefix_attention import PrefixAttention
 from translator.layers.visible import Visible
 from translator.models import blocks
-from translator.models.seq2seq import Cache, Fixed, Memory, StepFunction
+from translator.models.seq2seq import AttentionMap, Cache, Fixed, Memory, StepFunction
 from translator.models.stacked import StackedModel
 
 SOURCE, TARGET = 0, 1
@@ -137,6 +137,32 @@ class DecoderOnly(StackedModel):
         x = self.target_embedding(target) + self.side_embedding(tf.constant(TARGET))
         x, _ = self._through(x, visible, memory.states, fold_in(seed, 1))
         return x if self.norm is None else self.norm(x)
+
+    def attention_maps(self, source: tf.Tensor, target: tf.Tensor) -> list[AttentionMap]:
+        """The weights of "decoder" and "cross" are those of one attention: together, they add up to
+        one."""
+        memory, maps = self.encode(source), []
+        not_padding = tf.concat([memory.not_padding, tf.ones_like(target, tf.bool)], axis=1)
+        of_source, of_both = Visible(memory.not_padding), Visible(not_padding, causal=True)
+        sides = self.source_embedding(source), self.target_embedding(target)
+        x, y = (
+            ids
+            + self.side_embedding(tf.constant(side))
+            + self.positions(tf.range(tf.shape(ids)[1]))
+            for side, ids in enumerate(sides)
+        )
+        for i, (layer, prefix) in enumerate(zip(self.stack, memory.states, strict=True)):
+            before = layer.attention_residual.before
+            maps.append(
+                AttentionMap("encoder", i, layer.attention.shown_weights(before(x), of_source))
+            )
+            weights = layer.attention.shown_weights_after(before(y), prefix, of_both)
+            length = tf.shape(source)[1]
+            maps.append(AttentionMap("decoder", i, weights[..., length:]))
+            maps.append(AttentionMap("cross", i, weights[..., :length]))
+            x, _ = layer(x, None, visible=of_source, seed=None)
+            y, _ = layer(y, prefix, visible=of_both, seed=None)
+        return maps
 
     def _through(
         self, x: tf.Tensor, visible: Visible, prefixes: list[KeyValue | None], seed: Seed

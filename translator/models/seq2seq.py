@@ -7,7 +7,7 @@ length, T target length, D model width, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -45,6 +45,25 @@ Cache = Any
 StepFunction = Callable[[tf.Tensor, tf.Tensor, Fixed, Cache], tuple[tf.Tensor, Cache]]
 """(last ids [R], their positions [R], fixed, cache) → (logits [R, V], cache). The logits are in the
 model's precision, up to a constant."""
+
+
+Part = Literal["encoder", "decoder", "cross"]
+
+
+class AttentionMap(NamedTuple):
+    """What the heads of an attention look at."""
+
+    part: Part
+    """encoder: source positions at the source; decoder: target positions at the target so far;
+    cross: target positions at the source."""
+    layer: int
+    """Number of layers below."""
+    weights: tf.Tensor
+    """[B, N, T, S] float32: the weight of each key, for each query."""
+
+    @classmethod
+    def of(cls, part: Part, layer: int, weights: tf.Tensor | None) -> AttentionMap | None:
+        return None if weights is None else cls(part, layer, weights)
 
 
 class Seq2SeqModel(keras.Model):
@@ -92,6 +111,13 @@ class Seq2SeqModel(keras.Model):
 
     def start(self, memory: Memory) -> tuple[StepFunction, Fixed, Cache]:
         """The step function of a search, and what it starts with: one row for each sentence."""
+        raise NotImplementedError
+
+    def attention_maps(self, source: tf.Tensor, target: tf.Tensor) -> list[AttentionMap]:
+        """[B, S], [B, T] → the attentions in `call`, of all layers that have one.
+
+        They are computed apart and only for this, since neither training nor search keeps them.
+        """
         raise NotImplementedError
 
     def logits(self, states: tf.Tensor) -> tf.Tensor:

@@ -28,8 +28,12 @@ from translator.layers.mixer import State
 from translator.layers.normalization import LayerNormalization
 from translator.layers.visible import Visible
 from translator.models import blocks
-from translator.models.seq2seq import Cache, Fixed, Memory, StepFunction
+from translator.models.seq2seq import AttentionMap, Cache, Fixed, Memory, StepFunction
 from translator.models.stacked import StackedModel
+
+EARLIER = Visible(causal=True)
+"""What a target position sees of the target. Padding follows every real position, so it is hidden
+from all of them, too."""
 
 
 class EncoderLayer(keras.layers.Layer):
@@ -58,6 +62,10 @@ class EncoderLayer(keras.layers.Layer):
         y = self.feed_forward(self.feed_forward_residual.before(x), fold_in(seed, 2))
         return self.feed_forward_residual(x, y, fold_in(seed, 3))
 
+    def shown_weights(self, x: tf.Tensor, visible: Visible) -> tf.Tensor | None:
+        """The weights of its mixer, [B, N, S, S], if it has any."""
+        return self.mixer.shown_weights(self.mixer_residual.before(x), visible)
+
 
 class DecoderLayer(keras.layers.Layer):
     """A mixer of the target so far, cross-attention to the memory, feed-forward."""
@@ -85,10 +93,7 @@ class DecoderLayer(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, memory: Memory, seed: Seed) -> tf.Tensor:
         """[B, T, D] → [B, T, D], all positions at once."""
-        # Padding follows every real position, so causality alone hides it from all of them.
-        y = self.mixer(
-            self.mixer_residual.before(x), visible=Visible(causal=True), seed=fold_in(seed, 0)
-        )
+        y = self.mixer(self.mixer_residual.before(x), visible=EARLIER, seed=fold_in(seed, 0))
         x = self.mixer_residual(x, y, fold_in(seed, 1))
         y = self.cross_attention(
             self.cross_attention_residual.before(x),
@@ -115,6 +120,16 @@ class DecoderLayer(keras.layers.Layer):
         x = self.cross_attention_residual(x, y)
         y = self.feed_forward(self.feed_forward_residual.before(x))
         return self.feed_forward_residual(x, y), state
+
+    def shown_weights(self, x: tf.Tensor, memory: Memory) -> tuple[tf.Tensor | None, tf.Tensor]:
+        """The weights of its mixer, if it has any, and of its cross-attention: [B, N, T, T] and
+        [B, N, T, S]."""
+        before = self.mixer_residual.before(x)
+        x = self.mixer_residual(x, self.mixer(before, visible=EARLIER))
+        cross = self.cross_attention.shown_weights(
+            self.cross_attention_residual.before(x), memory.states, Visible(memory.not_padding)
+        )
+        return self.mixer.shown_weights(before, EARLIER), cross
 
 
 class Transformer(StackedModel):
@@ -184,6 +199,21 @@ class Transformer(StackedModel):
         for i, layer in enumerate(self.decoder_layers):
             x = self._through(layer, x, fold_in(seed, i + 1), memory=memory)
         return x if self.decoder_norm is None else self.decoder_norm(x)
+
+    def attention_maps(self, source: tf.Tensor, target: tf.Tensor) -> list[AttentionMap]:
+        maps: list[AttentionMap | None] = []
+        visible = Visible(tf.not_equal(source, PAD_ID))
+        x = self._embed(source, self.source_embedding, self.source_positions, None)
+        for i, layer in enumerate(self.encoder_layers):
+            maps.append(AttentionMap.of("encoder", i, layer.shown_weights(x, visible)))
+            x = layer(x, visible=visible, seed=None)
+        memory = self.encode(source)
+        x = self._embed(target, self.target_embedding, self.target_positions, None)
+        for i, layer in enumerate(self.decoder_layers):
+            own, cross = layer.shown_weights(x, memory)
+            maps += AttentionMap.of("decoder", i, own), AttentionMap.of("cross", i, cross)
+            x = layer(x, memory=memory, seed=None)
+        return [one for one in maps if one is not None]
 
     def _embed(
         self, ids: tf.Tensor, embedding: Embedding, positions: PositionEmbedding, seed: Seed
