@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import tensorflow as tf
 
@@ -53,11 +54,12 @@ def attention_in_blocks(
 
     if block_size is None or query.shape[2] == 1:
         return at_once()
-    return tf.cond(
-        tf.shape(query)[2] <= AT_ONCE * block_size,
-        at_once,
-        lambda: _in_blocks(attention, query, key, value, visible, dropout_rate, seed, block_size),
-    )
+    longest_at_once = AT_ONCE * block_size
+    inputs = query, key, value, visible, dropout_rate, seed, block_size
+    in_blocks = partial(_in_blocks, attention, *inputs)
+    if query.shape[2] is not None:  # TensorFlow would compute masks beforehand, also unused ones
+        return at_once() if query.shape[2] <= longest_at_once else in_blocks()
+    return tf.cond(tf.shape(query)[2] <= longest_at_once, at_once, in_blocks)
 
 
 def _in_blocks(
