@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
+from statistics import fmean
 from typing import NamedTuple, TypeAlias
 
 from translator.config.schema import Config, EvaluationConfig
@@ -47,6 +48,11 @@ class Metric(NamedTuple):
         """The scores of a corpus by their keys."""
         found = self.score(hypotheses, references, config, target_language)
         return dict(zip(self.keys, found, strict=True))
+
+    def rank(self, scores: Iterable[Score]) -> float:
+        """The mean of its scores, negated if lower is better."""
+        mean = fmean(score.value for score in scores)
+        return -mean if self.lower_is_better else mean
 
 
 def _single(function: ScoreFunction) -> MetricFunction:

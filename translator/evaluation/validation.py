@@ -112,8 +112,7 @@ def rank(best_by: str, scores: dict[str, Score], loss: float) -> float:
     if best_by == "loss":
         return -loss
     metric = METRICS[best_by]
-    value = sum(scores[key].value for key in metric.keys) / len(metric.keys)
-    return -value if metric.lower_is_better else value
+    return metric.rank(scores[key] for key in metric.keys)
 
 
 def _batches(store: Store, config: Config) -> Iterator[Batch]:

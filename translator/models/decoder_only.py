@@ -141,9 +141,10 @@ class DecoderOnly(StackedModel):
     def attention_maps(self, source: tf.Tensor, target: tf.Tensor) -> list[AttentionMap]:
         """The weights of "decoder" and "cross" are those of one attention: together, they add up to
         one."""
-        memory, maps = self.encode(source), []
-        not_padding = tf.concat([memory.not_padding, tf.ones_like(target, tf.bool)], axis=1)
-        of_source, of_both = Visible(memory.not_padding), Visible(not_padding, causal=True)
+        maps: list[AttentionMap] = []
+        is_source = tf.not_equal(source, PAD_ID)
+        not_padding = tf.concat([is_source, tf.ones_like(target, tf.bool)], axis=1)
+        of_source, of_both = Visible(is_source), Visible(not_padding, causal=True)
         sides = self.source_embedding(source), self.target_embedding(target)
         x, y = (
             ids
@@ -151,16 +152,17 @@ class DecoderOnly(StackedModel):
             + self.positions(tf.range(tf.shape(ids)[1]))
             for side, ids in enumerate(sides)
         )
-        for i, (layer, prefix) in enumerate(zip(self.stack, memory.states, strict=True)):
+        length = tf.shape(source)[1]
+        for i, layer in enumerate(self.stack):
             before = layer.attention_residual.before
-            maps.append(
-                AttentionMap("encoder", i, layer.attention.shown_weights(before(x), of_source))
-            )
+            of_encoder = layer.attention.shown_weights(before(x), of_source)
+            x, prefix = layer(x, None, visible=of_source, seed=None)
             weights = layer.attention.shown_weights_after(before(y), prefix, of_both)
-            length = tf.shape(source)[1]
-            maps.append(AttentionMap("decoder", i, weights[..., length:]))
-            maps.append(AttentionMap("cross", i, weights[..., :length]))
-            x, _ = layer(x, None, visible=of_source, seed=None)
+            maps += (
+                AttentionMap("encoder", i, of_encoder),
+                AttentionMap("decoder", i, weights[..., length:]),
+                AttentionMap("cross", i, weights[..., :length]),
+            )
             y, _ = layer(y, prefix, visible=of_both, seed=None)
         return maps
 

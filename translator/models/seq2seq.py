@@ -61,10 +61,6 @@ class AttentionMap(NamedTuple):
     weights: tf.Tensor
     """[B, N, T, S] float32: the weight of each key, for each query."""
 
-    @classmethod
-    def of(cls, part: Part, layer: int, weights: tf.Tensor | None) -> AttentionMap | None:
-        return None if weights is None else cls(part, layer, weights)
-
 
 class Seq2SeqModel(keras.Model):
     """A model that reads a source and writes a target.

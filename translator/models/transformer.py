@@ -28,7 +28,7 @@ from translator.layers.mixer import State
 from translator.layers.normalization import LayerNormalization
 from translator.layers.visible import Visible
 from translator.models import blocks
-from translator.models.seq2seq import AttentionMap, Cache, Fixed, Memory, StepFunction
+from translator.models.seq2seq import AttentionMap, Cache, Fixed, Memory, Part, StepFunction
 from translator.models.stacked import StackedModel
 
 EARLIER = Visible(causal=True)
@@ -201,19 +201,20 @@ class Transformer(StackedModel):
         return x if self.decoder_norm is None else self.decoder_norm(x)
 
     def attention_maps(self, source: tf.Tensor, target: tf.Tensor) -> list[AttentionMap]:
-        maps: list[AttentionMap | None] = []
-        visible = Visible(tf.not_equal(source, PAD_ID))
+        found: list[tuple[Part, int, tf.Tensor | None]] = []
+        not_padding = tf.not_equal(source, PAD_ID)
+        visible = Visible(not_padding)
         x = self._embed(source, self.source_embedding, self.source_positions, None)
         for i, layer in enumerate(self.encoder_layers):
-            maps.append(AttentionMap.of("encoder", i, layer.shown_weights(x, visible)))
+            found.append(("encoder", i, layer.shown_weights(x, visible)))
             x = layer(x, visible=visible, seed=None)
-        memory = self.encode(source)
+        memory = Memory(x if self.encoder_norm is None else self.encoder_norm(x), not_padding)
         x = self._embed(target, self.target_embedding, self.target_positions, None)
         for i, layer in enumerate(self.decoder_layers):
             own, cross = layer.shown_weights(x, memory)
-            maps += AttentionMap.of("decoder", i, own), AttentionMap.of("cross", i, cross)
+            found += ("decoder", i, own), ("cross", i, cross)
             x = layer(x, memory=memory, seed=None)
-        return [one for one in maps if one is not None]
+        return [AttentionMap(part, i, weights) for part, i, weights in found if weights is not None]
 
     def _embed(
         self, ids: tf.Tensor, embedding: Embedding, positions: PositionEmbedding, seed: Seed

@@ -134,8 +134,7 @@ def _baselines(config: Config, text: Text, progress: Progress) -> dict[str, _Bas
     metric, tags = METRICS[evaluation.metrics[0]], config.data.tags
 
     def rank(translations: Sequence[str], references: Sequence[str]) -> float:
-        total = sum(s.value for s in metric.score(translations, references, evaluation, language))
-        return -total if metric.lower_is_better else total
+        return metric.rank(metric.score(translations, references, evaluation, language))
 
     def scored(translations: Sequence[str], **settings: int) -> _Baseline:
         return _Baseline(scores(translations, text.references, evaluation, language), settings)
