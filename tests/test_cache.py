@@ -166,8 +166,8 @@ def test_lock_on_a_deleted_file_is_not_trusted(tmp_path: Path) -> None:
         assert next_output(first) == "making\n"
         with start(tmp_path / "a", "second") as second:
             assert "waiting" in next_output(second)
-            lock.unlink()
-            with FileLock(lock):
+            with FileLock(third := tmp_path / "third"):
+                third.rename(lock)  # at once, or the second might lock the new file first
                 first.kill()
                 first.wait()
                 time.sleep(0.5)  # for the second to take the lock of the deleted file
