@@ -14,7 +14,7 @@ FLOORS = {
     **dict.fromkeys(("data", "diagnostics"), 1),
     **dict.fromkeys(("layers", "processors"), 2),
     "models": 3,
-    **dict.fromkeys(("training", "decoding"), 4),
+    **dict.fromkeys(("training", "decoding", "alignment"), 4),
     **dict.fromkeys(("evaluation", "export"), 5),
     "workflows": 6,
     "cli": 7,

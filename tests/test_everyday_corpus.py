@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from translator.evaluation.alignment import WordLinks, read_links
+from translator.alignment.links import WordLinks, read_links
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data/everyday"

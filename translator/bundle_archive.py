@@ -21,10 +21,12 @@ from translator.files import BLOCK, sha256
 NAMES = frozenset(
     {
         "README.md",
+        "alignment.json",
         "best.safetensors",
         "config.yaml",
         "export.json",
         "golden.json",
+        "lexicon.tsv",
         "source.model",
         "target.model",
         "tokenizer.model",

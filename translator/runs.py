@@ -35,7 +35,8 @@ START_FILES = frozenset(
 
 LATER_FILES = frozenset(
     {
-        *("averaged.safetensors", "best.safetensors", "metrics.jsonl", "profile.txt"),
+        *("alignment.json", "averaged.safetensors", "best.safetensors", "lexicon.tsv"),
+        *("metrics.jsonl", "profile.txt"),
         *("exports", "incidents", "results", "tensorboard", "tuned.json", "validation"),
     }
 )
@@ -59,6 +60,8 @@ class RunDirectory:
     averaged.safetensors     used instead if present: a better mean that `translator tune` found
     tuned.json               the decoding that `translator tune` chose for these weights
     metrics.jsonl            a line for each report and validation; tensorboard/ shows the same
+    lexicon.tsv              which words translate each other; made by `translate --alignments`
+    alignment.json           where these weights show that, in which layer and heads
     validation/              translations of the validation sentences, one file per validation
     results/                 translations and scores of `translator eval`
     exports/                 exports for other programs
@@ -85,6 +88,8 @@ class RunDirectory:
         self.best = path / "best.safetensors"
         self.averaged = path / "averaged.safetensors"
         self.tuned = path / "tuned.json"
+        self.lexicon = path / "lexicon.tsv"
+        self.alignment = path / "alignment.json"
         self.metrics = path / "metrics.jsonl"
         self.profile = path / "profile.txt"
         self._checkpoints = path / "checkpoints"

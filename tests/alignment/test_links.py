@@ -2,8 +2,8 @@
 
 import pytest
 
+from translator.alignment.links import alignment_error_rate, read_links
 from translator.errors import DataError
-from translator.evaluation.alignment import alignment_error_rate, read_links
 
 
 def test_sure_links_are_possible_too() -> None:

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from translator.alignment.kept import Reading
 from translator.config import Config
 from translator.config.schema import TokenizerConfig
 from translator.data.corpus import Pair
-from translator.data.tokenizer import END_ID, Tokenizer, train_tokenizer
+from translator.data.tokenizer import BEGIN_ID, END_ID, Tokenizer, train_tokenizer
 from translator.decoding.translator import Translator
 from translator.export.ctranslate2 import CTranslate2, options, save
 from translator.export.golden import compare, golden_sentences
@@ -40,6 +42,7 @@ def build_engines(
     model: Mapping[str, object],
     decoding: Mapping[str, object] | None = None,
     towards_end: float = 0.0,
+    reading: Reading | None = None,
 ) -> Engines:
     """A model with random weights and its export. towards_end: how much it favours the end."""
     share = "all" if tokenizer.joint else "target"
@@ -67,7 +70,7 @@ def build_engines(
     if towards_end:
         weights["decoder_norm/offset"] += towards_end * weights["target_embedding/table"][END_ID]
     set_model_weights(model_, weights, "the test")
-    save(folder, config, tokenizer, weights, "float32")
+    save(folder, config, tokenizer, weights, "float32", reading)
     search_options = options(config, tokenizer, config.decoding.length_penalty)
     return Engines(
         Translator(model_, tokenizer, config.decoding, config.data.max_length),
@@ -130,6 +133,28 @@ def test_min_length_counts_the_same_pieces(tokenizer: Tokenizer, tmp_path: Path)
         scores = [one.score for one in theirs]
         # Its softmax excludes pieces that are suppressed.
         assert [one.score for one in ours] == pytest.approx(scores, rel=5e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("reading", [(1, [2]), (0, [1, 3]), (2, [0, 1, 2, 3])])
+def test_it_returns_the_attention_of_the_chosen_heads(
+    reading: tuple[int, list[int]], tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    layer, heads = reading
+    model = {"num_layers": 1, "num_decoder_layers": 3, "model_dim": 16, "num_heads": 4}
+    chosen = Reading(layer=layer, heads=heads, at="output")
+    ours, theirs = build_engines(tmp_path, tokenizer, model, {"beam_size": 1}, reading=chosen)
+    [source] = tokenizer.source.encode(["the red door is a light"])
+    pieces = [tokenizer.source.piece(id_) for id_ in source]
+    [result] = theirs.search.translate_batch([pieces], return_attention=True)
+    target = [tokenizer.target.id(piece) for piece in result.hypotheses[0]]
+    maps = ours.model.attention_maps(
+        tf.constant([[*source, END_ID]]), tf.constant([[BEGIN_ID, *target]])
+    )
+    [weights] = [
+        one.weights[0].numpy() for one in maps if (one.part, one.layer) == ("cross", layer)
+    ]
+    wanted = weights[heads].mean(axis=0)[: len(target), : len(source)]
+    np.testing.assert_allclose(result.attention[0], wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("towards_end", [-20.0, 20.0])

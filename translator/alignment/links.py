@@ -50,6 +50,11 @@ def _links(line: str, where: str) -> WordLinks:
     return WordLinks(frozenset(sure), frozenset(possible))
 
 
+def pharaoh(links: Iterable[Link]) -> str:
+    """Such as "0-0 1-2", in order of the source."""
+    return " ".join(f"{source}-{target}" for source, target in sorted(links))
+
+
 def alignment_error_rate(
     found: Sequence[AbstractSet[Link]],
     sure: Sequence[AbstractSet[Link]],

@@ -175,6 +175,14 @@ def translate(
         EngineName | None,
         typer.Option(help="Use the run's export for CTranslate2, or a SavedModel that you trust."),
     ] = None,
+    alignments: Annotated[
+        bool,
+        typer.Option(
+            "--alignments",
+            help="Write behind each translation which words translate each other, as: tab, "
+            "0-0 1-2 (source word, target word).",
+        ),
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an --output that is half finished.")
     ] = False,
@@ -196,9 +204,19 @@ def translate(
         from translator.workflows.translate import translate
 
         if source is None and is_terminal(sys.stdin) and not resume:
-            converse(run, output, n_best, settings or [], engine)
+            converse(run, output, n_best, settings or [], engine, alignments)
         else:
-            translate(run, source, output, n_best, settings or [], engine, resume, progress())
+            translate(
+                run,
+                source,
+                output,
+                n_best,
+                settings or [],
+                engine,
+                resume,
+                progress(),
+                alignments,
+            )
 
 
 @app.command(rich_help_panel=USE)

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from translator.cli.terminal import progress
 from translator.corpora.lines import decode_line
 from translator.diagnostics.input_checks import InputChecks
 from translator.diagnostics.output_checks import OutputChecks
 from translator.errors import DataError
+from translator.workflows.alignments import open_aligner, stream_translations
 from translator.workflows.open_run import open_run
 from translator.workflows.standard_streams import input_stream
 from translator.workflows.translate import (
@@ -26,6 +28,7 @@ def converse(
     n_best: int | None,
     overrides: Sequence[str],
     engine_name: str | None,
+    alignments: bool = False,
 ) -> None:
     """Ask for sentences and translate each at once, until the input ends. Raises UserError."""
     check_paths(None, output)
@@ -33,6 +36,7 @@ def converse(
     checks = InputChecks(opened.config.data, opened.tokenizer.source.tags)
     output_checks = OutputChecks()
     engine = opened.engine()
+    aligner = open_aligner(opened, engine, progress()) if alignments else None
     engine.hypotheses(["."], n_best or 1)  # traces the graphs, so that the user need not wait later
     has_warned = False
     with open_output(output) as file:
@@ -41,7 +45,8 @@ def converse(
             if not has_warned and (warnings := checks.warnings("the input")):
                 log_warnings(warnings)
                 has_warned = True
-            [translations] = output_checks.watch(engine.hypotheses([sentence], n_best or 1))
+            found = stream_translations(engine, aligner, [sentence], n_best or 1)
+            [translations] = output_checks.watch(found)
             write_translations(file, number, translations, n_best)
             file.flush()
     log_warnings(output_checks.warnings())

@@ -177,6 +177,31 @@ class Vocabulary:
             kept.extend(some)
         return kept
 
+    def encode_with_offsets(self, sentence: str) -> list[tuple[int, int]]:
+        """The ids of a sentence, each with its place: the bytes of UTF-8 in front of it.
+
+        A sentence that shows nothing (`is_empty`) has none.
+        """
+        if is_empty(sentence, self.tags):
+            return []
+        tag, text = split_tag(sentence, self.tags)
+        if self.is_exact:
+            text = text.lstrip()
+        start = len(sentence.encode()) - len(text.encode())
+        found = self._processor.encode(
+            text.rstrip() if self.is_exact else text, return_type="proto"
+        )
+        pieces = [(piece.id, start + piece.begin) for piece in found.pieces]
+        return [(self.tags[tag], 0), *pieces] if tag and pieces else pieces
+
+    def decode_with_offsets(self, ids: Sequence[int]) -> tuple[str, list[int]]:
+        """The text of ids, and for each id its place: the bytes of UTF-8 in front of it.
+
+        Bytes that spell no character become REPLACEMENT.
+        """
+        found = self._processor.decode(list(ids), return_type="proto")
+        return found.text, [piece.begin for piece in found.pieces]
+
     def mismatches(self, sentences: Sequence[str], ids: Sequence[list[int]]) -> dict[int, Mismatch]:
         """The sentences, by index, that decoding their ids does not restore.
 

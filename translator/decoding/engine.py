@@ -30,6 +30,10 @@ class Translation(NamedTuple):
     """Whether it is as long as it may be: the search cut it, unless it just fits."""
     num_stray_bytes: int = 0
     """Byte pieces that spell no character; the text does not contain them."""
+    ids: Sequence[int] = ()
+    """Its pieces, without the end."""
+    links: str | None = None
+    """Its word links in Pharaoh format, if they were asked for."""
 
 
 class Found(NamedTuple):
@@ -153,7 +157,7 @@ class Engine:
                 at_limit = longest is not None and length >= longest
                 num_unread = begun.num_unread[number]
                 written.append(
-                    Translation(one_line(text), score, length, num_unread, at_limit, num_stray)
+                    Translation(one_line(text), score, length, num_unread, at_limit, num_stray, row)
                 )
             results[number] = [one for one in written if math.isfinite(one.score)]
             if not results[number]:

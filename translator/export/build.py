@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from translator import __version__
+from translator.alignment.kept import load_reading
 from translator.config import Config, replaced, save_config
 from translator.config.schema import LengthPenaltyKind
 from translator.data.corpus import Pair, read_pairs
@@ -137,7 +138,8 @@ def _ctranslate2(
     from translator.export import ctranslate2
 
     tokenizer = run.tokenizer
-    ctranslate2.save(folder, config, tokenizer, run.weights, quantization)
+    reading = load_reading(run.directory, run.digest)
+    ctranslate2.save(folder, config, tokenizer, run.weights, quantization, reading)
     _write_example(folder, ctranslate2.EXAMPLE)
     options = ctranslate2.options(config, tokenizer, alpha)
     size = config.decoding.tokens_per_batch

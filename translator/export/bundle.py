@@ -77,6 +77,12 @@ def save(folder: Path, run: LoadedRun, translator: Translator, config: Config, n
     save_arrays(bundle.best, run.weights, **run.facts)
     save_config(config, bundle.config)
     translator.tokenizer.save(bundle.vocabularies)
+    for kept, copy in (
+        (run.directory.alignment, bundle.alignment),
+        (run.directory.lexicon, bundle.lexicon),
+    ):
+        if kept.exists():
+            copy.write_bytes(kept.read_bytes())
     (folder / "README.md").write_text(_card(run, translator, config, notes), encoding="utf-8")
 
 

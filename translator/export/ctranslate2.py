@@ -30,6 +30,7 @@ from translator.errors import RunError
 from translator.export.example import TEXT_OF
 
 if TYPE_CHECKING:
+    from translator.alignment.kept import Reading
     from translator.models.weights import Arrays
 
 EXAMPLE = f'''\
@@ -194,22 +195,28 @@ def options(config: Config, tokenizer: Tokenizer, alpha: float) -> dict[str, Any
 
 
 def save(
-    folder: Path, config: Config, tokenizer: Tokenizer, weights: Arrays, quantization: str
+    folder: Path,
+    config: Config,
+    tokenizer: Tokenizer,
+    weights: Arrays,
+    quantization: str,
+    reading: Reading | None = None,
 ) -> None:
     """Write model.bin, config.json and the vocabularies into an empty folder.
 
     quantization: type of the matrices: int8, int16, float16 or float32.
+    reading: whose attention CTranslate2 returns; by default, that of one head in the last layer.
     """
-    spec = specification(config, tokenizer, weights)
+    spec = specification(config, tokenizer, weights, reading)
     spec.validate()
     spec.optimize(quantization=quantization)
     spec.save(str(folder))
 
 
 def specification(
-    config: Config, tokenizer: Tokenizer, weights: Arrays
+    config: Config, tokenizer: Tokenizer, weights: Arrays, reading: Reading | None = None
 ) -> transformer_spec.TransformerSpec:
-    """The weights of our Transformer as a specification of CTranslate2."""
+    """The weights of our Transformer as a specification of CTranslate2. `reading` as in `save`."""
     from translator.decoding.search import longest_translation
     from translator.layers.normalization import EPSILON
 
@@ -222,13 +229,22 @@ def specification(
     }
     spec = transformer_spec.TransformerSpec(
         transformer_spec.TransformerEncoderSpec(model.num_layers, **shape),
-        transformer_spec.TransformerDecoderSpec(num_decoder_layers, **shape),
+        transformer_spec.TransformerDecoderSpec(
+            num_decoder_layers,
+            alignment_layer=reading.layer if reading else -1,
+            alignment_heads=len(reading.heads) if reading else 1,
+            **shape,
+        ),
     )
     for layers, kind in ((spec.encoder.layer, "encoder"), (spec.decoder.layer, "decoder")):
         for i, layer in enumerate(layers):
             arrays = _below(weights, f"{kind}_{i}")
             _attention(layer.self_attention, arrays, "attention")
             if kind == "decoder":
+                if reading and i == reading.layer:
+                    arrays |= _heads_first(
+                        arrays, "cross_attention", reading.heads, model.num_heads
+                    )
                 _attention(layer.attention, arrays, "cross_attention")
             _norm(layer.ffn.layer_norm, _below(arrays, "feed_forward_residual/norm"))
             _linear(layer.ffn.linear_0, _below(arrays, "feed_forward/inner"))
@@ -270,6 +286,27 @@ def _attention(
     for linear, kernel in zip(spec.linear, [*inputs, output], strict=True):
         linear.weight = _transposed(kernel)
     _norm(spec.layer_norm, _below(layer, f"{name}_residual/norm"))
+
+
+def _heads_first(
+    layer: Mapping[str, np.ndarray], name: str, heads: Sequence[int], num_heads: int
+) -> Arrays:
+    """The same attention with other numbers for its heads: CTranslate2 returns the first ones."""
+    order = [*heads, *(i for i in range(num_heads) if i not in heads)]
+
+    def reordered(kernel: np.ndarray, axis: int) -> np.ndarray:
+        """The axis holds the features of one head after another."""
+        return np.concatenate([np.split(kernel, num_heads, axis)[i] for i in order], axis)
+
+    query, key_value, output = (
+        layer[f"{name}/{part}/kernel"] for part in ("query", "key_value", "output")
+    )
+    keys, values = np.split(key_value, 2, axis=1)
+    return {
+        f"{name}/query/kernel": reordered(query, 1),
+        f"{name}/key_value/kernel": np.hstack([reordered(keys, 1), reordered(values, 1)]),
+        f"{name}/output/kernel": reordered(output, 0),
+    }
 
 
 def _linear(spec: common_spec.LinearSpec, layer: Mapping[str, np.ndarray]) -> None:

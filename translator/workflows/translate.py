@@ -16,15 +16,19 @@ from translator.diagnostics.input_checks import InputChecks
 from translator.diagnostics.output_checks import OutputChecks
 from translator.errors import ConfigError, UserError
 from translator.files import check_name
+from translator.workflows.alignments import open_aligner, stream_translations
 from translator.workflows.open_run import open_run
 from translator.workflows.progress import LOG_LINES, Progress, counting
 from translator.workflows.resumable_output import ResumableOutput, is_half_done
 from translator.workflows.standard_streams import input_stream, is_terminal, text_output
 
 if TYPE_CHECKING:
-    from translator.decoding.engine import Engine, Translation
+    from translator.decoding.engine import Translation
 
 log = logging.getLogger(__name__)
+
+Results = Iterator[list["Translation"]]
+"""The translations of each line, best first."""
 
 MAX_LINKS = 40
 """Symbolic links that are followed, as in Linux."""
@@ -39,6 +43,7 @@ def translate(
     engine: str | None = None,
     resume: bool = False,
     progress: Progress = LOG_LINES,
+    alignments: bool = False,
 ) -> None:
     """Translate text, one sentence per line.
 
@@ -47,6 +52,8 @@ def translate(
     n_best: write up to this many translations per line, each as line number, score and text,
     separated by tabs.
     resume: continue a translation from file to file that was interrupted.
+    alignments: write behind each translation a tab and its word links in Pharaoh format, such as
+    "0-0 1-2". Words are counted between spaces, from 0, the source's first.
 
     Raises UserError.
     """
@@ -57,15 +64,20 @@ def translate(
     checks = InputChecks(opened.config.data, opened.tokenizer.source.tags)
     decided_by = {"--n-best": n_best, **opened.decided_by()}
     loaded = opened.engine()
+    aligner = open_aligner(opened, loaded, progress) if alignments else None
+    if aligner:
+        decided_by["--alignments"] = aligner.digest
     del opened  # The engine holds the weights now.
     if source and output and _is_plain(source) and _is_plain(output):
         resumable = ResumableOutput(source, output, decided_by)
         remaining = resumable.start(checks.watch(lines), resume)
-        output_checks = _translate_file(loaded, remaining, resumable, n_best, progress)
+        results = stream_translations(loaded, aligner, remaining, n_best or 1)
+        output_checks = _to_file(results, resumable, n_best, progress)
     elif resume:
         raise ConfigError("--resume needs plain files as --input and --output.")
     else:
-        output_checks = _translate_stream(loaded, checks.watch(lines), output, n_best, progress)
+        results = stream_translations(loaded, aligner, checks.watch(lines), n_best or 1)
+        output_checks = _to_stream(results, output, n_best, progress)
     log_warnings([*checks.warnings("the input"), *output_checks.warnings()])
 
 
@@ -84,21 +96,17 @@ def check_paths(source: Path | None, output: Path | None, resume: bool = False) 
         raise ConfigError(f"{output}: the output is plain text. Name it without .gz.")
 
 
-def _translate_file(
-    engine: Engine,
-    lines: Iterator[str],
-    output: ResumableOutput,
-    n_best: int | None,
-    progress: Progress,
+def _to_file(
+    results: Results, output: ResumableOutput, n_best: int | None, progress: Progress
 ) -> OutputChecks:
-    """Translate the remaining lines of a file, and save the state after every block of lines."""
+    """Write the rest of a file, and save the state after every block of lines."""
     checks = OutputChecks(lines_before=output.lines_done)
 
     def write(file: TextIO, number: int, translations: Sequence[Translation]) -> None:
         write_translations(file, number, translations, n_best)
 
     with _with_resume_hint(output.path):
-        results = checks.watch(_started(engine.stream(lines, n_best or 1)))
+        results = checks.watch(_started(results))
         with (
             _named_errors(output.path),
             counting(progress, "Translating", output.num_lines, "lines") as show,
@@ -107,16 +115,12 @@ def _translate_file(
     return checks
 
 
-def _translate_stream(
-    engine: Engine,
-    lines: Iterator[str],
-    output: Path | None,
-    n_best: int | None,
-    progress: Progress,
+def _to_stream(
+    results: Results, output: Path | None, n_best: int | None, progress: Progress
 ) -> OutputChecks:
-    """Translate lines into a file, a device, a pipe or standard output."""
+    """Write into a file, a device, a pipe or standard output."""
     checks = OutputChecks()
-    results = checks.watch(_started(engine.stream(lines, n_best or 1)))
+    results = checks.watch(_started(results))
     is_shown = output is not None or not is_terminal(sys.stdout)
     task = counting(progress, "Translating", unit="lines") if is_shown else nullcontext(_ignore)
     with open_output(output) as file, task as show:
@@ -131,7 +135,7 @@ def _ignore(_: int) -> None:
     """Show no progress: it would be mixed with the translations."""
 
 
-def _started(results: Iterator[list[Translation]]) -> Iterator[list[Translation]]:
+def _started(results: Results) -> Results:
     """Compute the first result now, so that errors appear before the output is opened."""
     first = list(islice(results, 1))
     return chain(first, results)
@@ -146,11 +150,10 @@ def write_translations(
             f"Line {number} is too long. Its last {translations[0].num_unread} pieces (beyond "
             "data.max_length) were not read."
         )
-    if n_best is None:
-        print(translations[0].text, file=file)
-    else:
-        for one in translations:
-            print(number, f"{one.score:.6f}", one.text, sep="\t", file=file)
+    for one in translations[: n_best or 1]:
+        position = [] if n_best is None else [str(number), f"{one.score:.6f}"]
+        links = [] if one.links is None else [one.links]
+        print(*position, one.text, *links, sep="\t", file=file)
 
 
 def log_warnings(warnings: Iterable[str]) -> None:

@@ -1,0 +1,135 @@
+"""`translator translate --alignments`: word links, and what a run keeps for them."""
+
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from translator.cli.conversation import converse
+from translator.workflows.translate import translate
+
+from .conftest import Type
+
+Output = pytest.CaptureFixture[str]
+
+LINKS = r"(?:[0-9]+-[0-9]+(?: [0-9]+-[0-9]+)*)?"
+SENTENCES = "They like books.\n\nMy sister has a dog.\n"
+
+
+def aligned(run: Path, *arguments: str) -> list[str]:
+    Path("new.en").write_text(SENTENCES)
+    translate(run, "new.en", "new.de", alignments=True, overrides=arguments)
+    return Path("new.de").read_text().splitlines()
+
+
+def test_links_stand_behind_translations(run: Path, type_: Type, capsys: Output) -> None:
+    Path("new.en").write_text(SENTENCES)
+    assert type_("translate", str(run), "-i", "new.en") == 0
+    plain = capsys.readouterr().out.splitlines()
+    assert type_("translate", str(run), "-i", "new.en", "--alignments") == 0
+    captured = capsys.readouterr()
+    rows = [line.split("\t") for line in captured.out.splitlines()]
+    assert [text for text, _ in rows] == plain
+    assert "agrees with the lexicon by" in captured.err
+    for sentence, (text, links) in zip(SENTENCES.splitlines(), rows, strict=True):
+        pairs = [tuple(map(int, link.split("-"))) for link in links.split()]
+        assert pairs == sorted(set(pairs))
+        # Each word of both sides is linked.
+        assert {i for i, _ in pairs} == set(range(len(sentence.split())))
+        assert {j for _, j in pairs} == set(range(len(text.split())))
+
+
+def test_n_best_translations_have_links_too(run: Path, type_: Type, capsys: Output) -> None:
+    Path("new.en").write_text(SENTENCES)
+    arguments = ["translate", str(run), "-i", "new.en", "--alignments", "--n-best", "2"]
+    assert type_(*arguments, "--set", "decoding.beam_size=2") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    assert all(re.fullmatch(rf"[1-3]\t-?[0-9.]+\t[^\t]*\t{LINKS}", line) for line in lines)
+
+
+def test_what_a_run_has_learnt_is_kept(run: Path) -> None:
+    first = aligned(run)
+    record = json.loads((run / "alignment.json").read_text())
+    assert record["reading"]["at"] in ("output", "input")
+    assert 0 <= record["agreement"] <= 1
+    word, other, score = (run / "lexicon.tsv").read_text().splitlines()[0].split("\t")
+    assert word and other and 0 < float(score) <= 1
+    for text in Path().glob("train.*"):
+        text.unlink()
+    assert aligned(run) == first
+
+
+def test_a_new_choice_is_made_for_other_weights(run: Path) -> None:
+    first = aligned(run)
+    record = json.loads((run / "alignment.json").read_text())
+    (run / "alignment.json").write_text(json.dumps(record | {"weights_sha256": "0" * 64}))
+    assert aligned(run) == first
+    assert json.loads((run / "alignment.json").read_text()) == record
+
+
+def test_a_run_without_text_keeps_no_words(run: Path) -> None:
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("keep_text: true", "keep_text: false"))
+    assert aligned(run)
+    assert not (run / "lexicon.tsv").exists()
+
+
+def test_a_bundle_aligns_as_its_run_does(run: Path, type_: Type, capsys: Output) -> None:
+    assert type_("export", str(run), "--format", "bundle", "-o", "early.bundle") == 0
+    expected = aligned(run)
+    assert type_("export", str(run), "--format", "bundle", "-o", "late.bundle") == 0
+    for text in Path().glob("*.tsv"):
+        text.unlink()
+    assert aligned(Path("late.bundle")) == expected
+    capsys.readouterr()
+    assert type_("translate", "early.bundle", "-i", "new.en", "--alignments") == 2
+    assert "This bundle cannot align words" in capsys.readouterr().err
+
+
+def test_typed_sentences_have_links(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    expected = aligned(run)[0]
+    monkeypatch.setattr("sys.stdin", io.StringIO(SENTENCES))
+    converse(run, None, None, [], None, alignments=True)
+    assert capsys.readouterr().out.splitlines()[0] == expected
+
+
+@pytest.mark.parametrize("name", ["alignment.json", "lexicon.tsv"])
+@pytest.mark.parametrize("content", ["{", "a\tb\tc\n", "\0"])
+def test_damaged_files_are_named(
+    run: Path, type_: Type, capsys: Output, name: str, content: str
+) -> None:
+    aligned(run)
+    (run / name).write_text(content)
+    assert type_("translate", str(run), "-i", "new.en", "--alignments") == 2
+    assert f"{run / name}: this file is damaged. Delete it" in capsys.readouterr().err
+
+
+def test_missing_text_is_named(run: Path, type_: Type, capsys: Output) -> None:
+    Path("train.tsv").unlink()
+    Path("new.en").write_text(SENTENCES)
+    assert type_("translate", str(run), "-i", "new.en", "--alignments", "-o", "new.de") == 2
+    assert "train.tsv" in capsys.readouterr().err
+    assert not Path("new.de").exists()
+
+
+def test_a_changed_lexicon_is_not_resumed_with(run: Path, type_: Type, capsys: Output) -> None:
+    """What is written comes from one lexicon."""
+    lines = "They like books.\n" * 2100
+    Path("long.en").write_bytes(lines.encode() + b"\xff\n")
+    arguments = ["translate", str(run), "-i", "long.en", "-o", "long.de", "--alignments"]
+    assert type_(*arguments) == 2
+    assert Path("long.de.resume").exists()
+    capsys.readouterr()
+    Path("long.en").write_text(lines)
+    lexicon = (run / "lexicon.tsv").read_text()
+    (run / "lexicon.tsv").write_text(lexicon + "zebra\tzebra\t1\n")
+    assert type_(*arguments, "--resume") == 2
+    assert "--alignments" in capsys.readouterr().err
+    (run / "lexicon.tsv").write_text(lexicon)
+    assert type_(*arguments, "--resume") == 0
+    assert len(set(Path("long.de").read_text().splitlines())) == 1
