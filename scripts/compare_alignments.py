@@ -44,7 +44,7 @@ def read_tsv(split: str) -> list[tuple[str, str]]:
 def by_translator(run: Path, pairs: Sequence[tuple[str, str]]) -> Iterator[Row]:
     """Yield the links of a run, and of its parts."""
     from translator.alignment.aligner import AttentionReader, TranslatedLine, find_links
-    from translator.alignment.kept import Reading, load_lexicon
+    from translator.alignment.run_files import Reading, load_lexicon
     from translator.decoding.loaded_run import load_run
     from translator.runs import RunDirectory
     from translator.workflows.alignments import open_aligner

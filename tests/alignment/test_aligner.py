@@ -1,5 +1,7 @@
 """Word links from attention and a lexicon."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,8 +15,8 @@ from translator.alignment.aligner import (
     choose_reading,
     find_links,
 )
-from translator.alignment.kept import At, Reading
 from translator.alignment.lexicon import Lexicon, WordPair
+from translator.alignment.run_files import At, Reading
 from translator.config.schema import TokenizerConfig
 from translator.data.corpus import Pair
 from translator.data.tokenizer import BEGIN_ID, END_ID, Tokenizer, train_tokenizer
@@ -31,10 +33,13 @@ def tokenizer() -> Tokenizer:
 
 
 @pytest.fixture(params=["attention", "attention and recurrence", "decoder_only"])
-def reader(
-    make_model: MakeModel, tokenizer: Tokenizer, request: pytest.FixtureRequest
-) -> AttentionReader:
-    model = make_model(len(tokenizer.source), len(tokenizer.target), 40, **KINDS[request.param])
+def model(make_model: MakeModel, tokenizer: Tokenizer, request: pytest.FixtureRequest) -> Any:
+    sizes = len(tokenizer.source), len(tokenizer.target)
+    return make_model(*sizes, 40, **KINDS[request.param])
+
+
+@pytest.fixture
+def reader(model: Any, tokenizer: Tokenizer) -> AttentionReader:
     return AttentionReader(model, tokenizer, max_length=20)
 
 
@@ -71,13 +76,15 @@ def test_attention_links_what_the_lexicon_does_not_know() -> None:
     assert find_links(attention, np.zeros((2, 2))) == {(1, 0), (0, 1)}
 
 
-def test_pieces_vote_for_their_words(reader: AttentionReader, tokenizer: Tokenizer) -> None:
+def test_pieces_vote_for_their_words(
+    model: Any, reader: AttentionReader, tokenizer: Tokenizer
+) -> None:
     one = line(tokenizer, "the dog runs", "der Hund, lief")
     [(number, found)] = reader.read([one])
     assert number == 0
     assert found.words == WordPair(["the", "dog", "runs"], ["der", "hund", "lief"])
     source, target = tokenizer.source.encode([one.source])[0], list(one.target_ids)
-    maps = reader._model.attention_maps(
+    maps = model.attention_maps(
         tf.constant([[*source, END_ID]]), tf.constant([[BEGIN_ID, *target]])
     )
 
@@ -117,9 +124,9 @@ def test_empty_sides_have_no_links(
 
 @pytest.mark.parametrize(
     "source",
-    ["  the  dog runs", "the dog\u00a0x runs", "the ﬁ´½ runs", "the 犬😀 runs", "<2de> dog runs"],
+    ["  the  dog runs", "the dog\u00a0x\truns", "the ﬁ´½ runs", "the 犬😀 runs", "<2de> dog runs"],
 )
-def test_words_are_those_between_spaces_of_the_line(
+def test_words_are_those_between_spaces_and_tabs_of_the_line(
     reader: AttentionReader, tokenizer: Tokenizer, source: str
 ) -> None:
     """Also where the vocabulary changes characters, and where a tag counts as a word."""
@@ -138,6 +145,23 @@ def test_only_what_was_read_is_linked(make_model: MakeModel, tokenizer: Tokenize
     assert {source for source, _ in links} <= {0, 1}
 
 
+def test_a_piece_may_belong_to_several_words(make_model: MakeModel) -> None:
+    phrases = [Pair("good morning to you", "guten Morgen an euch")] * 50
+    tokenizer = train_tokenizer(
+        TokenizerConfig(kind="bpe", vocabulary_size=320, split_by_whitespace=False),
+        lambda: phrases,
+        1,
+        lambda _: None,
+    )
+    one = line(tokenizer, *phrases[0])
+    assert len(one.target_ids) < 4
+    reader = AttentionReader(
+        make_model(len(tokenizer.source), len(tokenizer.target), 40), tokenizer, 20
+    )
+    [links] = Aligner(reader, Lexicon({}), OUTPUT).align([one])
+    assert {i for i, _ in links} == {j for _, j in links} == {0, 1, 2, 3}
+
+
 def test_stray_bytes_have_no_words(reader: AttentionReader, tokenizer: Tokenizer) -> None:
     stray = tokenizer.target.id("<0xC3>")
     ids = [*tokenizer.target.encode(["der"])[0], tokenizer.target.id("▁"), stray]
@@ -147,7 +171,7 @@ def test_stray_bytes_have_no_words(reader: AttentionReader, tokenizer: Tokenizer
 
 def test_the_reading_that_agrees_with_the_lexicon_is_chosen() -> None:
     straight, crossed = np.eye(2), np.eye(2)[::-1]
-    lines = [
+    attention = [
         WordAttention(
             WordPair(["a", "b"], ["x", "y"]),
             {
@@ -158,4 +182,4 @@ def test_the_reading_that_agrees_with_the_lexicon_is_chosen() -> None:
         )
     ]
     lexicon = Lexicon({("a", "x"): 1.0, ("b", "y"): 1.0})
-    assert choose_reading(lines, lexicon) == (Reading(layer=0, heads=[1], at="input"), 1.0)
+    assert choose_reading(attention, lexicon) == (Reading(layer=0, heads=[1], at="input"), 1.0)

@@ -3,18 +3,20 @@
 import io
 import json
 import re
+from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
 
 from translator.cli.conversation import converse
+from translator.workflows.export import export_run
 from translator.workflows.translate import translate
 
 from .conftest import Type
 
 Output = pytest.CaptureFixture[str]
 
-LINKS = r"(?:[0-9]+-[0-9]+(?: [0-9]+-[0-9]+)*)?"
+LINKS = r"[0-9]+-[0-9]+(?: [0-9]+-[0-9]+)*"
 SENTENCES = "They like books.\n\nMy sister has a dog.\n"
 
 
@@ -47,7 +49,8 @@ def test_n_best_translations_have_links_too(run: Path, type_: Type, capsys: Outp
     assert type_(*arguments, "--set", "decoding.beam_size=2") == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5
-    assert all(re.fullmatch(rf"[1-3]\t-?[0-9.]+\t[^\t]*\t{LINKS}", line) for line in lines)
+    assert lines.pop(2) == "2\t0.000000\t\t"
+    assert all(re.fullmatch(rf"[13]\t-?[0-9.]+\t[^\t]+\t{LINKS}", line) for line in lines)
 
 
 def test_what_a_run_has_learnt_is_kept(run: Path) -> None:
@@ -86,7 +89,7 @@ def test_a_bundle_aligns_as_its_run_does(run: Path, type_: Type, capsys: Output)
     assert aligned(Path("late.bundle")) == expected
     capsys.readouterr()
     assert type_("translate", "early.bundle", "-i", "new.en", "--alignments") == 2
-    assert "This bundle cannot align words" in capsys.readouterr().err
+    assert "This bundle has no word alignments" in capsys.readouterr().err
 
 
 def test_typed_sentences_have_links(
@@ -117,19 +120,66 @@ def test_missing_text_is_named(run: Path, type_: Type, capsys: Output) -> None:
     assert not Path("new.de").exists()
 
 
-def test_a_changed_lexicon_is_not_resumed_with(run: Path, type_: Type, capsys: Output) -> None:
-    """What is written comes from one lexicon."""
-    lines = "They like books.\n" * 2100
-    Path("long.en").write_bytes(lines.encode() + b"\xff\n")
+def test_what_is_resumed_comes_from_the_same_lexicon(
+    run: Path, type_: Type, capsys: Output
+) -> None:
+    texts = [line.split("\t")[0] for line in Path("train.tsv").read_text().splitlines()]
+    lines = [f"{text}\n" for text in islice(cycle(texts), 2100)]
+    Path("long.en").write_text("".join(lines))
+    assert type_("translate", str(run), "-i", "long.en", "-o", "whole.de", "--alignments") == 0
+    Path("long.en").write_bytes("".join(lines[:2060]).encode() + b"\xff\n")
     arguments = ["translate", str(run), "-i", "long.en", "-o", "long.de", "--alignments"]
     assert type_(*arguments) == 2
     assert Path("long.de.resume").exists()
-    capsys.readouterr()
-    Path("long.en").write_text(lines)
+    Path("long.en").write_text("".join(lines))
     lexicon = (run / "lexicon.tsv").read_text()
     (run / "lexicon.tsv").write_text(lexicon + "zebra\tzebra\t1\n")
+    capsys.readouterr()
     assert type_(*arguments, "--resume") == 2
-    assert "--alignments" in capsys.readouterr().err
+    assert "lexicon.tsv" in capsys.readouterr().err
     (run / "lexicon.tsv").write_text(lexicon)
     assert type_(*arguments, "--resume") == 0
-    assert len(set(Path("long.de").read_text().splitlines())) == 1
+    assert Path("long.de").read_bytes() == Path("whole.de").read_bytes()
+
+
+def test_what_other_text_or_settings_give_is_not_kept(run: Path) -> None:
+    assert aligned(run, "data.max_length=3") != aligned(run, "data.train=[{tsv: validation.tsv}]")
+    assert not (run / "lexicon.tsv").exists()
+    assert not (run / "alignment.json").exists()
+
+
+def test_where_nothing_can_be_written_nothing_is_kept(
+    run: Path, type_: Type, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = aligned(run)
+
+    def full(path: Path, content: str) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    for name in ("lexicon.tsv", "alignment.json"):
+        (run / name).unlink()
+    monkeypatch.setattr("translator.alignment.run_files.write_whole", full)
+    assert type_("translate", str(run), "-i", "new.en", "--alignments") == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == expected
+    assert "are not kept: runs/c/lexicon.tsv: No space left on device" in captured.err
+
+
+def test_an_export_has_the_heads_of_a_reading_at_the_output(run: Path) -> None:
+    ctranslate2 = pytest.importorskip("ctranslate2")
+
+    def attention(name: str) -> list[list[float]]:
+        export_run(run, output=name)
+        translator = ctranslate2.Translator(name)
+        options = {"return_attention": True, "max_decoding_length": 3}
+        [result] = translator.translate_batch([["▁They", "▁like"]], **options)
+        return [list(row) for row in result.attention[0]]
+
+    aligned(run)
+    record = json.loads((run / "alignment.json").read_text())
+    results = []
+    for number, (head, at) in enumerate([(0, "output"), (1, "output"), (1, "input")]):
+        record["reading"] = {"layer": 0, "heads": [head], "at": at}
+        (run / "alignment.json").write_text(json.dumps(record))
+        results.append(attention(f"export-{number}"))
+    assert results[0] == results[2] != results[1]  # the first head is CTranslate2's default

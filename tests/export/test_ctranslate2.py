@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from translator.alignment.kept import Reading
+from translator.alignment.run_files import Reading
 from translator.config import Config
 from translator.config.schema import TokenizerConfig
 from translator.data.corpus import Pair

@@ -10,24 +10,30 @@ N heads, P source pieces, Q target pieces; S source words, T target words.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from translator.alignment.kept import At, Reading
 from translator.alignment.lexicon import Lexicon, WordPair, normalized_words, split_words
 from translator.alignment.links import Link, alignment_error_rate
+from translator.alignment.run_files import At, Reading
 from translator.data.batches import pad_rows
-from translator.data.tokenizer import BEGIN_ID, END_ID, Tokenizer, Vocabulary
+from translator.data.tokenizer import BEGIN_ID, END_ID, Span, Tokenizer
 from translator.models.seq2seq import Seq2SeqModel
 
 FLOOR = 3e-3
-"""Added to the scores of the lexicon, so that attention can link words that it does not know."""
+"""Added to the scores of the lexicon, so that attention can link words that it does not know.
+Chosen on the validation split of data/everyday."""
 
-POSITIONS_AT_ONCE = 8192
-"""Pieces of the longer side of a batch, padding included."""
+WEIGHTS_AT_ONCE = 2**20
+"""Largest number of attention weights of a head in a batch of several lines."""
+
+
+WORD_BYTES = re.compile(rb"[^ \t\n\r\f\v]+")
+"""The words of `split_words` in bytes of UTF-8."""
 
 
 class TranslatedLine(NamedTuple):
@@ -59,11 +65,10 @@ class Aligner:
     def __init__(self, attention: AttentionReader, lexicon: Lexicon, reading: Reading) -> None:
         self._attention, self._lexicon, self._reading = attention, lexicon, reading
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 of what its links depend on, apart from the model."""
-        text = self._reading.model_dump_json() + "\n" + self._lexicon.to_text()
-        return hashlib.sha256(text.encode()).hexdigest()
+    def decided_by(self) -> dict[str, Any]:
+        """What its links depend on, apart from the model, by the file that a run keeps it in."""
+        digest = hashlib.sha256(self._lexicon.to_text().encode()).hexdigest()
+        return {"lexicon.tsv": digest, "alignment.json": self._reading.model_dump()}
 
     def align(self, lines: Sequence[TranslatedLine]) -> list[frozenset[Link]]:
         """The links of each line. Words are counted between spaces."""
@@ -74,14 +79,16 @@ class Aligner:
 
 
 def find_links(attention: np.ndarray, lexical: np.ndarray) -> frozenset[Link]:
-    """Link each word of either side to the word of the other side that is most its own.
+    """Link each word of either side to the word of the other side with the largest share.
+
+    The share of two words is p / √(row sum · column sum), where p is the product of both witnesses.
+    So a word that all others look at, such as "the", has small shares.
 
     attention: [T, S]. lexical: [T, S] scores of a lexicon. A word whose row or column of the
     attention is zero has no link.
     """
     together = attention * (lexical + FLOOR)
     rows, columns = together.sum(axis=1, keepdims=True), together.sum(axis=0, keepdims=True)
-    # A word that everybody looks at, such as "the", is nobody's own.
     shares = together / np.sqrt(np.maximum(rows * columns, np.finfo(np.float64).tiny))
     links = set()
     if shares.size:
@@ -90,32 +97,32 @@ def find_links(attention: np.ndarray, lexical: np.ndarray) -> frozenset[Link]:
     return frozenset(links)
 
 
-def choose_reading(lines: Sequence[WordAttention], lexicon: Lexicon) -> tuple[Reading, float]:
+def choose_reading(attention: Sequence[WordAttention], lexicon: Lexicon) -> tuple[Reading, float]:
     """The reading that agrees best with the lexicon, and its agreement, from 0 to 1.
 
-    Both sides find links alone: attention without the lexicon, and the lexicon without attention.
-    The agreement is one minus the alignment error rate. Within a layer, heads are added from the
-    best to the worst.
+    Both witnesses find links alone: attention without the lexicon, and the lexicon without
+    attention. The agreement is one minus the alignment error rate. In each layer, heads are added
+    from the best to the worst.
 
-    lines: from `AttentionReader`. Raises ValueError if they have no words.
+    attention: of several lines. Raises ValueError if they have no words.
     """
-    lexical = [lexicon.scores(one.words) for one in lines]
-    by_lexicon = [find_links(np.ones(one.shape), one) for one in lexical]
+    lexical = [lexicon.scores(one.words) for one in attention]
+    by_lexicon = [find_links(np.ones(table.shape), table) for table in lexical]
 
     def agreement(reading: Reading) -> float:
-        means = [one.mean(reading) for one in lines]
+        means = [one.mean(reading) for one in attention]
         by_attention = [find_links(mean, np.ones(mean.shape)) for mean in means]
         return 1 - alignment_error_rate(by_attention, by_lexicon, by_lexicon)
 
-    best: list[tuple[float, Reading]] = []
-    for (layer, at), weights in sorted(lines[0].weights.items()):
+    candidates: list[tuple[float, Reading]] = []
+    for (layer, at), weights in sorted(attention[0].weights.items()):
         single = [Reading(layer=layer, heads=[i], at=at) for i in range(len(weights))]
         ordered = [one.heads[0] for one in sorted(single, key=agreement, reverse=True)]
         for count in range(1, len(ordered) + 1):
             reading = Reading(layer=layer, heads=sorted(ordered[:count]), at=at)
-            best.append((agreement(reading), reading))
-    value, reading = max(best, key=lambda one: one[0])
-    return reading, value
+            candidates.append((agreement(reading), reading))
+    best, reading = max(candidates, key=lambda candidate: candidate[0])
+    return reading, best
 
 
 class AttentionReader:
@@ -132,63 +139,62 @@ class AttentionReader:
         """
         pieces = {i: found for i, line in enumerate(lines) if (found := self._pieces(line))}
         for batch in _batches(pieces):
-            source = pad_rows([[*pieces[i].source.ids, END_ID] for i in batch])
-            target = pad_rows([[BEGIN_ID, *pieces[i].target.ids] for i in batch])
-            maps = self._model.attention_maps(tf.constant(source), tf.constant(target))
-            by_layer = {one.layer: one.weights.numpy() for one in maps if one.part == "cross"}
+            source = pad_rows([[*pieces[i].source_ids, END_ID] for i in batch])
+            target = pad_rows([[BEGIN_ID, *pieces[i].target_ids] for i in batch])
+            maps = self._model.attention_maps(tf.constant(source), tf.constant(target), {"cross"})
+            by_layer = {one.layer: one.weights.numpy() for one in maps}
             for row, i in enumerate(batch):
                 weights = {layer: one[row] for layer, one in by_layer.items()}
-                yield i, _of_words(lines[i], pieces[i], weights)
+                yield i, _of_words(pieces[i], weights)
 
     def _pieces(self, line: TranslatedLine) -> _Pieces | None:
-        source = _side(self._tokenizer.source, line.source, self._max_length)
-        target = _target_side(self._tokenizer.target, line)
-        return _Pieces(source, target) if source.ids and target and target.ids else None
-
-
-class _Side(NamedTuple):
-    ids: list[int]
-    words: list[int]
-    """The number of the word that each piece belongs to."""
+        """The pieces that the model reads and writes; None if there is nothing to align."""
+        source = self._tokenizer.source.encode_with_spans(line.source)[: self._max_length]
+        text, target_spans = self._tokenizer.target.decode_with_spans(line.target_ids)
+        if not source or not line.target_ids or split_words(text) != split_words(line.target):
+            return None
+        return _Pieces(
+            WordPair(normalized_words(line.source), normalized_words(line.target)),
+            [id_ for id_, _ in source],
+            line.target_ids,
+            _membership(line.source, [span for _, span in source]),
+            _membership(text, target_spans),
+        )
 
 
 class _Pieces(NamedTuple):
-    source: _Side
-    target: _Side
+    """A line and its translation as the model has them."""
+
+    words: WordPair
+    source_ids: Sequence[int]
+    target_ids: Sequence[int]
+    to_source: np.ndarray
+    """[P, S] `_membership`"""
+    to_target: np.ndarray
+    """[Q, T]"""
 
 
-def _side(vocabulary: Vocabulary, text: str, most: int) -> _Side:
-    """The first pieces of a text."""
-    found = vocabulary.encode_with_offsets(text)[:most]
-    return _Side([id_ for id_, _ in found], _words_at(text, [offset for _, offset in found]))
+def _membership(text: str, spans: Sequence[Span]) -> np.ndarray:
+    """[pieces, words]: the share of each word in a piece.
 
-
-def _target_side(vocabulary: Vocabulary, line: TranslatedLine) -> _Side | None:
-    """None if the words of the pieces are not those of the text."""
-    text, offsets = vocabulary.decode_with_offsets(line.target_ids)
-    if split_words(text) != split_words(line.target):
-        return None
-    return _Side(list(line.target_ids), _words_at(text, offsets))
-
-
-def _words_at(text: str, offsets: Sequence[int]) -> list[int]:
-    """Number of the word at each offset, in bytes; at a space, that of the word behind it."""
-    ends, end = [], 0
-    for word in text.encode().split(b" "):
-        end += len(word)
-        if word:
-            ends.append(end)
-        end += 1
-    numbers = np.searchsorted(ends, offsets, side="right")
-    return np.minimum(numbers, max(0, len(ends) - 1)).tolist()
+    A piece belongs to the words that it overlaps, in equal shares, and a piece of spaces to the
+    word behind it.
+    """
+    words = [found.span() for found in WORD_BYTES.finditer(text.encode())]
+    member = np.zeros((len(spans), len(words)), np.float32)
+    begins = np.searchsorted([end for _, end in words], [span.begin for span in spans], "right")
+    ends = np.searchsorted([begin for begin, _ in words], [span.end for span in spans], "left")
+    for row, begin, end in zip(member, begins, np.maximum(ends, begins + 1), strict=True):
+        row[begin:end] = 1 / (end - begin)
+    return member
 
 
 def _batches(pieces: dict[int, _Pieces]) -> Iterator[list[int]]:
     """Yield numbers of lines of similar length."""
-    size = {i: max(len(one.source.ids), len(one.target.ids)) + 1 for i, one in pieces.items()}
+    size = {i: max(len(one.source_ids), len(one.target_ids)) + 1 for i, one in pieces.items()}
     batch: list[int] = []
     for i in sorted(size, key=size.__getitem__):
-        if batch and (len(batch) + 1) * size[i] > POSITIONS_AT_ONCE:
+        if batch and (len(batch) + 1) * size[i] ** 2 > WEIGHTS_AT_ONCE:
             yield batch
             batch = []
         batch.append(i)
@@ -196,26 +202,16 @@ def _batches(pieces: dict[int, _Pieces]) -> Iterator[list[int]]:
         yield batch
 
 
-def _of_words(
-    line: TranslatedLine, pieces: _Pieces, by_layer: dict[int, np.ndarray]
-) -> WordAttention:
+def _of_words(pieces: _Pieces, by_layer: dict[int, np.ndarray]) -> WordAttention:
     """by_layer: [N, Q + 1, P + 1] with padding; query q predicts piece q."""
-    words = WordPair(normalized_words(line.source), normalized_words(line.target))
-    num_source, num_target = len(pieces.source.ids), len(pieces.target.ids)
-    to_source = _membership(pieces.source.words, len(words.source))
-    to_target = _membership(pieces.target.words, len(words.target))
-    to_target /= np.maximum(to_target.sum(axis=0), 1)
-    weights: dict[tuple[int, At], np.ndarray] = {}
+    num_source, num_target = len(pieces.source_ids), len(pieces.target_ids)
+    to_target = pieces.to_target / np.maximum(pieces.to_target.sum(axis=0), 1e-9)
     firsts: dict[At, int] = {"output": 0, "input": 1}
-    for layer, one in by_layer.items():
-        for at, first in firsts.items():
-            of_pieces = one[:, first : first + num_target, :num_source]
-            weights[layer, at] = to_target.T @ of_pieces @ to_source
-    return WordAttention(words, weights)
-
-
-def _membership(words: Sequence[int], num_words: int) -> np.ndarray:
-    """[pieces, words]: 1 where a piece belongs to a word."""
-    member = np.zeros((len(words), num_words))
-    member[np.arange(len(words)), words] = 1
-    return member
+    weights = {
+        (layer, at): to_target.T
+        @ one[:, first : first + num_target, :num_source]
+        @ pieces.to_source
+        for layer, one in by_layer.items()
+        for at, first in firsts.items()
+    }
+    return WordAttention(pieces.words, weights)

@@ -179,8 +179,8 @@ def translate(
         bool,
         typer.Option(
             "--alignments",
-            help="Write behind each translation which words translate each other, as: tab, "
-            "0-0 1-2 (source word, target word).",
+            help="Write behind each translation a tab and its word links, such as 0-0 1-2: number "
+            "of the source word, number of its translation.",
         ),
     ] = False,
     resume: Annotated[

@@ -177,8 +177,8 @@ class Vocabulary:
             kept.extend(some)
         return kept
 
-    def encode_with_offsets(self, sentence: str) -> list[tuple[int, int]]:
-        """The ids of a sentence, each with its place: the bytes of UTF-8 in front of it.
+    def encode_with_spans(self, sentence: str) -> list[tuple[int, Span]]:
+        """The ids of a sentence, each with the place that it spells.
 
         A sentence that shows nothing (`is_empty`) has none.
         """
@@ -189,18 +189,18 @@ class Vocabulary:
             text = text.lstrip()
         start = len(sentence.encode()) - len(text.encode())
         found = self._processor.encode(
-            text.rstrip() if self.is_exact else text, return_type="proto"
+            _trimmed(text) if self.is_exact else text, return_type="proto"
         )
-        pieces = [(piece.id, start + piece.begin) for piece in found.pieces]
-        return [(self.tags[tag], 0), *pieces] if tag and pieces else pieces
+        pieces = [(one.id, Span(start + one.begin, start + one.end)) for one in found.pieces]
+        return [(self.tags[tag], Span(0, len(tag.encode()))), *pieces] if tag and pieces else pieces
 
-    def decode_with_offsets(self, ids: Sequence[int]) -> tuple[str, list[int]]:
-        """The text of ids, and for each id its place: the bytes of UTF-8 in front of it.
+    def decode_with_spans(self, ids: Sequence[int]) -> tuple[str, list[Span]]:
+        """The text of ids, and the place that each of them spells.
 
         Bytes that spell no character become REPLACEMENT.
         """
         found = self._processor.decode(list(ids), return_type="proto")
-        return found.text, [piece.begin for piece in found.pieces]
+        return found.text, [Span(one.begin, one.end) for one in found.pieces]
 
     def mismatches(self, sentences: Sequence[str], ids: Sequence[list[int]]) -> dict[int, Mismatch]:
         """The sentences, by index, that decoding their ids does not restore.
@@ -219,6 +219,13 @@ class Vocabulary:
             for i, mismatch in enumerate(both)
             if ids[i] and mismatch.wanted != mismatch.made
         }
+
+
+class Span(NamedTuple):
+    """A place in a text, in bytes of UTF-8. A byte piece may have an empty one."""
+
+    begin: int
+    end: int
 
 
 class Mismatch(NamedTuple):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from translator import __version__
-from translator.alignment.kept import load_reading
+from translator.alignment.run_files import load_reading
 from translator.config import Config, replaced, save_config
 from translator.config.schema import LengthPenaltyKind
 from translator.data.corpus import Pair, read_pairs
@@ -139,6 +139,8 @@ def _ctranslate2(
 
     tokenizer = run.tokenizer
     reading = load_reading(run.directory, run.digest)
+    if reading and reading.at == "input":
+        reading = None  # CTranslate2 returns the attention at the output
     ctranslate2.save(folder, config, tokenizer, run.weights, quantization, reading)
     _write_example(folder, ctranslate2.EXAMPLE)
     options = ctranslate2.options(config, tokenizer, alpha)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from translator import __version__
+from translator.alignment.run_files import load_reading
 from translator.config import Config, save_config
 from translator.config.schema import DecodingConfig, EvaluationConfig, ModelConfig
 from translator.decoding.loaded_run import LoadedRun
@@ -77,12 +78,10 @@ def save(folder: Path, run: LoadedRun, translator: Translator, config: Config, n
     save_arrays(bundle.best, run.weights, **run.facts)
     save_config(config, bundle.config)
     translator.tokenizer.save(bundle.vocabularies)
-    for kept, copy in (
-        (run.directory.alignment, bundle.alignment),
-        (run.directory.lexicon, bundle.lexicon),
-    ):
-        if kept.exists():
-            copy.write_bytes(kept.read_bytes())
+    lexicon, reading = run.directory.lexicon, load_reading(run.directory, run.digest)
+    if config.training.keep_text and lexicon.exists() and reading:
+        bundle.lexicon.write_bytes(lexicon.read_bytes())
+        bundle.alignment.write_bytes(run.directory.alignment.read_bytes())
     (folder / "README.md").write_text(_card(run, translator, config, notes), encoding="utf-8")
 
 

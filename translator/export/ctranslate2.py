@@ -30,7 +30,7 @@ from translator.errors import RunError
 from translator.export.example import TEXT_OF
 
 if TYPE_CHECKING:
-    from translator.alignment.kept import Reading
+    from translator.alignment.run_files import Reading
     from translator.models.weights import Arrays
 
 EXAMPLE = f'''\

@@ -13,6 +13,7 @@ B batch, R rows of a search, S source length, T target length, D model width.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
 
 import keras
@@ -29,7 +30,15 @@ from translator.layers.normalization import LayerNormalization
 from translator.layers.prefix_attention import PrefixAttention
 from translator.layers.visible import Visible
 from translator.models import blocks
-from translator.models.seq2seq import AttentionMap, Cache, Fixed, Memory, StepFunction
+from translator.models.seq2seq import (
+    ALL_PARTS,
+    AttentionMap,
+    Cache,
+    Fixed,
+    Memory,
+    Part,
+    StepFunction,
+)
 from translator.models.stacked import StackedModel
 
 SOURCE, TARGET = 0, 1
@@ -138,7 +147,9 @@ class DecoderOnly(StackedModel):
         x, _ = self._through(x, visible, memory.states, fold_in(seed, 1))
         return x if self.norm is None else self.norm(x)
 
-    def attention_maps(self, source: tf.Tensor, target: tf.Tensor) -> list[AttentionMap]:
+    def attention_maps(
+        self, source: tf.Tensor, target: tf.Tensor, parts: AbstractSet[Part] = ALL_PARTS
+    ) -> list[AttentionMap]:
         """The weights of "decoder" and "cross" are those of one attention: together, they add up to
         one."""
         maps: list[AttentionMap] = []
@@ -155,14 +166,15 @@ class DecoderOnly(StackedModel):
         length = tf.shape(source)[1]
         for i, layer in enumerate(self.stack):
             before = layer.attention_residual.before
-            of_encoder = layer.attention.shown_weights(before(x), of_source)
+            if "encoder" in parts:
+                of_encoder = layer.attention.shown_weights(before(x), of_source)
+                maps.append(AttentionMap("encoder", i, of_encoder))
             x, prefix = layer(x, None, visible=of_source, seed=None)
             weights = layer.attention.shown_weights_after(before(y), prefix, of_both)
-            maps += (
-                AttentionMap("encoder", i, of_encoder),
-                AttentionMap("decoder", i, weights[..., length:]),
-                AttentionMap("cross", i, weights[..., :length]),
-            )
+            if "decoder" in parts:
+                maps.append(AttentionMap("decoder", i, weights[..., length:]))
+            if "cross" in parts:
+                maps.append(AttentionMap("cross", i, weights[..., :length]))
             y, _ = layer(y, prefix, visible=of_both, seed=None)
         return maps
 

@@ -7,6 +7,7 @@ length, T target length, D model width, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Literal, NamedTuple
 
 import keras
@@ -48,6 +49,8 @@ model's precision, up to a constant."""
 
 
 Part = Literal["encoder", "decoder", "cross"]
+
+ALL_PARTS: frozenset[Part] = frozenset(("encoder", "decoder", "cross"))
 
 
 class AttentionMap(NamedTuple):
@@ -109,8 +112,10 @@ class Seq2SeqModel(keras.Model):
         """The step function of a search, and what it starts with: one row for each sentence."""
         raise NotImplementedError
 
-    def attention_maps(self, source: tf.Tensor, target: tf.Tensor) -> list[AttentionMap]:
-        """[B, S], [B, T] → the attentions in `call`, of all layers that have one.
+    def attention_maps(
+        self, source: tf.Tensor, target: tf.Tensor, parts: AbstractSet[Part] = ALL_PARTS
+    ) -> list[AttentionMap]:
+        """[B, S], [B, T] → the attentions of `parts` in `call`, of all layers that have one.
 
         They are computed apart and only for this, since neither training nor search keeps them.
         """

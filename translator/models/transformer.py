@@ -12,6 +12,7 @@ B batch, R rows of a search, S source length, T target length, D model width.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
 
 import keras
@@ -28,7 +29,15 @@ from translator.layers.mixer import State
 from translator.layers.normalization import LayerNormalization
 from translator.layers.visible import Visible
 from translator.models import blocks
-from translator.models.seq2seq import AttentionMap, Cache, Fixed, Memory, Part, StepFunction
+from translator.models.seq2seq import (
+    ALL_PARTS,
+    AttentionMap,
+    Cache,
+    Fixed,
+    Memory,
+    Part,
+    StepFunction,
+)
 from translator.models.stacked import StackedModel
 
 EARLIER = Visible(causal=True)
@@ -121,15 +130,16 @@ class DecoderLayer(keras.layers.Layer):
         y = self.feed_forward(self.feed_forward_residual.before(x))
         return self.feed_forward_residual(x, y), state
 
-    def shown_weights(self, x: tf.Tensor, memory: Memory) -> tuple[tf.Tensor | None, tf.Tensor]:
-        """The weights of its mixer, if it has any, and of its cross-attention: [B, N, T, T] and
-        [B, N, T, S]."""
-        before = self.mixer_residual.before(x)
-        x = self.mixer_residual(x, self.mixer(before, visible=EARLIER))
-        cross = self.cross_attention.shown_weights(
+    def shown_weights(self, x: tf.Tensor) -> tf.Tensor | None:
+        """The weights of its mixer, [B, N, T, T], if it has any."""
+        return self.mixer.shown_weights(self.mixer_residual.before(x), EARLIER)
+
+    def shown_cross_weights(self, x: tf.Tensor, memory: Memory) -> tf.Tensor:
+        """The weights of its cross-attention, [B, N, T, S]."""
+        x = self.mixer_residual(x, self.mixer(self.mixer_residual.before(x), visible=EARLIER))
+        return self.cross_attention.shown_weights(
             self.cross_attention_residual.before(x), memory.states, Visible(memory.not_padding)
         )
-        return self.mixer.shown_weights(before, EARLIER), cross
 
 
 class Transformer(StackedModel):
@@ -200,19 +210,24 @@ class Transformer(StackedModel):
             x = self._through(layer, x, fold_in(seed, i + 1), memory=memory)
         return x if self.decoder_norm is None else self.decoder_norm(x)
 
-    def attention_maps(self, source: tf.Tensor, target: tf.Tensor) -> list[AttentionMap]:
+    def attention_maps(
+        self, source: tf.Tensor, target: tf.Tensor, parts: AbstractSet[Part] = ALL_PARTS
+    ) -> list[AttentionMap]:
         found: list[tuple[Part, int, tf.Tensor | None]] = []
         not_padding = tf.not_equal(source, PAD_ID)
         visible = Visible(not_padding)
         x = self._embed(source, self.source_embedding, self.source_positions, None)
         for i, layer in enumerate(self.encoder_layers):
-            found.append(("encoder", i, layer.shown_weights(x, visible)))
+            if "encoder" in parts:
+                found.append(("encoder", i, layer.shown_weights(x, visible)))
             x = layer(x, visible=visible, seed=None)
         memory = Memory(x if self.encoder_norm is None else self.encoder_norm(x), not_padding)
         x = self._embed(target, self.target_embedding, self.target_positions, None)
         for i, layer in enumerate(self.decoder_layers):
-            own, cross = layer.shown_weights(x, memory)
-            found += ("decoder", i, own), ("cross", i, cross)
+            if "decoder" in parts:
+                found.append(("decoder", i, layer.shown_weights(x)))
+            if "cross" in parts:
+                found.append(("cross", i, layer.shown_cross_weights(x, memory)))
             x = layer(x, memory=memory, seed=None)
         return [AttentionMap(part, i, weights) for part, i, weights in found if weights is not None]
 

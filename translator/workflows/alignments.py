@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from translator.alignment.kept import load_lexicon, load_reading, save_lexicon, save_reading
-from translator.alignment.lexicon import Lexicon, WordPair, normalized_words
+from translator.alignment.lexicon import Lexicon, WordPair, normalized_words, split_words, thinned
 from translator.alignment.links import pharaoh
+from translator.alignment.run_files import load_lexicon, load_reading, save_lexicon, save_reading
 from translator.config.schema import DataConfig
 from translator.data.corpus import Pair, read_pairs
 from translator.data.tags import split_tag
@@ -21,7 +21,7 @@ from translator.workflows.progress import Progress, counting
 
 if TYPE_CHECKING:
     from translator.alignment.aligner import Aligner, AttentionReader
-    from translator.alignment.kept import Reading
+    from translator.alignment.run_files import Reading
     from translator.decoding.loaded_run import LoadedRun
     from translator.decoding.translator import Translator
 
@@ -30,12 +30,16 @@ log = logging.getLogger(__name__)
 VALIDATION_PAIRS = 500
 """Pairs on which the reading is chosen."""
 
+LARGEST_TABLE = 10_000
+"""Words of the source times words of the target in such a pair. All heads of all layers are in
+memory at once."""
+
 SHOW_EVERY = 10_000
 """Pairs between two reports of progress."""
 
 
 def open_aligner(run: LoadedRun | LoadedExport, engine: Engine, progress: Progress) -> Aligner:
-    """The aligner of a run. What the run does not keep yet is made and kept.
+    """The aligner of a run. What the run does not keep yet is made, and kept if possible.
 
     engine: that of the run. Raises ConfigError for an export, DataError if the run's text is
     missing, and other UserErrors.
@@ -50,11 +54,29 @@ def open_aligner(run: LoadedRun | LoadedExport, engine: Engine, progress: Progre
         )
     attention = AttentionReader(engine.model, engine.tokenizer, engine.max_length)
     lexicon, reading = load_lexicon(run.directory), load_reading(run.directory, run.digest)
+    if run.directory.is_bundle and (lexicon is None or reading is None):
+        raise ConfigError(
+            "This bundle has no word alignments. Use `translator translate --alignments` with the "
+            "run that it was made from, then export that run again; with training.keep_text: "
+            "false, no bundle has them"
+        )
     if lexicon is None:
-        lexicon = _learn_lexicon(run, progress)
+        lexicon = _learn_lexicon(run.config.data, progress)
+        _keep(run, lambda: save_lexicon(run.directory, lexicon))
     if reading is None:
-        reading = _choose_reading(run, engine, attention, lexicon)
+        reading, agreement = _choose_reading(run.config.data, engine, attention, lexicon)
+        _keep(run, lambda: save_reading(run.directory, run.digest, reading, agreement))
     return Aligner(attention, lexicon, reading)
+
+
+def _keep(run: LoadedRun, save: Callable[[], None]) -> None:
+    """Save something in the run, if it was made from the run's own text and settings."""
+    if not run.config.training.keep_text or run.config.data != run.recorded.data:
+        return
+    try:
+        save()
+    except OSError as error:
+        log.warning(f"The word alignments are not kept: {error.filename}: {error.strerror}.")
 
 
 def stream_translations(
@@ -97,61 +119,51 @@ def stream_translations(
         raise error
 
 
-def _learn_lexicon(run: LoadedRun, progress: Progress) -> Lexicon:
+def _learn_lexicon(data: DataConfig, progress: Progress) -> Lexicon:
     """Learn the lexicon from the training text."""
-    if run.directory.is_bundle:
-        raise ConfigError(
-            "This bundle cannot align words. Use `translator translate --alignments` with the run "
-            "that it was made from, then export that run again."
-        )
-    data = run.config.data
+    num_pairs = 0
     with counting(progress, "Learning which words translate each other") as show:
 
         def watched() -> Iterator[Pair]:
-            for number, pair in enumerate(read_pairs(data, "train"), start=1):
-                yield pair
-                if number % SHOW_EVERY == 0:
-                    show(number)
+            nonlocal num_pairs
+            for num_pairs, (source, target) in enumerate(read_pairs(data, "train"), start=1):
+                yield Pair(split_tag(source, data.tags)[1], target)
+                if num_pairs % SHOW_EVERY == 0:
+                    show(num_pairs)
 
-        pairs = _without_tags(data, watched())
-        lexicon = Lexicon.learn(
-            WordPair(normalized_words(source), normalized_words(target)) for source, target in pairs
+        sample = thinned(watched())
+        if len(sample) < num_pairs:
+            log.info(f"Words are learnt from {len(sample):,} of {num_pairs:,} training pairs.")
+        return Lexicon.learn(
+            [WordPair(normalized_words(one), normalized_words(other)) for one, other in sample]
         )
-    if run.config.training.keep_text:
-        save_lexicon(run.directory, lexicon)
-    return lexicon
 
 
 def _choose_reading(
-    run: LoadedRun, engine: Translator, attention: AttentionReader, lexicon: Lexicon
-) -> Reading:
-    """Choose where attention is read, on validation text."""
+    data: DataConfig, engine: Translator, attention: AttentionReader, lexicon: Lexicon
+) -> tuple[Reading, float]:
+    """Where attention is read, and how well it agrees with the lexicon, on validation text."""
     from translator.alignment.aligner import TranslatedLine, choose_reading
 
-    pairs = list(islice(read_pairs(run.config.data, "validation"), VALIDATION_PAIRS))
+    pairs = list(islice(read_pairs(data, "validation"), VALIDATION_PAIRS))
     rows = engine.tokenizer.target.encode([pair.target for pair in pairs])
     texts = engine.tokenizer.target.decode(rows)
     lines = [
         TranslatedLine(pair.source, text, row)
         for pair, text, row in zip(pairs, texts, rows, strict=True)
+        if len(split_words(pair.source)) * len(split_words(text)) <= LARGEST_TABLE
     ]
     read = [one for _, one in attention.read(lines)]
     if not read:
         raise ConfigError(
             "Words are aligned by means of the validation text, in which no pair has words on both "
-            "sides. Set data.validation to another text."
+            f"sides and at most {LARGEST_TABLE:,} pairs of them. Set data.validation to another "
+            "text."
         )
     reading, agreement = choose_reading(read, lexicon)
-    if not run.directory.is_bundle:
-        save_reading(run.directory, run.digest, reading, round(agreement, 4))
     heads = ", ".join(map(str, reading.heads))
     log.info(
         f"Words are aligned by decoder layer {reading.layer}, heads {heads}, read at the "
         f"{reading.at}; on validation text it agrees with the lexicon by {agreement:.0%}."
     )
-    return reading
-
-
-def _without_tags(data: DataConfig, pairs: Iterable[Pair]) -> Iterator[Pair]:
-    for source, target in pairs:
-        yield Pair(split_tag(source, data.tags)[1], target)
+    return reading, round(agreement, 4)

@@ -53,7 +53,7 @@ def translate(
     separated by tabs.
     resume: continue a translation from file to file that was interrupted.
     alignments: write behind each translation a tab and its word links in Pharaoh format, such as
-    "0-0 1-2". Words are counted between spaces, from 0, the source's first.
+    "0-0 1-2". Words are counted between spaces and tabs, from 0, the source's first.
 
     Raises UserError.
     """
@@ -66,7 +66,7 @@ def translate(
     loaded = opened.engine()
     aligner = open_aligner(opened, loaded, progress) if alignments else None
     if aligner:
-        decided_by["--alignments"] = aligner.digest
+        decided_by |= {"--alignments": True, **aligner.decided_by()}
     del opened  # The engine holds the weights now.
     if source and output and _is_plain(source) and _is_plain(output):
         resumable = ResumableOutput(source, output, decided_by)

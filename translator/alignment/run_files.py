@@ -1,4 +1,4 @@
-"""What a run keeps of word alignment: where attention is read, and a lexicon."""
+"""alignment.json and lexicon.tsv of a run: where attention is read, and a lexicon."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def load_lexicon(run: RunDirectory) -> Lexicon | None:
     if not run.lexicon.exists():
         return None
     try:
-        return Lexicon.of_text(run.lexicon.read_text(encoding="utf-8"))
+        return Lexicon.of_text(run.lexicon.read_bytes().decode())
     except (OSError, ValueError):
         raise _damaged(run.lexicon.name, run) from None
 
