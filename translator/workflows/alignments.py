@@ -14,7 +14,8 @@ from translator.alignment.run_files import load_lexicon, load_reading, save_lexi
 from translator.config.schema import DataConfig
 from translator.data.corpus import Pair, read_pairs
 from translator.data.tags import split_tag
-from translator.decoding.engine import LINES_AT_ONCE, Engine, Translation
+from translator.decoding import engine as engines
+from translator.decoding.engine import Engine, Translation
 from translator.errors import ConfigError, UserError
 from translator.export.load import LoadedExport
 from translator.workflows.progress import Progress, counting
@@ -103,7 +104,7 @@ def stream_translations(
     while error is None:
         block: list[list[Translation]] = []
         try:
-            block.extend(islice(results, LINES_AT_ONCE))
+            block.extend(islice(results, engines.LINES_AT_ONCE))
         except UserError as raised:  # the translations before it count
             error = raised
         if not block:
