@@ -660,6 +660,9 @@ class TestEvaluating:
         assert list(report["baselines"]) == ["first words", "nearest training pair"]
         assert report["baselines"]["first words"]["num_words"] in (1, 2, 4, 8, 16, 32)
         assert report["baselines"]["nearest training pair"]["scores"][0]["value"] == 100
+        evaluate(run, hypotheses="test.de")
+        again = json.loads((run / "results/test-by-test.json").read_text())
+        assert again["baselines"] == report["baselines"]
 
     def test_with_baselines_needs_sources_and_the_training_text(
         self, run: Path, workplace: Path

@@ -248,13 +248,15 @@ def _keep(
         "evaluation": config.evaluation.model_dump(),
         "environment": environment.current(),
     }
+    name = _free_name(directory, text, {key: digests[key] for key in sorted(compared)})
+    path = directory.result(name, "json")
     if baselines:
         report["baselines"] = {
             name: {"scores": [score._asdict() for score in one.scores], **one.facts}
             for name, one in baselines.items()
         }
-    name = _free_name(directory, text, {key: digests[key] for key in sorted(compared)})
-    path = directory.result(name, "json")
+    elif known := _known(path, "baselines"):
+        report["baselines"] = known  # of the same text
     try:
         path.parent.mkdir(exist_ok=True)
         if config.training.keep_text:
@@ -271,7 +273,7 @@ def _keep(
 
 def _free_name(directory: RunDirectory, text: Text, digests: Mapping[str, str]) -> str:
     """A name for the results under which no results of another text are kept."""
-    known = _known_text(directory.result(text.name, "json"))
+    known = _known(directory.result(text.name, "json"), "text")
     if known is None and text.is_own:
         return text.name
     if known is not None and digests.items() <= known.items():
@@ -279,13 +281,13 @@ def _free_name(directory: RunDirectory, text: Text, digests: Mapping[str, str]) 
     return f"{text.name}-{_sha256(list(digests.values()))[:8]}"
 
 
-def _known_text(path: Path) -> dict[str, Any] | None:
-    """The entry "text" of an earlier report; {} if it is damaged, None if there is no report."""
+def _known(path: Path, key: str) -> dict[str, Any] | None:
+    """An entry of an earlier report; {} if it is missing or damaged, None without a report."""
     if not path.exists():
         return None
     try:
-        text = json.loads(path.read_text(encoding="utf-8"))["text"]
-        return text if isinstance(text, dict) else {}
+        entry = json.loads(path.read_text(encoding="utf-8"))[key]
+        return entry if isinstance(entry, dict) else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
