@@ -112,6 +112,10 @@ KILLS = [
     ("renaming", 2),  # between the first and the second file after a validation
     ("record", 1),  # a validation is over and not yet in metrics.jsonl
 ]
+STOPS = [
+    ("step", 18, signal.SIGTERM),  # neither a save nor a record is due
+    ("validation", 1, signal.SIGINT),  # at step 60
+]
 
 
 class Folder:
@@ -205,7 +209,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_a_run_ends_with_the_same_bits(
+def test_killed_or_stopped_at_any_moment_a_run_ends_with_the_same_bits(
     unbroken: Folder, tmp_path: Path
 ) -> None:
     folder = Folder(tmp_path)
@@ -217,30 +221,16 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_bits(
         else:
             code, output = folder.train_until(place, count, signal.SIGKILL)
             assert code in (-signal.SIGKILL, 0), output
-    code, output = folder.train()
-    assert code == 0, output
-    assert_same_run(folder, unbroken)
-    assert list(folder.run.path.rglob("*.unfinished")) == []
-
-
-@pytest.mark.slow
-def test_stopped_by_a_signal_a_run_saves_and_resumes_to_the_same_bits(
-    unbroken: Folder, tmp_path: Path
-) -> None:
-    folder = Folder(tmp_path)
-    for place, count, number in (
-        ("step", 53, signal.SIGTERM),  # neither a save nor a record is due
-        ("validation", 1, signal.SIGINT),
-    ):
+    for place, count, number in STOPS:
         code, output = folder.train_until(place, count, number)
         assert code == 128 + number, output
         assert "Traceback" not in output
         assert output.endswith("Stopped. The same command continues runs/c.\n")
-    assert folder.run.checkpoints()[-1].name == "step-00000060.safetensors"
     code, output = folder.train()
     assert code == 0, output
     assert "Continuing runs/c after step 60." in output
     assert_same_run(folder, unbroken)
+    assert list(folder.run.path.rglob("*.unfinished")) == []
 
 
 @pytest.mark.slow
