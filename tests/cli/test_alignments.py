@@ -14,6 +14,7 @@ from translator.workflows.translate import translate
 
 from .conftest import Type
 
+pytestmark = pytest.mark.slow
 Output = pytest.CaptureFixture[str]
 
 LINKS = r"[0-9]+-[0-9]+(?: [0-9]+-[0-9]+)*"
