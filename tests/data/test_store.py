@@ -154,6 +154,7 @@ def test_text_is_kept_exactly(tmp_path: Path, tokenizer: Tokenizer) -> None:
     assert list(make(tmp_path / "s", tokenizer).pairs()) == SHORT
 
 
+@pytest.mark.slow
 def test_a_store_longer_than_a_chunk_keeps_its_order(tmp_path: Path, tokenizer: Tokenizer) -> None:
     pairs = [Pair(f"{i}", f"{-i}") for i in range(CHUNK + 3)]
     store = make(tmp_path / "s", tokenizer, iter(pairs))
