@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from translator.alignment.lexicon import Lexicon, WordPair, normalized_words, split_words
+from translator.alignment.lexicon import WORD, Lexicon, WordPair, normalized_words, split_words
 from translator.alignment.links import Link, alignment_error_rate
 from translator.alignment.run_files import At, Reading
 from translator.data.batches import pad_rows
@@ -31,8 +31,7 @@ Chosen on the validation split of data/everyday."""
 WEIGHTS_AT_ONCE = 2**20
 """Largest number of attention weights of a head in a batch of several lines."""
 
-
-WORD_BYTES = re.compile(rb"[^ \t\n\r\f\v]+")
+WORD_BYTES = re.compile(WORD.pattern.encode())
 """The words of `split_words` in bytes of UTF-8."""
 
 
@@ -71,7 +70,7 @@ class Aligner:
         return {"lexicon.tsv": digest, "alignment.json": self._reading.model_dump()}
 
     def align(self, lines: Sequence[TranslatedLine]) -> list[frozenset[Link]]:
-        """The links of each line. Words are counted between spaces."""
+        """The links of each line, between words of `split_words`."""
         links: list[frozenset[Link]] = [frozenset()] * len(lines)
         for i, one in self._attention.read(lines):
             links[i] = find_links(one.mean(self._reading), self._lexicon.scores(one.words))

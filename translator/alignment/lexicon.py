@@ -24,7 +24,7 @@ SMOOTHING = 0.1
 """Added to every count. It keeps rare words from claiming everything that stands beside them."""
 
 MOST_ENTRIES = 10_000_000
-"""Entries from which `thinned` leaves out pairs. Learning from so many takes about 1 GB."""
+"""Entries from which `thinned` leaves out pairs. Learning from so many takes about 700 MB."""
 
 LEAST_SCORE = 1e-3
 """Pairs of words with lower scores are not kept."""
@@ -32,7 +32,7 @@ LEAST_SCORE = 1e-3
 EMPTY_WORD = 0
 """Its number; other words are numbered from 1."""
 
-_WORD = re.compile(r"[^ \t\n\r\f\v]+")
+WORD = re.compile(r"[^ \t\n\r\f\v]+")
 _AROUND = re.compile(r"^[\W_]+|[\W_]+$")
 
 
@@ -54,7 +54,7 @@ class Table(NamedTuple):
 
 def split_words(text: str) -> list[str]:
     """The words between spaces and tabs. A no-break space is part of a word."""
-    return _WORD.findall(text)
+    return WORD.findall(text)
 
 
 def normalized_words(text: str) -> list[str]:
