@@ -362,7 +362,8 @@ def test_killed_while_preparing_the_same_command_continues(
 
 
 @pytest.mark.slow
-def test_a_signal_stops_sentencepiece_at_once(workplace: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_sentencepiece_at_once(workplace: Path, number: int) -> None:
     words = random.Random(1)
     for name, count in (("train", 200_000), ("validation", 10)):
         lines = (f"{words.random()} {words.random()}\t{words.random()}\n" for _ in range(count))
@@ -380,11 +381,11 @@ def test_a_signal_stops_sentencepiece_at_once(workplace: Path) -> None:
             commands = {c: Path(f"/proc/{c}/cmdline") for c in children.read_text().split()}
             learning = [c for c, path in commands.items() if "serve" in path.read_text()]
         time.sleep(2)
-        os.kill(process.pid, signal.SIGTERM)
+        os.kill(process.pid, number)
         sent = time.monotonic()
         _, stderr = process.communicate()
     assert time.monotonic() - sent < 5
-    assert process.returncode == 128 + signal.SIGTERM
+    assert process.returncode == 128 + number
     assert stderr.endswith("Stopped. The same command continues runs/c.\n")
     assert "Traceback" not in stderr
     assert not Path(f"/proc/{learning[0]}").exists()

@@ -290,7 +290,7 @@ def link() -> Iterator[Sequence[str]]:
 
 
 def test_if_a_link_goes_down_both_end_and_nothing_is_lost(
-    link: Sequence[str], tmp_path: Path
+    link: Sequence[str], unbroken: Workers, tmp_path: Path
 ) -> None:
     folder = Workers(tmp_path / "c")
     addresses = ["10.77.0.1:12345", "10.77.0.2:12345"]
@@ -315,3 +315,9 @@ def test_if_a_link_goes_down_both_end_and_nothing_is_lost(
         assert "Traceback" not in output
         assert output.endswith(f"does not answer. {NOTHING_LOST}")
     assert folder.run.checkpoints()[-1].name == "step-00000016.safetensors"
+
+    ip("-n", link[0], "link", "set", "veth", "up")
+    for process in [start(index, "-m", "translator") for index in range(2)]:
+        output = process.communicate(timeout=300)[0]
+        assert process.returncode == 0, output
+    assert_same_run(folder, unbroken)
